@@ -1,0 +1,70 @@
+"""The one tree of errors.
+
+Every message says what could not be done, to what, where, why, and what would help. Libraries' errors are
+translated at the edge, with ``from``. A subclass exists only where a caller acts differently::
+
+    InaeticsError
+    ├── InvalidInput          what a person or a peer gave is wrong: nothing was changed
+    │   └── UnitFileError     a unit file is malformed or refused; carries the line
+    ├── NotFound              the thing named does not exist
+    ├── Conflict              it exists already, or was changed by somebody else meanwhile
+    ├── Unavailable           a component does not answer (store, supervisor, registry, API): try again
+    │   └── LeaseLost         a lease ended: what was written under it is gone
+    └── CommandFailed         a program we ran failed; carries its own words
+"""
+
+from __future__ import annotations
+
+
+class InaeticsError(Exception):
+    """Anything the project reports to a person; `str(error)` is the whole message, ready to be shown."""
+
+    exit_code = 1
+
+
+class InvalidInput(InaeticsError):
+    """What was given is wrong; nothing was changed."""
+
+    exit_code = 2
+
+
+class UnitFileError(InvalidInput):
+    """A unit file is malformed or refused.
+
+    `line` is the 1-based line in the file, or None when the error belongs to no single line.
+    """
+
+    def __init__(self, message: str, *, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+class NotFound(InaeticsError):
+    """The thing named does not exist."""
+
+    exit_code = 4
+
+
+class Conflict(InaeticsError):
+    """It exists already, or somebody else changed it in between."""
+
+    exit_code = 5
+
+
+class Unavailable(InaeticsError):
+    """A component does not answer now; the same request may succeed later."""
+
+    exit_code = 3
+
+
+class LeaseLost(Unavailable):
+    """A lease ended: every key written under it is gone."""
+
+
+class CommandFailed(InaeticsError):
+    """A program we ran failed. `output` is what it said, `status` its exit status (negative: the signal)."""
+
+    def __init__(self, message: str, *, status: int, output: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.output = output

@@ -1,0 +1,174 @@
+"""What the cluster asks of its store: revisions, watches without gaps, leases, elections, guarded transactions.
+
+Promises: a watch yields every change exactly once, in revision order, or says that it must list again; a write under a
+lost lease or a lost leadership fails as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyValue:
+    """A key as stored. `lease` is 0 for a key without one."""
+
+    key: str
+    value: bytes
+    create_revision: int
+    mod_revision: int
+    lease: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Everything under a prefix at one `revision`, in key order."""
+
+    revision: int
+    items: tuple[KeyValue, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Put:
+    key: str
+    value: bytes
+    lease: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delete:
+    """Delete one key, or with `prefix` every key that begins with it."""
+
+    key: str
+    prefix: bool = False
+
+
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModIs:
+    """Guard: the key's mod revision is `revision`; 0 says the key does not exist."""
+
+    key: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreatedAt:
+    """Guard: the key's create revision is `revision` (an election key still held by who took it)."""
+
+    key: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed:
+    """A key was put (`current` is set) or deleted (`current` is None) at `revision`."""
+
+    key: str
+    revision: int
+    current: KeyValue | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relisted:
+    """The watch (re)starts from a complete listing: whatever was known before is void. Always the first event."""
+
+    listing: Listing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Synced:
+    """Every change up to `revision` of one etcd response has been yielded: a good moment to act on them together."""
+
+    revision: int
+
+
+Op = Put | Delete
+Guard = ModIs | CreatedAt
+WatchEvent = Relisted | Changed | Synced
+
+
+class Lease(Protocol):
+    """A lease kept alive in the background until the block that opened it ends; then it is revoked.
+
+    `id` is etcd's. `deadline` is the loop-clock instant (seconds) until which the lease certainly holds, counted from
+    the sending of the last renewal that succeeded. `wait_lost` returns when it can no longer be relied on.
+    """
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def ttl_s(self) -> float: ...
+    @property
+    def deadline(self) -> float: ...
+    async def wait_lost(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leadership:
+    """Held office: writes of the holder carry `guard`, so that they fail as a whole once it is lost."""
+
+    key: str
+    create_revision: int
+    since: float
+    """Loop-clock seconds at which the office was won."""
+
+    @property
+    def guard(self) -> CreatedAt:
+        return CreatedAt(key=self.key, revision=self.create_revision)
+
+
+class Store(Protocol):
+    """A key-value store with revisions. Every method raises `Unavailable` when it does not answer in time."""
+
+    async def get(self, key: str) -> KeyValue | None: ...
+
+    async def list(self, prefix: str) -> Listing: ...
+
+    async def put(self, key: str, value: bytes, *, lease: int = 0) -> int:
+        """Write one key; returns the revision."""
+
+    async def delete(self, key: str, *, prefix: bool = False) -> int:
+        """Delete a key, or all keys that begin with it; returns how many went."""
+
+    async def commit(self, ops: Sequence[Op], *, guards: Sequence[Guard] = ()) -> int:
+        """Apply all of `ops` in one transaction if every guard holds; returns its revision.
+
+        Raises `Conflict` when a guard fails (nothing is written), `LeaseLost` when a lease named in `ops` is gone,
+        `InvalidInput` when there are more than `MAX_OPS` operations or one key twice.
+        """
+
+    def watch(self, prefix: str) -> AsyncIterator[WatchEvent]:
+        """List `prefix`, then yield every change, for ever, through compaction, member loss and outages.
+
+        The first event is `Relisted`; another one follows whenever history was compacted away.
+        """
+
+    def lease(self, ttl_s: float) -> AbstractAsyncContextManager[Lease]:
+        """Grant a lease and keep it alive every third of its TTL inside the block; revoke it at the end."""
+
+    def lead(self, name: str, candidate: str, *, ttl_s: float) -> AbstractAsyncContextManager[Leadership]:
+        """Wait for the office `name` and hold it inside the block, as `candidate` (what `leader` shows).
+
+        The block is cancelled with `LeaseLost` raised from it when the office is lost.
+        """
+
+    async def leader(self, name: str) -> str | None:
+        """Who holds the office now, or None."""
+
+    async def aclose(self) -> None: ...
+
+
+MAX_OPS = 100
+"""Operations in one `commit`: etcd takes 128 by default (`--max-txn-ops`), guards are counted apart."""
+
+
+def chunks(ops: Sequence[Op], size: int = MAX_OPS) -> list[Sequence[Op]]:
+    """Split `ops` into commits of at most `size`, in order."""
+    return [ops[i : i + size] for i in range(0, len(ops), size)]
+
+
