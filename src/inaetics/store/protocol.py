@@ -46,8 +46,6 @@ class Delete:
     prefix: bool = False
 
 
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModIs:
     """Guard: the key's mod revision is `revision`; 0 says the key does not exist."""
@@ -170,5 +168,3 @@ MAX_OPS = 100
 def chunks(ops: Sequence[Op], size: int = MAX_OPS) -> list[Sequence[Op]]:
     """Split `ops` into commits of at most `size`, in order."""
     return [ops[i : i + size] for i in range(0, len(ops), size)]
-
-
