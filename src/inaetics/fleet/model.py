@@ -26,7 +26,7 @@ class Desired(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
-    """A submitted unit. `text` is the file's content, `content_hash` its SHA-256 in hex; `revision` the key's mod revision."""
+    """A submitted unit: the file's `text`, its SHA-256 in hex, and the mod `revision` of its key."""
 
     name: UnitName
     text: str

@@ -86,7 +86,7 @@ class Supervisor(Protocol):
         """
 
     def journal(self, name: str, *, lines: int = 10, follow: bool = False) -> AsyncIterator[str]:
-        """Yield the last `lines` lines of the unit and of its supervisor, without line ends; then, with `follow`, new ones.
+        """Yield the last `lines` lines of the unit and of its supervisor, without line ends; then, with `follow`, new.
 
         Raises `NotFound` when there is no journal of that name.
         """

@@ -1,0 +1,1 @@
+"""The demonstrator's bundles: producer, queue, processor, datastore, statistics, viewer."""

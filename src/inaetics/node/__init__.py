@@ -1,0 +1,1 @@
+"""The node agent: a Pelix framework, its bundle loader, remote services and shell."""
