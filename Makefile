@@ -1,0 +1,58 @@
+# make demo   install what is missing, start everything, end with a table and the address of a web page
+# make test   all tests
+.POSIX:
+PYTHON = python3
+VENV = .venv
+PYTEST = $(VENV)/bin/pytest -q
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+
+demo: packages $(VENV)/.runtime
+	@$(VENV)/bin/inaetics demo
+
+# make check  lint, types and import contracts only
+check: $(VENV)/.dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+test: packages-test check
+	$(PYTEST) tests/unit
+	$(PYTEST) tests/component
+	$(PYTEST) tests/fault tests/system
+
+# make bench  measure what the budgets name; prints tables
+bench: packages $(VENV)/.dev
+	$(VENV)/bin/python -m bench
+
+# make lock   resolve the dependencies anew (needs uv)
+lock:
+	tools/lock
+
+packages:
+	@tools/install-packages
+
+packages-test:
+	@tools/install-packages --test
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed; {sys.executable} is {sys.version.split()[0]}. Another one: make demo PYTHON=python3.11")'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements/runtime.lock pyproject.toml $(VENV)/bin/python
+	@echo "Installing Python packages into $(VENV)"
+	@$(VENV)/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/runtime.lock
+	@$(VENV)/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock $(VENV)/.runtime
+	@echo "Installing the tools of the tests into $(VENV)"
+	@$(VENV)/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis test-evidence
+
+.PHONY: help demo check test bench lock packages packages-test clean

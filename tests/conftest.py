@@ -1,0 +1,47 @@
+"""What every test keeps: nothing it started outlives it.
+
+Every process below carries INAETICS_TEST in its environment, through any number of forks and sessions, so that what
+was left behind is found even when it was adopted by init.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.eventually import eventually
+
+_MARK = f"INAETICS_TEST={os.getpid()}"
+os.environ["INAETICS_TEST"] = str(os.getpid())
+
+
+def _left_behind() -> list[str]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            environ = (entry / "environ").read_bytes().split(b"\0")
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if _MARK.encode() in environ and command:
+            found.append(f"{entry.name} {command[:200]}")
+    return sorted(found)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Fail the module when a process it started is still there a few seconds after its last test."""
+    before = set(_left_behind())
+    yield
+
+    def gone() -> bool:
+        left = [line for line in _left_behind() if line not in before]
+        assert not left, "left behind: " + "; ".join(left)
+        return True
+
+    eventually(gone, within_s=5, what="every process started by these tests has ended")
