@@ -1,0 +1,203 @@
+"""What every command line of ours shares: clean errors, lazy subcommands, tables, `--output json`.
+
+Promises: an expected error is one `error: …` line on stderr and the error's own exit code, never a traceback; asking
+for help imports no command; what is printed as JSON is printed alone, so that it can be piped.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from inaetics.errors import InaeticsError
+
+if TYPE_CHECKING:
+    from typing_extensions import override
+else:
+
+    def override(method: Any) -> Any:
+        """Mark for the type checker only: Python 3.11 has none, and no import shall slow the command line."""
+        return method
+
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
+
+BROKEN_PIPE = 141
+"""Exit code when the reader of our output went away: 128 + SIGPIPE."""
+
+
+def output_option(command: Command) -> Command:
+    """Add `--output table|json`, passed to the command as `output`."""
+    option = click.option(
+        "--output",
+        "-o",
+        type=click.Choice(["table", "json"]),
+        default="table",
+        show_default=True,
+        help="A table for people, or JSON for scripts.",
+    )
+    return option(command)
+
+
+def cluster_option(command: Command) -> Command:
+    """Add `--cluster NAME`, passed to the command as `cluster`."""
+    option = click.option(
+        "--cluster",
+        metavar="NAME",
+        envvar="INAETICS_CLUSTER",
+        default="demo",
+        show_default=True,
+        help="Which cluster; several live side by side, each on a subnet of its own.",
+    )
+    return option(command)
+
+
+def print_json(value: object) -> None:
+    """Print one JSON document: indented on a terminal, one line otherwise."""
+    import json
+
+    click.echo(json.dumps(value, indent=2 if sys.stdout.isatty() else None, ensure_ascii=False))
+
+
+def table_lines(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
+    """Columns padded to their widest cell, two spaces between, `-` for what is empty; no spaces at line ends."""
+    cells = [[str(cell) if cell not in (None, "") else "-" for cell in row] for row in rows]
+    lines = [list(headers), *cells] if headers else cells
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))] if lines else []
+    for line in lines:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+
+
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print `rows` under `headers` (none: no header line)."""
+    for line in table_lines(headers, rows):
+        click.echo(line)
+
+
+def say(text: str) -> None:
+    """Tell people something that is not the command's result: it goes to stderr."""
+    click.echo(text, err=True)
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are run.
+
+    `lazy` maps a command's name to (`module:attribute`, one line of help), in the order of the help page.
+    """
+
+    def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.lazy = dict(lazy)
+
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*self.lazy, *super().list_commands(ctx)]
+
+    @override
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.lazy:
+            return super().get_command(ctx, cmd_name)
+        module, attribute = self.lazy[cmd_name][0].split(":")
+        command = getattr(import_module(module), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{module}:{attribute} is no click command")
+        return command
+
+    @override
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in self.lazy.items()])
+
+    @override
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; for an unknown one name the nearest."""
+        name = args[0]
+        if name not in self.lazy and not name.startswith("-") and super().get_command(ctx, name) is None:
+            raise click.UsageError(f"no such command: {name!r}{nearest(name, self.lazy)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    @override
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        """Complete command names without importing them."""
+        from click.shell_completion import CompletionItem
+
+        names = [
+            CompletionItem(name, help=text) for name, (_, text) in self.lazy.items() if name.startswith(incomplete)
+        ]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
+
+
+def nearest(word: str, known: Sequence[str] | Mapping[str, Any]) -> str:
+    """` (did you mean 'x'?)`, or nothing when no known word is near."""
+    from difflib import get_close_matches
+
+    matches = get_close_matches(word, list(known), n=1)
+    return f" (did you mean {matches[0]!r}?)" if matches else ""
+
+
+def run(command: click.Command, name: str) -> NoReturn:
+    """Run `command` as the program `name` and leave the process with its exit code.
+
+    A command exits with 0, with an int it returns, or with the exit code of the error it raised.
+    """
+    try:
+        result = command.main(prog_name=name, standalone_mode=False)
+    except click.ClickException as error:
+        code = _show_usage_error(error)
+    except click.Abort:
+        say("interrupted")
+        code = INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = BROKEN_PIPE
+    except (InaeticsError, BaseExceptionGroup) as error:
+        code = show_error(error)
+    else:
+        code = result if isinstance(result, int) else 0
+    sys.exit(code)
+
+
+def show_error(error: BaseException) -> int:
+    """Print every expected error in `error`, once each; return the exit code. What is unexpected is raised again."""
+    expected, unexpected = _flatten(error)
+    if unexpected or not expected:
+        raise error
+    for message in dict.fromkeys(str(each) for each in expected):
+        click.echo(click.style("error: ", fg="red", bold=True) + message, err=True)
+    return expected[0].exit_code
+
+
+def _flatten(error: BaseException) -> tuple[list[InaeticsError], list[BaseException]]:
+    if not isinstance(error, BaseExceptionGroup):
+        return ([error], []) if isinstance(error, InaeticsError) else ([], [error])
+    expected, unexpected = error.split(InaeticsError)
+    return list(_leaves(expected)), list(_leaves(unexpected))
+
+
+def _leaves(group: BaseException | None) -> Iterator[Any]:
+    if isinstance(group, BaseExceptionGroup):
+        for error in group.exceptions:
+            yield from _leaves(error)
+    elif group is not None:
+        yield group
+
+
+def _show_usage_error(error: click.ClickException) -> int:
+    context = getattr(error, "ctx", None)
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        say(error.format_message())
+        return error.exit_code
+    click.echo(click.style("error: ", fg="red", bold=True) + error.format_message(), err=True)
+    if context is not None:
+        say(f"try: {context.command_path} --help")
+    return error.exit_code
