@@ -1,0 +1,1 @@
+"""The datastore: results by the identity of their sample, on the host's disk."""

@@ -1,0 +1,1 @@
+"""A processor: takes samples from the queue, computes, stores, acknowledges."""

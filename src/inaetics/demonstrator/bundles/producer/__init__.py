@@ -1,0 +1,1 @@
+"""A producer of samples: periodic, slowed down by a full queue."""

@@ -1,0 +1,74 @@
+"""The queue as a remote service."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+
+import msgspec
+from pelix.ipopo.decorators import ComponentFactory, Instantiate, Property, Provides
+
+from inaetics.demonstrator.api import SAMPLE_QUEUE, STATS_PROVIDER, Delivery, Sample, Stat
+
+from .buffer import SampleBuffer
+
+CAPACITY = 10_000
+"""Samples held, lent ones included: ten seconds at a thousand a second."""
+
+REDELIVER_AFTER_S = 5.0
+"""A processor that died is known by then; a live one needs milliseconds."""
+
+LONGEST_WAIT_S = 2.0
+"""Well below the time after which a remote call is given up."""
+
+
+@ComponentFactory(__name__ + ".queue")
+@Provides([SAMPLE_QUEUE, STATS_PROVIDER])
+@Property("_exported", "service.exported.interfaces", [SAMPLE_QUEUE])
+@Instantiate(__name__ + ".queue")
+class Queue:
+    """A `SampleQueue`; one lock, held for microseconds."""
+
+    def __init__(self) -> None:
+        self._buffer = SampleBuffer(capacity=CAPACITY, redeliver_after_s=REDELIVER_AFTER_S)
+        self._changed = threading.Condition()
+
+    def put(self, sample: Sample) -> bool:
+        return self.put_all([sample]) == 1
+
+    def put_all(self, samples: Sequence[Sample]) -> int:
+        values = msgspec.convert(samples, list[Sample])
+        with self._changed:
+            accepted = self._buffer.offer(values)
+            self._changed.notify_all()
+        return accepted
+
+    def take(self) -> Delivery:
+        return self.take_min_max(1, 1)
+
+    def take_min_max(self, minimum: int, maximum: int) -> Delivery:
+        end = time.monotonic() + LONGEST_WAIT_S
+        with self._changed:
+            while True:
+                now = time.monotonic()
+                delivery = self._buffer.lend(minimum, maximum, now=now)
+                if delivery.id or now >= end:
+                    return delivery
+                self._changed.wait(end - now)
+
+    def acknowledge(self, delivery_id: int) -> bool:
+        with self._changed:
+            return self._buffer.acknowledge(delivery_id)
+
+    def stats(self) -> list[Stat]:
+        with self._changed:
+            buffer = self._buffer
+            return [
+                Stat("queued", "gauge", "samples", buffer.queued),
+                Stat("in flight", "gauge", "samples", buffer.in_flight),
+                Stat("accepted", "counter", "samples", buffer.accepted),
+                Stat("refused by queue", "counter", "samples", buffer.refused),
+                Stat("acknowledged", "counter", "samples", buffer.acknowledged),
+                Stat("redelivered", "counter", "samples", buffer.redelivered),
+            ]

@@ -1,0 +1,1 @@
+"""What an agent says of itself: the figures of all its bundles, offered to the viewer."""

@@ -1,0 +1,1 @@
+"""The demonstrator's page: what every agent does, live."""

@@ -1,0 +1,132 @@
+"""What the viewer remembers of every agent, pure: the last readings, rates of counters, totals of the pipeline."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from inaetics.demonstrator.api import AgentReport, Stat
+
+POINTS = 180
+"""Readings kept of each series: a minute and a half at two a second."""
+
+TOTALS = {
+    "produced": "produced",
+    "refused": "refused",
+    "queued": "queued",
+    "in_flight": "in flight",
+    "processed": "processed",
+    "stored": "stored",
+}
+"""Name in the JSON → name of the stat that is summed over all agents."""
+
+
+@dataclass(slots=True)
+class Series:
+    """One line of a graph. A counter is drawn as its rate a second."""
+
+    stat: Stat
+    points: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=POINTS))
+
+    def add(self, stat: Stat, at_ms: int, elapsed_s: float) -> None:
+        """Add a reading taken `elapsed_s` after the one before; a counter that went back began again from zero."""
+        if stat.type != "counter":
+            self.points.append((at_ms, stat.value))
+        elif elapsed_s > 0:
+            grown = stat.value - self.stat.value if stat.value >= self.stat.value else stat.value
+            self.points.append((at_ms, grown / elapsed_s))
+        self.stat = stat
+
+
+@dataclass(slots=True)
+class Agent:
+    """One agent as last heard."""
+
+    report: AgentReport
+    heard_s: float
+    since_ms: int
+    series: dict[str, Series] = field(default_factory=dict)
+
+
+class History:
+    """Everything heard so far. `late_after_s` is when an agent that says nothing is shown as late, `forget_after_s`
+    when it leaves the page. Times in `_s` are of any steady clock; those in `_ms` are for people."""
+
+    def __init__(self, *, late_after_s: float = 3.0, forget_after_s: float = 30.0) -> None:
+        self._late_after_s = late_after_s
+        self._forget_after_s = forget_after_s
+        self._agents: dict[str, Agent] = {}
+
+    def heard(self, report: AgentReport, *, now_s: float, now_ms: int) -> None:
+        """Add what an agent just said."""
+        agent = self._agents.get(report.agent)
+        if agent is None or agent.report.host != report.host:  # new, or moved: its counters began again
+            agent = self._agents[report.agent] = Agent(report, now_s, now_ms)
+        elapsed_s = now_s - agent.heard_s
+        for stat in report.stats:
+            series = agent.series.setdefault(stat.name, Series(stat))
+            series.add(stat, now_ms, elapsed_s)
+        agent.report, agent.heard_s = report, now_s
+
+    def forget_silent(self, *, now_s: float) -> None:
+        """Remove the agents not heard for long."""
+        for name in [n for n, a in self._agents.items() if now_s - a.heard_s > self._forget_after_s]:
+            del self._agents[name]
+
+    def statistics(self, *, since_ms: int, now_s: float) -> list[dict[str, Any]]:
+        """Every agent's series with the points after `since_ms`, by agent's name."""
+        return [
+            {
+                "agent": name,
+                "host": agent.report.host,
+                "late": self._late(agent, now_s),
+                "series": [
+                    {
+                        "name": series.stat.name,
+                        "type": series.stat.type,
+                        "unit": series.stat.unit + ("/s" if series.stat.type == "counter" else ""),
+                        "points": [point for point in series.points if point[0] > since_ms],
+                    }
+                    for series in agent.series.values()
+                ],
+            }
+            for name, agent in sorted(self._agents.items())
+        ]
+
+    def totals(self, *, now_s: float) -> dict[str, Any]:
+        """Sums over all agents that are not late, with the rates of those that count."""
+        agents = [agent for agent in self._agents.values() if not self._late(agent, now_s)]
+        stats = {key: _sum(s.stat.value for s in _series(agents, name)) for key, name in TOTALS.items()}
+        rates = {
+            key: round(_sum(s.points[-1][1] for s in _series(agents, name) if s.points), 1)
+            for key, name in TOTALS.items()
+            if key not in {"queued", "in_flight"}
+        }
+        return {**stats, "rates": rates}
+
+    def agents(self, *, now_s: float) -> list[dict[str, Any]]:
+        """Who is there, where, since when, with which bundles."""
+        return [
+            {
+                "agent": name,
+                "host": agent.report.host,
+                "address": agent.report.address,
+                "bundles": agent.report.bundles,
+                "since_ms": agent.since_ms,
+                "late": self._late(agent, now_s),
+            }
+            for name, agent in sorted(self._agents.items())
+        ]
+
+    def _late(self, agent: Agent, now_s: float) -> bool:
+        return now_s - agent.heard_s > self._late_after_s
+
+
+def _series(agents: Iterable[Agent], name: str) -> list[Series]:
+    return [agent.series[name] for agent in agents if name in agent.series]
+
+
+def _sum(values: Iterable[float]) -> float:
+    return sum(values, 0)
