@@ -1,1 +1,78 @@
-"""The node agent: a Pelix framework, its bundle loader, remote services and shell."""
+'''The node agent: a Pelix framework that receives its software as bundles.
+
+For authors of bundles
+======================
+
+**A bundle is a folder** that is a Python package with a ``bundle.json`` (its form: `inaetics.provisioning.archive`)::
+
+    clock/
+        bundle.json      {"name": "clock", "version": "1.0.0", "entry": "component"}
+        __init__.py      empty, usually
+        component.py     the entry: Pelix looks here, and only here, for an activator and for iPOPO factories
+        clock.html       anything else, read with importlib.resources.files(__package__) / "clock.html"
+
+Every version runs under a package name of its own (`inaetics.node.loader`), old and new side by side for a moment. So:
+import the bundle's own modules relatively (``from .words import WORD``), share with other bundles only what is in the
+image (an ``api`` module, the standard library, msgspec, structlog, pelix), and let iPOPO's names, which are global,
+begin with ``__name__``::
+
+    from pelix.ipopo.decorators import ComponentFactory, Instantiate, Invalidate, Property, Provides, Requires, Validate
+    from inaetics.node import api
+
+    @ComponentFactory(f"{__name__}.clock")
+    @Provides("inaetics.demonstrator.api.Clock")
+    @Property("_exported", api.EXPORTED_INTERFACES, "*")
+    @Requires("_log", "inaetics.demonstrator.api.Log", optional=True)
+    @Instantiate(f"{__name__}.clock-1")
+    class Clock:
+        @Validate
+        def validate(self, context):
+            self.agent = context.get_property(api.AGENT)
+
+        @Invalidate
+        def invalidate(self, context):
+            """Stop every thread that was started; SIGTERM leaves five seconds for all bundles together."""
+
+A bundle may instead, or also, have a plain activator: a class with ``start(context)`` and ``stop(context)`` under
+`pelix.constants.BundleActivator`. A bundle did not start when importing it, its activator, or ``@Validate`` of a
+component raises; then the whole deployment goes back. A component that waits for a service is no failure: services come
+and go, and remote ones may appear later.
+
+**Services to other agents.** Set ``service.exported.interfaces`` to ``"*"`` (every specification of the service) or a
+list; ``service.exported.configs`` may say `api.REMOTE_CONFIG`, which is the only one and the default. An importer needs
+nothing: a plain ``@Requires`` on the specification is satisfied by a local or by a remote service, and its service
+properties (``@Requires(..., spec_filter="(inaetics.agent=felix@2)")``) travel along; exported services carry
+`api.REMOTE_AGENT`. A remote service is a proxy with the methods of the specification.
+
+Values travel as msgpack. When the specification is the dotted name of a class in the image with annotated methods
+(``inaetics.demonstrator.api.Clock``), arguments and results are converted to the annotated types: use `msgspec.Struct`
+(``frozen=True, array_like=True`` is smallest and fastest), dataclasses, and built-in types. Without such a class the
+plain values arrive (lists, dicts, str, int, float, bool, bytes, None). A method whose name begins with ``_`` is not
+remote. Calls come on threads of the provider, several at once: guard state with a lock. A caller gets `Unavailable`
+when the provider is gone or silent, the same `inaetics.errors` class when the provider raised one, and `CallFailed`
+otherwise. Move many things in one call: one call costs about 50 µs, a thousand samples in it hardly more.
+
+**Framework properties** (``context.get_property``): `api.AGENT`, `api.ADDRESS`, `api.HOST`, `api.PAGE_PORT`,
+`api.DATA`.
+
+**Pages.** Register a service named `api.PAGE_SERVICE` with the property `api.PAGE_PATH`::
+
+    @ComponentFactory(f"{__name__}.page")
+    @Provides(api.PAGE_SERVICE)
+    @Property("_path", api.PAGE_PATH, ["/", "/statistics"])
+    @Instantiate(f"{__name__}.page-1")
+    class Page:
+        def do_GET(self, request, response):        # request.get_path(), .get_sub_path(), .get_header(), .read_data()
+            response.send_content(200, html, "text/html")
+
+It appears at ``http://ADDRESS:PAGE_PORT``. Register pages this way and not as servlets of Pelix: two versions run side
+by side during an update, Pelix refuses a path that is taken and forgets the refused servlet, while here the new one
+takes over when the old one goes. Handlers run on threads of their own; a long answer (server-sent events) may block in
+one.
+
+**Exclusive things** (a data file, a port): open them when first used or retry for a moment, because the old version
+still runs while the new one starts; it is stopped right after.
+
+Logging: `structlog.get_logger()` or `logging`; both go to standard output. To test a bundle, pack its folder and
+install it into a framework with `inaetics.node.loader.BundleLoader`, as ``tests/unit/node/test_loader.py`` does.
+'''

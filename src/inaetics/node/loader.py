@@ -1,0 +1,223 @@
+"""Installs versions of bundles side by side, and takes them away without a trace.
+
+Python knows a module by one name, so two versions of a bundle would be one module; `Bundle.update()` reloads in place
+and may keep old code while it reports success. Here every version of every bundle is imported straight from its own
+archive under a package name of its own (``processor_1_0_0_3fa91c02``), and handed to Pelix as a bundle like any other.
+A new version is started beside the old one; the old one is stopped afterwards. So services are handed over without a
+gap, and a version that does not start is removed again while the old one has not even noticed.
+
+After `uninstall` nothing of the bundle is left in `sys.modules` and in the import system's caches.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+import types
+import zipimport
+from dataclasses import dataclass
+from importlib.readers import ZipReader
+from pathlib import Path
+from typing import Any, cast
+
+from pelix.constants import BundleException, FrameworkException
+from pelix.framework import Bundle, BundleContext
+from pelix.ipopo.constants import IPOPO_FACTORY_CONTEXT, use_ipopo
+from pelix.ipopo.instance import StoredInstance
+from typing_extensions import override
+
+from inaetics.errors import InvalidInput
+from inaetics.provisioning.archive import Archive, Manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """One version of a bundle inside the framework. `package` is the name its code was imported under."""
+
+    archive: Archive
+    package: str
+    bundle: Bundle
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.archive.manifest
+
+
+class BundleLoader:
+    """Installs, starts, upgrades and uninstalls bundle archives in one framework. Use it from one thread."""
+
+    def __init__(self, context: BundleContext) -> None:
+        self._context = context
+        self._installed: dict[str, Installed] = {}
+
+    @property
+    def installed(self) -> tuple[Installed, ...]:
+        """What is installed, in the order of installation."""
+        return tuple(self._installed.values())
+
+    def install(self, archive: Archive) -> Installed:
+        """Import the archive's code under its own name and install it, not started.
+
+        Idempotent for one archive. Raises `InvalidInput` when importing it raises or a factory name is taken; then
+        nothing of it is left.
+        """
+        package = package_name(archive)
+        if package in self._installed:
+            return self._installed[package]
+        try:
+            module = _import(archive, package)
+            self._check_factories(module, archive)
+            bundle = self._context.install_bundle(module.__name__)
+        except BaseException:
+            _purge(package, archive.path)
+            raise
+        installed = Installed(archive=archive, package=package, bundle=bundle)
+        self._installed[package] = installed
+        return installed
+
+    def start(self, installed: Installed) -> None:
+        """Start it. Raises `InvalidInput` when its activator or one of its components fails; it is stopped then."""
+        manifest = installed.manifest
+        try:
+            installed.bundle.start()
+            self._check_components(installed)
+        except (BundleException, FrameworkException) as error:
+            _drop_services(installed.bundle)
+            raise InvalidInput(f"cannot start bundle {manifest.key}: {_words(error)}") from error
+        except InvalidInput:
+            installed.bundle.stop()
+            raise
+
+    def uninstall(self, installed: Installed) -> None:
+        """Stop it and remove it with all its modules. Raises `InvalidInput` when its stop fails, after removing it."""
+        self._installed.pop(installed.package, None)
+        try:
+            installed.bundle.stop()
+        except (BundleException, FrameworkException) as error:
+            raise InvalidInput(f"bundle {installed.manifest.key} failed to stop: {_words(error)}") from error
+        finally:
+            installed.bundle.uninstall()
+            _purge(installed.package, installed.archive.path)
+
+    def upgrade(self, old: Installed, archive: Archive) -> Installed:
+        """Start `archive` beside `old`, then remove `old`; when it does not start, `old` goes on and this raises."""
+        new = self.install(archive)
+        if new.package == old.package:
+            return new
+        try:
+            self.start(new)
+        except InvalidInput:
+            self.uninstall(new)
+            raise
+        self.uninstall(old)
+        return new
+
+    def _check_factories(self, module: types.ModuleType, archive: Archive) -> None:
+        """Factory names are global in iPOPO, which only logs a second one: refuse it here."""
+        with use_ipopo(self._context) as ipopo:
+            taken = set(ipopo.get_factories())
+            for name in sorted(_factory_names(module) & taken):
+                owner = ipopo.get_factory_bundle(name).get_symbolic_name()
+                raise InvalidInput(
+                    f"cannot install bundle {archive.manifest.key}: its factory {name!r} exists already, in {owner} "
+                    '(begin factory names with f"{__name__}.", so that they differ by version)'
+                )
+
+    def _check_components(self, installed: Installed) -> None:
+        """iPOPO logs a component that fails to validate and goes on: a bundle that has one did not start."""
+        with use_ipopo(self._context) as ipopo:
+            for name, factory, state in ipopo.get_instances():
+                if state != StoredInstance.ERRONEOUS or ipopo.get_factory_bundle(factory) is not installed.bundle:
+                    continue
+                trace = str(ipopo.get_instance_details(name).get("error_trace") or "no trace").strip()
+                raise InvalidInput(
+                    f"cannot start bundle {installed.manifest.key}: component {name} failed: {trace.splitlines()[-1]}"
+                )
+
+
+def package_name(archive: Archive) -> str:
+    """The name an archive's code is imported under: unique for name, version and content."""
+    manifest = archive.manifest
+    return f"{manifest.name}_{manifest.version.replace('.', '_')}_{archive.sha256[:8]}"
+
+
+class _PackageLoader(importlib.abc.Loader):
+    """Loads the archive's one package under another name; its submodules then come by zipimport as usual."""
+
+    def __init__(self, archive: Path, folder: str) -> None:
+        self._zip = zipimport.zipimporter(str(archive))
+        self._folder = folder
+
+    @override
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType | None:
+        return None
+
+    @override
+    def exec_module(self, module: types.ModuleType) -> None:
+        exec(self._zip.get_code(self._folder), module.__dict__)
+
+    def get_source(self, fullname: str) -> str | None:
+        """The package's source, so that tracebacks show its lines."""
+        return self._zip.get_source(self._folder)
+
+    def get_data(self, pathname: str) -> bytes:
+        return self._zip.get_data(pathname)
+
+    def get_resource_reader(self, fullname: str) -> ZipReader:
+        """`importlib.resources.files(__package__)` works in bundles."""
+        return ZipReader(self._zip, self._folder)
+
+
+def _import(archive: Archive, package: str) -> types.ModuleType:
+    """Import the package and its entry module; whatever the bundle's code raises becomes `InvalidInput`."""
+    manifest = archive.manifest
+    root = f"{archive.path}/{manifest.name}"
+    try:
+        loader = _PackageLoader(archive.path, manifest.name)
+        spec = importlib.machinery.ModuleSpec(package, loader, origin=f"{root}/__init__.py", is_package=True)
+        spec.submodule_search_locations = [root]
+        spec.has_location = True
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[package] = module
+        loader.exec_module(module)
+        return importlib.import_module(f"{package}.{manifest.entry}") if manifest.entry else module
+    except (Exception, SystemExit) as error:
+        raise InvalidInput(f"cannot import bundle {manifest.key}: {type(error).__name__}: {error}") from error
+
+
+def _factory_names(module: types.ModuleType) -> set[str]:
+    """Names of the iPOPO factories that are defined in `module` itself: iPOPO registers no others."""
+    contexts = [
+        vars(value).get(IPOPO_FACTORY_CONTEXT)
+        for value in vars(module).values()
+        if isinstance(value, type) and value.__module__ == module.__name__
+    ]
+    return {str(cast(Any, context).name) for context in contexts if context is not None}
+
+
+def _drop_services(bundle: Bundle) -> None:
+    """Unregister what an activator registered before it failed.
+
+    Pelix sets such a bundle back to installed with its services still there, and then has nothing to stop.
+    """
+    unregister = getattr(bundle, "_Bundle__unregister_services")  # noqa: B009 - a private method has no other spelling
+    unregister()
+
+
+def _purge(package: str, archive: Path) -> None:
+    """Forget every module of `package` and what the import system remembers of its archive."""
+    for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
+        del sys.modules[name]
+    for path in [path for path in sys.path_importer_cache if path == str(archive) or path.startswith(f"{archive}/")]:
+        del sys.path_importer_cache[path]
+    directories: dict[str, Any] = getattr(zipimport, "_zip_directory_cache", {})
+    directories.pop(str(archive), None)
+
+
+def _words(error: BaseException) -> str:
+    """What an activator raised: Pelix wraps it once."""
+    inner = error.__context__ or error
+    return f"{type(inner).__name__}: {inner}" if str(inner) else type(inner).__name__
