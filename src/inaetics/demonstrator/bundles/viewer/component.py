@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from importlib.resources import files
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from pelix.framework import BundleContext
@@ -71,7 +70,7 @@ class Viewer:
         self._services: dict[int, AgentStatistics] = {}
         self._pending: dict[int, Future[None]] = {}
         self._files: dict[str, Answer] = {}
-        self._json: dict[str, Callable[[dict[str, list[str]]], dict[str, Any]]] = {
+        self._json: dict[str, Callable[[int], dict[str, Any]]] = {
             "/statistics": self._statistics,
             "/systemStats": self._system_stats,
             "/clusterInfo": self._cluster_info,
@@ -104,14 +103,14 @@ class Viewer:
             self._pending.pop(id(service), None)
 
     def do_GET(self, request: AbstractHTTPServletRequest, response: AbstractHTTPServletResponse) -> None:
-        """Serve the page, its files or its JSON."""
-        url = urlsplit(request.get_path())
+        """Serve the page, its files or its JSON; `/statistics/since/MS` gives the points after that time only."""
+        path, _, since = request.get_path().partition("/since/")
         kind, body, status = "text/plain; charset=utf-8", b"Not found\n", 404
-        if url.path in self._files:
-            (kind, body), status = self._files[url.path], 200
-        elif url.path in self._json:
+        if path in self._files:
+            (kind, body), status = self._files[path], 200
+        elif path in self._json:
             kind, status = "application/json", 200
-            body = msgspec.json.encode(self._json[url.path](parse_qs(url.query)))
+            body = msgspec.json.encode(self._json[path](int(since) if since.isascii() and since.isdigit() else 0))
         response.set_response(status)
         response.set_header("Content-Type", kind)
         response.set_header("Content-Length", len(body))
@@ -137,17 +136,15 @@ class Viewer:
         with self._lock:
             self._history.heard(report, now_s=time.monotonic(), now_ms=round(time.time() * 1000))
 
-    def _statistics(self, query: dict[str, list[str]]) -> dict[str, Any]:
-        text = query.get("since", ["0"])[0]
-        since_ms = int(text) if text.isascii() and text.isdigit() else 0
+    def _statistics(self, since_ms: int) -> dict[str, Any]:
         with self._lock:
             agents = self._history.statistics(since_ms=since_ms, now_s=time.monotonic())
         return {"time_ms": round(time.time() * 1000), "agents": agents}
 
-    def _system_stats(self, _query: dict[str, list[str]]) -> dict[str, Any]:
+    def _system_stats(self, _since_ms: int) -> dict[str, Any]:
         with self._lock:
             return {"time_ms": round(time.time() * 1000), **self._history.totals(now_s=time.monotonic())}
 
-    def _cluster_info(self, _query: dict[str, list[str]]) -> dict[str, Any]:
+    def _cluster_info(self, _since_ms: int) -> dict[str, Any]:
         with self._lock:
             return {"time_ms": round(time.time() * 1000), "agents": self._history.agents(now_s=time.monotonic())}

@@ -42,6 +42,7 @@ class Graph {
       element("div", { class: "graph-head" }, element("h3", {}, agent), this.where, this.badge),
       this.legend, this.chart);
     this.plot = null;
+    new ResizeObserver(() => this.plot?.setSize({ width: this.chart.clientWidth, height: this.chart.clientHeight })).observe(this.chart);
   }
 
   add(data, now) {
@@ -172,7 +173,7 @@ async function read(path) {
 async function tick() {
   try {
     const [statistics, stats, info] = await Promise.all([
-      read(`statistics?since=${since}`), read("systemStats"), read("clusterInfo")]);
+      read(`statistics/since/${since}`), read("systemStats"), read("clusterInfo")]);
     showGraphs(statistics);
     showPipeline(stats, info);
     showAgents(info);
@@ -184,8 +185,5 @@ async function tick() {
   setTimeout(tick, PERIOD_MS);
 }
 
-const restyle = () => { for (const graph of graphs.values()) graph.redraw(); };
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", restyle);
-let resizing = 0;
-addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(restyle, 150); });
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { for (const graph of graphs.values()) graph.redraw(); });
 tick();
