@@ -68,7 +68,6 @@ def wanted(host: Host) -> tuple[Wanted, ...]:
                 key="node/key.pem",
                 common_name=f"node-{name}",
                 authority="nodes-ca",
-                server=False,
             )
         )
     return tuple(found)
