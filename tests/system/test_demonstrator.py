@@ -1,0 +1,150 @@
+"""The whole path, as a person walks it: demo, page, scaling, a killed worker, halt and up."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from tests.support.cluster import Cluster
+from tests.support.eventually import eventually
+
+pytestmark = pytest.mark.timeout(300)
+
+TWO_AND_TWO = {"celix@1.service", "celix@2.service", "felix@1.service", "felix@2.service", "provisioning.service"}
+FOUR_AND_FOUR = TWO_AND_TWO | {f"{kind}@{n}.service" for kind in ("celix", "felix") for n in (3, 4)}
+
+
+def _active(cluster: Cluster, names: set[str]) -> dict[str, str | None]:
+    where = cluster.where()
+    assert set(where) == names, f"active: {sorted(where)}"
+    return where
+
+
+def _stored(cluster: Cluster) -> float:
+    return float(cluster.page("/systemStats")["stored"])
+
+
+def _flows(cluster: Cluster) -> None:
+    """Samples are stored now, not only some time ago."""
+    before = eventually(lambda: _stored(cluster), within_s=40, what="the page tells of stored samples")
+    eventually(lambda: _stored(cluster) != before, within_s=40, what=f"more than {before} samples are stored")
+
+
+def test_demo_ends_with_machines_units_and_the_page(cluster: Cluster) -> None:
+    status = cluster.status()
+    assert [host["state"] for host in status["hosts"]] == ["running"] * 6
+    assert set(_active(cluster, TWO_AND_TWO).values()) <= {f"worker-{n}" for n in range(1, 6)}
+    assert status["web"] in cluster.demo
+    for name in ("worker-5", "felix@1.service"):
+        assert name in cluster.demo
+    _flows(cluster)
+
+
+def test_a_second_demo_finds_everything_and_changes_nothing(cluster: Cluster) -> None:
+    before = cluster.where()
+    assert cluster.status()["web"] in cluster.run("inaetics", "demo", "--subnet", cluster.subnet)
+    assert cluster.where() == before
+
+
+def test_the_page_shows_graphs_that_move(cluster: Cluster) -> None:
+    web = eventually(lambda: cluster.status()["web"], within_s=30, what="status names the page")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = browser.new_page()
+        problems: list[str] = []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.goto(web)
+        page.wait_for_selector("#live[data-state=live]", timeout=15_000)
+        page.wait_for_function("document.querySelectorAll('.graph canvas').length >= 4", timeout=30_000)
+        shown = {graph.get_attribute("data-agent") for graph in page.query_selector_all(".graph")}
+        assert shown == {"celix@1", "celix@2", "felix@1", "felix@2"}
+        stored = page.inner_text("#stored")
+        canvas = page.locator('.graph[data-agent="celix@2"] canvas')
+        picture = canvas.evaluate("canvas => canvas.toDataURL()")
+        page.wait_for_function("before => document.getElementById('stored').innerText !== before", arg=stored)
+        page.wait_for_timeout(1500)
+        assert canvas.evaluate("canvas => canvas.toDataURL()") != picture
+        rows = page.locator("#agents tr").all_inner_texts()
+        assert len(rows) == 4
+        assert all("worker-" in row for row in rows)
+        browser.close()
+    assert not problems
+
+
+def test_scaling_to_four_and_four_and_back(cluster: Cluster) -> None:
+    cluster.run("inaetics_fleet_manager", "--start", "--celixAgents=4", "--felixAgents=4")
+    where = eventually(lambda: _active(cluster, FOUR_AND_FOUR), within_s=90, what="nine units are active")
+    assert len(set(where.values())) == 5
+    agents = {unit.removesuffix(".service") for unit in FOUR_AND_FOUR} - {"provisioning"}
+    eventually(
+        lambda: {agent["agent"] for agent in cluster.page("/statistics")["agents"]} == agents,
+        within_s=60,
+        what="eight agents have a graph",
+    )
+    manager = cluster.run("inaetics_fleet_manager", "--status")
+    for unit, host in where.items():
+        assert re.search(rf"{re.escape(unit)}.*{host}", manager), manager
+
+    lost = where["felix@4.service"]
+    assert lost is not None
+    cluster.run("inaetics", "kill", lost)
+
+    def waits() -> bool:
+        unit = cluster.units()["felix@4.service"]
+        assert unit["active"] != "active"
+        assert unit["reason"]
+        return True
+
+    eventually(waits, within_s=30, what="the felix of the killed worker waits with a reason")
+    cluster.run("inaetics", "up", lost)
+    eventually(lambda: _active(cluster, FOUR_AND_FOUR), within_s=90, what="all nine are active again")
+
+    cluster.run("inaetics_fleet_manager", "--start", "--celixAgents=2", "--felixAgents=2")
+    eventually(lambda: _active(cluster, TWO_AND_TWO), within_s=60, what="five units are left")
+    _flows(cluster)
+
+
+@pytest.mark.parametrize("unit", ["felix@1.service", "celix@2.service"])
+def test_a_killed_workers_units_come_back_elsewhere(cluster: Cluster, unit: str) -> None:
+    where = eventually(lambda: _active(cluster, TWO_AND_TWO), within_s=60, what="five units are active")
+    lost = where[unit]
+    assert lost is not None
+    cluster.run("inaetics", "kill", lost)
+
+    def elsewhere() -> bool:
+        now = _active(cluster, TWO_AND_TWO)
+        assert lost not in now.values()
+        return True
+
+    eventually(elsewhere, within_s=60, what=f"everything of {lost} is active elsewhere")
+    _flows(cluster)
+    cluster.run("inaetics", "up", lost)
+    assert {host["name"]: host["state"] for host in cluster.status()["hosts"]}[lost] == "running"
+
+
+def test_halt_and_up_bring_everything_back_where_it_was(cluster: Cluster) -> None:
+    before = eventually(lambda: _active(cluster, TWO_AND_TWO), within_s=60, what="five units are active")
+    cluster.run("inaetics", "halt")
+    assert {host["state"] for host in cluster.status()["hosts"]} == {"halted"}
+    cluster.run("inaetics", "up")
+    assert eventually(lambda: _active(cluster, TWO_AND_TWO), within_s=60, what="five units are active") == before
+    _flows(cluster)
+
+
+def test_a_restarted_unit_takes_the_newest_image_built_by_hand(cluster: Cluster) -> None:
+    registry = f"{cluster.subnet}.2:5000"
+    script = (
+        f"printf 'FROM {registry}/inaetics/celix-agent:latest\\nENV INAETICS_MARK=by-hand\\n' > Containerfile &&"
+        f" podman build -q -t {registry}/inaetics/celix-agent:latest . && podman push -q"
+        f" {registry}/inaetics/celix-agent:latest"
+    )
+    cluster.run("inaetics", "ssh", "bootstrap", "--", "sh", "-c", f"cd $(mktemp -d) && {script}")
+    cluster.run("fleetctl", "stop", "celix@2.service")
+    cluster.run("fleetctl", "start", "celix@2.service")
+    host = eventually(lambda: cluster.where().get("celix@2.service"), within_s=60, what="celix@2 is active again")
+    environment = cluster.run("inaetics", "ssh", host, "--", "podman", "exec", "celix-2", "env")
+    assert "INAETICS_MARK=by-hand" in environment
