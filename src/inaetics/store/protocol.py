@@ -164,6 +164,9 @@ class Store(Protocol):
 MAX_OPS = 100
 """Operations in one `commit`: etcd takes 128 by default (`--max-txn-ops`), guards are counted apart."""
 
+MAX_GUARDS = 128
+"""Guards of one `commit`: etcd's default limit, so that `MAX_OPS` operations leave room for the leader's guard."""
+
 
 def chunks(ops: Sequence[Op], size: int = MAX_OPS) -> list[Sequence[Op]]:
     """Split `ops` into commits of at most `size`, in order."""

@@ -1,0 +1,48 @@
+"""The door to the real store. Importing it is cheap; `connect` loads the library (gRPC: some 20 MB, 0.1 s).
+
+async with connect(["https://127.17.8.101:2379", …], tls=Tls(ca=…, cert=…, key=…)) as store:
+    async for event in store.watch("/_coreos.com/fleet/"): …
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from inaetics.store.background import beside
+from inaetics.store.endpoints import Tls, read_credentials, resolve
+
+if TYPE_CHECKING:
+    from inaetics.store.client import EtcdStore
+
+__all__ = ["Tls", "connect"]
+
+
+@asynccontextmanager
+async def connect(
+    endpoints: Sequence[str], *, tls: Tls | None = None, timeout_s: float = 5.0, silence_s: float = 10.0
+) -> AsyncIterator[EtcdStore]:
+    """Open the store at `endpoints` (`https://host:port` with `tls`, `http://` without) for the block.
+
+    All endpoints are members of one cluster; a call goes to any of them and to the next when one dies. It does not
+    wait for etcd: the first call does, for at most `timeout_s` (seconds), as every call. `silence_s` is how often
+    the servers of open watches are asked whether they live.
+
+    Raises InvalidInput for a malformed endpoint or a certificate that cannot be read.
+    """
+    credentials = read_credentials(tls) if tls else None
+    hosts = await resolve(endpoints, tls=tls is not None)
+    # The library's core reads these when it is loaded. It must not meddle with our forks, and its complaints about
+    # members that died are ours to tell.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    from inaetics.store.client import EtcdStore
+
+    store = EtcdStore(hosts, credentials, endpoints=", ".join(endpoints), timeout_s=timeout_s, silence_s=silence_s)
+    try:
+        async with beside(store.pulse(), name="store pulse"):
+            yield store
+    finally:
+        await store.aclose()

@@ -1,0 +1,132 @@
+"""A lease and its supervisor: renewed every third of its TTL, and given up the moment it can no longer be relied on.
+
+Promises: `deadline` never lies on the optimistic side. It counts from the *sending* of the last renewal that was
+answered, so etcd, which counts from receiving it, cannot have ended the lease before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import grpc.aio
+import structlog
+from etcd3aio import _protobuf as rpc
+
+from inaetics.errors import InaeticsError, InvalidInput, Unavailable
+from inaetics.store.background import beside
+from inaetics.store.wire import REQUIRE_LEADER, Wire
+
+_log = structlog.get_logger()
+
+_PAUSE_S = 0.05
+_REVOKE_S = 1.0
+"""How long the end of a block may wait for etcd: a lease that is not revoked ends by itself."""
+
+
+class EtcdLease:
+    """See `Lease`."""
+
+    def __init__(self, wire: Wire, *, lease_id: int, ttl_s: float, sent_at: float) -> None:
+        self._wire = wire
+        self._id = lease_id
+        self._ttl_s = ttl_s
+        self._sent_at = sent_at
+        self._lost = asyncio.Event()
+        self._gone = False
+
+    @property
+    def id(self) -> int:
+        return self._id
+
+    @property
+    def ttl_s(self) -> float:
+        return self._ttl_s
+
+    @property
+    def deadline(self) -> float:
+        return self._sent_at + self._ttl_s
+
+    async def wait_lost(self) -> None:
+        await self._lost.wait()
+
+    async def keep(self) -> None:
+        """Renew until the lease is gone or could not be renewed by its deadline; then say so and return."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self._sent_at + self._ttl_s / 3 - loop.time())
+            if not await self._renew():
+                break
+        self._lost.set()
+        _log.info("lease lost", lease=f"{self._id:x}", ttl_s=self._ttl_s, ended_by_store=self._gone)
+
+    async def _renew(self) -> bool:
+        """Try until it is renewed or the deadline has come. One stream an attempt, so that each may go elsewhere."""
+        loop = asyncio.get_running_loop()
+        while (left_s := self.deadline - loop.time()) > 0:
+            sent_at = loop.time()
+            try:
+                granted_s = await self._attempt(min(left_s, max(self._ttl_s / 6, 0.25)))
+            except Unavailable as error:
+                _log.debug("lease not renewed", lease=f"{self._id:x}", left_s=left_s, reason=str(error))
+                await asyncio.sleep(_PAUSE_S)
+                continue
+            self._gone = granted_s <= 0
+            self._sent_at = sent_at if granted_s > 0 else self._sent_at
+            return not self._gone
+        return False
+
+    async def _attempt(self, timeout_s: float) -> float:
+        """Send one renewal; returns the TTL that etcd answers, 0 when the lease is gone."""
+        request = rpc.LeaseKeepAliveRequest(ID=self._id)
+        self._wire.raise_if_closed()
+        call = self._wire.leases.LeaseKeepAlive(timeout=timeout_s, metadata=REQUIRE_LEADER)
+        try:
+            await call.write(request)
+            response = await call.read()
+        except grpc.aio.AioRpcError as error:
+            raise self._wire.translated(error, f"cannot renew lease {self._id:x}") from error
+        except asyncio.CancelledError:
+            self._wire.raise_if_closed()
+            raise
+        finally:
+            call.cancel()
+        if response is grpc.aio.EOF:
+            raise Unavailable(f"cannot renew lease {self._id:x}: the member ended the stream")
+        return float(response.TTL)
+
+    async def revoke(self) -> None:
+        """Let the lease and its keys go, if etcd can be told soon."""
+        if self._gone:
+            return
+        request = rpc.LeaseRevokeRequest(ID=self._id)
+        what = f"cannot revoke lease {self._id:x}"
+        try:
+            await self._wire.call(self._wire.leases.LeaseRevoke, request, what=what, timeout_s=_REVOKE_S)
+        except InaeticsError as error:
+            _log.debug("lease not revoked", lease=f"{self._id:x}", reason=str(error))
+
+
+@asynccontextmanager
+async def lease(wire: Wire, ttl_s: float) -> AsyncIterator[EtcdLease]:
+    """See `Store.lease`."""
+    granted = await _grant(wire, ttl_s)
+    try:
+        async with beside(granted.keep(), name=f"lease {granted.id:x}"):
+            yield granted
+    finally:
+        await granted.revoke()
+
+
+async def _grant(wire: Wire, ttl_s: float) -> EtcdLease:
+    if not ttl_s > 0:
+        raise InvalidInput(f"cannot grant a lease of {ttl_s} s: it must be more than 0")
+    sent_at = asyncio.get_running_loop().time()
+    request = rpc.LeaseGrantRequest(TTL=math.ceil(ttl_s))
+    granted: Any = await wire.call(wire.leases.LeaseGrant, request, what=f"cannot grant a lease of {ttl_s:g} s")
+    # etcd raises a TTL that is shorter than its election; what it granted is what holds.
+    return EtcdLease(wire, lease_id=granted.ID, ttl_s=float(granted.TTL), sent_at=sent_at)

@@ -1,0 +1,206 @@
+"""Watching without gaps: list at R, watch from R+1, resume after the last event seen, list again when told to.
+
+Promises: every change once and in order, over the death of members and outages of all; a stream that has fallen silent
+is noticed (its server must answer a progress request) and left for another member's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import grpc.aio
+import structlog
+
+from inaetics.errors import Unavailable
+from inaetics.store import messages
+from inaetics.store.protocol import Listing, Relisted, Synced, WatchEvent
+from inaetics.store.wire import REQUIRE_LEADER, Wire
+
+_log = structlog.get_logger()
+
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 1.0
+_SETTLED_S = 5.0
+"""A stream that lived this long was a good one: the next failure is a first failure again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a watch bears silence."""
+
+    silence_s: float = 10.0
+    """How often the servers of open streams are asked for a sign of life."""
+
+    answer_s: float = 3.0
+    """How long one may take to give it, or to accept a new watch."""
+
+
+class Watches:
+    """The open watch streams of one connection. `pulse` must run beside them."""
+
+    def __init__(self, wire: Wire, patience: Patience) -> None:
+        self.wire = wire
+        self.patience = patience
+        self._streams: set[_Stream] = set()
+
+    async def pulse(self) -> None:
+        """Ask the servers of all open streams for a sign of life, again and again: one timer for all watches."""
+        while True:
+            await asyncio.sleep(self.patience.silence_s)
+            for stream in tuple(self._streams):
+                await stream.ask()
+
+    async def watch(self, prefix: str) -> AsyncIterator[WatchEvent]:
+        """See `Store.watch`."""
+        position = _Position(self, prefix)
+        try:
+            while True:
+                for event in await position.step():
+                    yield event
+        finally:
+            position.leave()
+
+    async def open(self, prefix: str, revision: int) -> _Stream:
+        stream = _Stream(self.wire, self.patience)
+        self._streams.add(stream)
+        try:
+            await stream.begin(prefix, revision)
+        except BaseException:
+            self.forget(stream)
+            raise
+        return stream
+
+    def forget(self, stream: _Stream) -> None:
+        self._streams.discard(stream)
+        stream.cancel()
+
+
+class _ListAgain(Exception):
+    """The server ended the watch: what it was to begin with was compacted away, or it will not say."""
+
+
+class _Position:
+    """How far one watch has come. `revision` is the next to be seen; 0 says that everything must be listed."""
+
+    def __init__(self, watches: Watches, prefix: str) -> None:
+        self._watches = watches
+        self._prefix = prefix
+        self._revision = 0
+        self._stream: _Stream | None = None
+        self._opened_at = 0.0
+        self._pause_s = 0.0
+        self._interrupted = False
+
+    async def step(self) -> Sequence[WatchEvent]:
+        """Return what comes next; no events when this step only mended something."""
+        try:
+            return await self._advance()
+        except _ListAgain as error:
+            _log.debug("watch lists again", prefix=self._prefix, revision=self._revision, reason=str(error))
+            self._revision = 0
+        except Unavailable as error:
+            self._watches.wire.raise_if_closed()
+            if not self._interrupted:
+                _log.info("watch interrupted", prefix=self._prefix, revision=self._revision, reason=str(error))
+            self._interrupted = True
+        self.leave()
+        await self._pause()
+        return ()
+
+    async def _advance(self) -> Sequence[WatchEvent]:
+        if not self._revision:
+            found = await self._list()
+            self._revision = found.revision + 1
+            return (Relisted(listing=found),)
+        if self._stream is None:
+            self._opened_at = asyncio.get_running_loop().time()
+            self._stream = await self._watches.open(self._prefix, self._revision)
+            if self._interrupted:
+                _log.info("watch resumed", prefix=self._prefix, revision=self._revision)
+            self._interrupted = False
+            return ()
+        return self._seen(await self._stream.receive())
+
+    async def _list(self) -> Listing:
+        wire = self._watches.wire
+        request = messages.range_request(self._prefix, prefix=True)
+        return messages.listing(await wire.call(wire.kv.Range, request, what=f"cannot list {self._prefix!r}"))
+
+    def _seen(self, response: Any) -> Sequence[WatchEvent]:
+        changes = [messages.changed(event) for event in response.events]
+        fresh = [change for change in changes if change.revision >= self._revision]
+        if not fresh:
+            return ()
+        # A response holds whole revisions, so the last one is complete. The header's revision says nothing of the
+        # kind: with a backlog it runs ahead of the events.
+        self._revision = fresh[-1].revision + 1
+        self._pause_s = 0.0
+        return (*fresh, Synced(revision=fresh[-1].revision))
+
+    def leave(self) -> None:
+        if self._stream is not None:
+            self._watches.forget(self._stream)
+            self._stream = None
+
+    async def _pause(self) -> None:
+        if asyncio.get_running_loop().time() - self._opened_at > _SETTLED_S:
+            self._pause_s = 0.0
+        self._pause_s = min(max(self._pause_s * 2, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
+        await asyncio.sleep(self._pause_s)
+
+
+class _Stream:
+    """One watch stream of gRPC, whose every ill is Unavailable or _ListAgain."""
+
+    def __init__(self, wire: Wire, patience: Patience) -> None:
+        self._wire = wire
+        self._patience = patience
+        self._call = wire.watches.Watch(metadata=REQUIRE_LEADER)
+
+    async def begin(self, prefix: str, revision: int) -> None:
+        """Ask for the changes from `revision` on, and wait until a member has accepted."""
+        await self._bounded(self._call.write(messages.watch_request(prefix, revision)), self._patience.answer_s)
+        await self._read(self._patience.answer_s)
+
+    async def receive(self) -> Any:
+        """Return the next response: changes, or the sign of life that was asked for."""
+        return await self._read(self._patience.silence_s + self._patience.answer_s)
+
+    async def ask(self) -> None:
+        """Ask for a sign of life. A stream that cannot even be written to is ended: its reader notices."""
+        with suppress(Unavailable):
+            await self._bounded(self._call.write(messages.progress_request()), self._patience.answer_s)
+
+    def cancel(self) -> None:
+        self._call.cancel()
+
+    async def _read(self, limit_s: float) -> Any:
+        response = await self._bounded(self._call.read(), limit_s)
+        if response is grpc.aio.EOF:
+            raise Unavailable("the member ended the stream")
+        if response.canceled:
+            compacted = f"history before revision {response.compact_revision} was compacted"
+            raise _ListAgain(response.cancel_reason or compacted)
+        return response
+
+    async def _bounded(self, action: Awaitable[Any], limit_s: float) -> Any:
+        try:
+            async with asyncio.timeout(limit_s):
+                return await action
+        except TimeoutError as error:
+            raise Unavailable(f"the member fell silent for {limit_s:g} s") from error
+        except asyncio.InvalidStateError as error:  # gRPC's word for writing to a stream that has ended
+            raise Unavailable("the stream has ended") from error
+        except grpc.aio.AioRpcError as error:
+            raise self._wire.translated(error, "cannot watch") from error
+        except asyncio.CancelledError:
+            self._wire.raise_if_closed()
+            task = asyncio.current_task()
+            if self._call.cancelled() and task is not None and not task.cancelling():
+                raise Unavailable("the stream was given up") from None
+            raise
