@@ -146,5 +146,6 @@ def test_a_restarted_unit_takes_the_newest_image_built_by_hand(cluster: Cluster)
     cluster.run("fleetctl", "stop", "celix@2.service")
     cluster.run("fleetctl", "start", "celix@2.service")
     host = eventually(lambda: cluster.where().get("celix@2.service"), within_s=60, what="celix@2 is active again")
+    assert host is not None
     environment = cluster.run("inaetics", "ssh", host, "--", "podman", "exec", "celix-2", "env")
     assert "INAETICS_MARK=by-hand" in environment
