@@ -1,0 +1,88 @@
+"""What a host tells its programs: a file of `KEY=value` lines, the same for its units and for `inaetics ssh`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from inaetics.errors import InvalidInput
+from inaetics.hosts.cluster import Cluster, Host, Role
+from inaetics.hosts.paths import HostPaths
+
+PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "XDG_RUNTIME_DIR", "INAETICS_LOG_LEVEL")
+"""Variables of whoever runs `inaetics up` that the host's programs see; everything else stays outside."""
+
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def host_environment(
+    cluster: Cluster,
+    host: Host,
+    paths: HostPaths,
+    *,
+    machine_id: str,
+    python: str,
+    outside: Mapping[str, str],
+) -> dict[str, str]:
+    """The environment of `host`. `outside` is the caller's environment, of which a few variables pass."""
+    passed = {name: outside[name] for name in PASSED_ON if name in outside}
+    passed["PATH"] = _with_system_path(passed.get("PATH", ""))
+    return {**passed, **_identity(cluster, host, paths, machine_id, python), **_places(cluster, paths)}
+
+
+def _identity(cluster: Cluster, host: Host, paths: HostPaths, machine_id: str, python: str) -> dict[str, str]:
+    return {
+        "INAETICS_CLUSTER": cluster.name,
+        "INAETICS_HOME": str(paths.state.parent.parent.parent),
+        "INAETICS_HOST": host.name,
+        "INAETICS_MACHINE_ID": machine_id,
+        "INAETICS_ADDRESS": host.address,
+        "INAETICS_ROLE": host.role.value,
+        "INAETICS_METADATA": "role=inaetics-agent" if host.role is Role.WORKER else "",
+        "INAETICS_PYTHON": python,
+        "INAETICS_STATE": str(paths.state),
+        "INAETICS_RUN": str(paths.run),
+        "INAETICS_PKI": str(paths.pki),
+        "INAETICS_NODE_TLS": str(paths.pki / "node"),
+    }
+
+
+def _places(cluster: Cluster, paths: HostPaths) -> dict[str, str]:
+    etcd = ",".join(cluster.etcd_endpoints)
+    return {
+        "INAETICS_CLUSTER_ID": cluster.id,
+        "INAETICS_ETCD_SIZE": str(len(cluster.control_hosts)),
+        "INAETICS_ETCD_ENDPOINTS": etcd,
+        "INAETICS_DISCOVERY": cluster.discovery,
+        "INAETICS_REGISTRY": cluster.registry,
+        "INAETICS_API_ENDPOINTS": ",".join(cluster.api_endpoints),
+        "FLEETCTL_ENDPOINT": ",".join(cluster.api_endpoints),
+        "FLEETCTL_CA_FILE": str(paths.pki / "ca.pem"),
+        "FLEETCTL_CERT_FILE": str(paths.pki / "agent.pem"),
+        "FLEETCTL_KEY_FILE": str(paths.pki / "agent.key"),
+        "ETCDCTL_API": "3",
+        "ETCDCTL_ENDPOINTS": etcd,
+        "ETCDCTL_CACERT": str(paths.pki / "ca.pem"),
+        "ETCDCTL_CERT": str(paths.pki / "agent.pem"),
+        "ETCDCTL_KEY": str(paths.pki / "agent.key"),
+    }
+
+
+def _with_system_path(path: str) -> str:
+    """`path` with the directories of Debian's programs behind it: runc is in /usr/sbin, which people's PATH lacks."""
+    parts = [part for part in path.split(":") if part]
+    return ":".join([*parts, *(part for part in SYSTEM_PATH.split(":") if part not in parts)])
+
+
+def to_text(environment: Mapping[str, str]) -> str:
+    """The file's text; raises `InvalidInput` for a value that does not fit on one line."""
+    for name, value in environment.items():
+        if "\n" in value:
+            raise InvalidInput(f"{name} contains a line break: the host's environment file cannot hold it")
+    return "".join(f"{name}={value}\n" for name, value in environment.items())
+
+
+def read(file: Path) -> dict[str, str]:
+    """Read host.env; lines that are no assignment are skipped."""
+    lines = (line.partition("=") for line in file.read_text().splitlines() if "=" in line)
+    return {name: value for name, _, value in lines}

@@ -1,0 +1,84 @@
+"""The files that make a directory a host: its identity, environment, certificates, system units and configurations.
+
+Written by every `up`, so that a newer release of the project takes effect at the next start. Idempotent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from importlib.resources import files
+
+from inaetics.errors import NotFound
+from inaetics.hosts.certificates import Authority
+from inaetics.hosts.cluster import PEER_PORT, Cluster, Host, Role, machine_id, write_atomically
+from inaetics.hosts.environment import host_environment, to_text
+from inaetics.hosts.paths import HostPaths
+from inaetics.hosts.pki import ensure_host
+from inaetics.hosts.services import etcd_config, registry_config
+
+AGENT, API, ETCD = "fleet-agent.service", "fleet-api.service", "etcd.service"
+DISCOVERY, REGISTRY = "discovery.service", "registry.service"
+
+
+def system_units(host: Host) -> tuple[str, ...]:
+    """Which of the package's unit files `host` runs."""
+    if host.role is Role.BOOTSTRAP:
+        return (DISCOVERY, REGISTRY)
+    return (ETCD, API, AGENT) if host.control else (AGENT,)
+
+
+def write_host(cluster: Cluster, host: Host, paths: HostPaths, authorities: dict[str, Authority]) -> None:
+    """Write everything `host` needs to boot."""
+    paths.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    identity = _ensure_identity(host, paths)
+    ensure_host(paths, host, authorities)
+    environment = host_environment(cluster, host, paths, machine_id=identity, python=sys.executable, outside=os.environ)
+    write_atomically(paths.environment, to_text(environment))
+    _write_units(host, paths)
+    if host.role is Role.BOOTSTRAP:
+        _write_bootstrap(host, paths)
+
+
+def _ensure_identity(host: Host, paths: HostPaths) -> str:
+    try:
+        return machine_id(paths)
+    except NotFound:
+        identity = secrets.token_hex(16)
+    record = {"version": 1, "name": host.name, "role": host.role.value, "address": host.address}
+    write_atomically(paths.file, json.dumps({**record, "machine_id": identity}, indent=2) + "\n")
+    return identity
+
+
+def _write_units(host: Host, paths: HostPaths) -> None:
+    wanted = system_units(host)
+    source = files("inaetics.hosts") / "system"
+    for name in wanted:
+        write_atomically(paths.units / name, (source / name).read_text())
+    for file in paths.units.iterdir():
+        if file.name not in wanted:
+            file.unlink()
+
+
+def _write_bootstrap(host: Host, paths: HostPaths) -> None:
+    discovery = etcd_config(
+        name=host.name,
+        address=host.address,
+        data=paths.discovery / "data",
+        pki=paths.pki,
+        members={host.name: f"https://{host.address}:{PEER_PORT}"},
+        clients="ca.pem",
+    )
+    write_atomically(paths.state / "discovery.yml", discovery)
+    config = registry_config(address=host.address, data=paths.registry, pki=paths.pki, secret=_ensure_secret(paths))
+    write_atomically(paths.state / "registry.yml", config)
+
+
+def _ensure_secret(paths: HostPaths) -> str:
+    """What the registry signs its upload states with: kept, so that an upload survives its restart."""
+    file = paths.state / "registry.secret"
+    if not file.exists():
+        write_atomically(file, secrets.token_hex(32))
+    return file.read_text()
