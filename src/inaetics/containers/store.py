@@ -1,0 +1,160 @@
+"""A container store: images and containers of one host, seen by nobody else.
+
+Every host has its own `--root`, `--runroot` and `--tmpdir`, and a `containers.conf` that replaces the machine's: what
+people configured for their own podman neither helps nor harms, and theirs is never touched. Locks are files: podman's
+default, one shared memory segment for all stores of a user, is cleared by whichever store is used first.
+
+A store outlives a power cut: what was killed leaves records, mounts, cgroups and port forwardings behind.
+`recover` clears them as long as the run directory is still there; `remove` leaves nothing at all.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from inaetics.containers.findings import Findings
+from inaetics.containers.process import run
+from inaetics.errors import CommandFailed
+from inaetics.units.container import ContainerEngine
+
+_CGROUPS = Path("/sys/fs/cgroup")
+_CLEAR_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """The places of one store.
+
+    `root` survives reboots, `runroot` (short: it holds sockets) need not. `settings` is the directory for the
+    configuration files made by `prepare`. `cgroup` is the parent of its containers' cgroups ("/inaetics/demo/w1").
+    `registry` ("127.17.8.2:5000") is where short image names are looked up, `certificates` a directory in podman's
+    form (ca.crt, client.cert, client.key). Published ports are bound to `address`.
+    """
+
+    root: Path
+    runroot: Path
+    settings: Path
+    cgroup: str = ""
+    registry: str = ""
+    certificates: Path | None = None
+    address: str = "127.0.0.1"
+
+    @property
+    def tmpdir(self) -> Path:
+        """Where podman knows what is alive; without it podman believes the machine has rebooted."""
+        return self.runroot / "libpod"
+
+
+def prepare(store: Store, findings: Findings) -> ContainerEngine:
+    """Make the store's directories and configuration; return the command that works on it. Idempotent."""
+    for directory in (store.root / "tmp", store.tmpdir, store.settings):
+        directory.mkdir(parents=True, exist_ok=True)
+    store.runroot.chmod(0o700)
+    containers_conf = store.settings / "containers.conf"
+    registries_conf = store.settings / "registries.conf"
+    containers_conf.write_text(_containers_conf(store, findings))
+    registries_conf.write_text(_registries_conf(store))
+    environment = [f"CONTAINERS_CONF={containers_conf}", f"CONTAINERS_REGISTRIES_CONF={registries_conf}"]
+    if findings.isolation:
+        environment.append(f"BUILDAH_ISOLATION={findings.isolation}")
+    places = ["--root", str(store.root), "--runroot", str(store.runroot), "--tmpdir", str(store.tmpdir)]
+    driver = ["--storage-driver", findings.storage_driver] if findings.storage_driver else []
+    in_cgroup = ["--cgroup-parent", store.cgroup] if store.cgroup and findings.cgroup_parents else []
+    return ContainerEngine(
+        command=("/usr/bin/env", *environment, findings.program, *places, *driver),
+        run_flags=tuple(in_cgroup),
+        pull_flags=("--cert-dir", str(store.certificates)) if store.certificates else (),
+        publish_address=store.address,
+    )
+
+
+def recover(engine: ContainerEngine) -> None:
+    """Clear what a power cut left: records of containers that are dead, their mounts and port forwardings.
+
+    For a host at its boot, before its first unit starts, with the run directory still as it was: containers that
+    live are removed too. The first `rm` reports what died unseen and fails, the second removes it.
+    """
+    clear = [*engine.command, "rm", "-f", "-a", "-t", "0"]
+    with suppress(CommandFailed):
+        run(clear, doing="notice dead containers", timeout_s=_CLEAR_S)
+    run(clear, doing="clear dead containers", timeout_s=_CLEAR_S)
+
+
+def remove(store: Store, engine: ContainerEngine | None) -> None:
+    """Delete the store: its containers, images, mounts, cgroups and directories. Idempotent.
+
+    Without an `engine` (none was ever found) only directories go. What the engine cannot remove in order is
+    unmounted and deleted all the same.
+    """
+    if engine is not None and store.root.exists():
+        with suppress(CommandFailed):
+            recover(engine)
+        if os.getuid() != 0:
+            _remove_rootless(store, engine)
+    for place in (store.root, store.runroot):
+        _unmount_below(place)
+        if place.exists():
+            shutil.rmtree(place)
+    shutil.rmtree(store.settings, ignore_errors=True)
+    if store.cgroup:
+        _remove_cgroups(store.cgroup)
+
+
+def _containers_conf(store: Store, findings: Findings) -> str:
+    limits = ", ".join(f'"{limit}"' for limit in findings.ulimits)
+    lines = [
+        "# made by inaetics for this store; it replaces the machine's containers.conf",
+        "[containers]",
+        f"default_ulimits = [{limits}]",
+        "[engine]",
+        'lock_type = "file"',
+        'events_logger = "none"',
+        f'image_copy_tmp_dir = "{store.root / "tmp"}"',
+    ]
+    if findings.cgroup_manager:
+        lines.append(f'cgroup_manager = "{findings.cgroup_manager}"')
+    if findings.runtime:
+        lines.append(f'runtime = "{findings.runtime}"')
+    return "\n".join(lines) + "\n"
+
+
+def _registries_conf(store: Store) -> str:
+    searched = f'"{store.registry}"' if store.registry else ""
+    return f'unqualified-search-registries = [{searched}]\nshort-name-mode = "disabled"\n'
+
+
+def _remove_rootless(store: Store, engine: ContainerEngine) -> None:
+    """Without root: files of other ids of the user namespace, and the process that holds the namespace open."""
+    with suppress(CommandFailed):
+        run([*engine.command, "unshare", "rm", "-rf", store.root], doing=f"delete {store.root}", timeout_s=_CLEAR_S)
+    with suppress(OSError, ValueError):
+        os.kill(int((store.tmpdir / "pause.pid").read_text()), signal.SIGTERM)
+
+
+def _unmount_below(place: Path) -> None:
+    inside = [point for point in _mount_points() if point.is_relative_to(place)]
+    for point in sorted(inside, key=lambda path: len(path.parts), reverse=True):
+        run(["umount", "--lazy", point], doing=f"unmount {point}", timeout_s=_CLEAR_S)
+
+
+def _mount_points() -> list[Path]:
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return [Path(line.split(" ")[4].encode().decode("unicode_escape")) for line in lines]
+
+
+def _remove_cgroups(parent: str) -> None:
+    """Remove the empty cgroups below `parent`, in every hierarchy; those in use stay."""
+    for top in (_CGROUPS, *_CGROUPS.glob("*/")):
+        start = top / parent.strip("/")
+        for directory, _, _ in os.walk(start, topdown=False):
+            with suppress(OSError):
+                os.rmdir(directory)
+        for above in start.relative_to(top).parents:
+            if above.parts:
+                with suppress(OSError):
+                    (top / above).rmdir()
