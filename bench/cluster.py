@@ -1,7 +1,7 @@
 """What a whole cluster costs on this machine: time to come up, time of commands, memory and idle CPU of its daemons.
 
 Run it with `make bench`, or `python -m bench.cluster`, on a machine that does nothing else. Needs the images (built on
-the first run, cached afterwards). Prints a Markdown table; `bench/README.md` keeps a run with the machine's description.
+the first run, cached afterwards). Prints a Markdown table; `bench/README.md` keeps a run with the machine.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.machine import describe, table
 from tests.support.cluster import Cluster
+
+from bench.machine import describe, table
 
 IDLE_S = 60
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -54,7 +55,7 @@ def timed(mine: Cluster, *command: str) -> float:
 
 def median_of(mine: Cluster, *command: str, runs: int = 7) -> str:
     times = sorted(timed(mine, *command) for _ in range(runs))
-    return f"{statistics.median(times):.2f} s ({times[0]:.2f}–{times[-1]:.2f})"
+    return f"{statistics.median(times):.2f} s ({times[0]:.2f}-{times[-1]:.2f})"
 
 
 def processes(mine: Cluster) -> dict[str, list[int]]:
@@ -127,7 +128,7 @@ def one_unit(mine: Cluster) -> str:
     for number in range(5):
         times.append(timed(mine, "fleetctl", "start", str(unit.with_name(f"bench@{number}.service"))))
     mine.run("fleetctl", "destroy", "bench@*.service")
-    return f"{statistics.median(times):.2f} s ({min(times):.2f}–{max(times):.2f})"
+    return f"{statistics.median(times):.2f} s ({min(times):.2f}-{max(times):.2f})"
 
 
 if __name__ == "__main__":
