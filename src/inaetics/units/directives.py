@@ -53,12 +53,10 @@ _UNIT_HONOURED: Notes = {
 }
 
 _UNIT_IRRELEVANT: Notes = {
-    "for readers of the file": "Documentation",
-    "for readers of the file": "SourcePath",
+    "for readers of the file": "Documentation SourcePath",
     "there are no implicit dependencies to switch off": "DefaultDependencies",
     "nothing is ever isolated here": "IgnoreOnIsolate",
     "a unit is forgotten when the fleet withdraws it, and not before": "CollectMode",
-    "jobs are bounded by the time-outs of their unit": "JobTimeoutSec JobRunningTimeoutSec",
 }
 
 _UNIT_REFUSED: Notes = {
@@ -68,7 +66,9 @@ _UNIT_REFUSED: Notes = {
     "jobs are not passed on": "PropagatesReloadTo ReloadPropagatedFrom PropagatesStopTo StopPropagatedFrom",
     "units share no namespaces": "JoinsNamespaceOf",
     "there are no mount units": "RequiresMountsFor WantsMountsFor",
-    "jobs have no such options": "OnFailureJobMode OnSuccessJobMode JobTimeoutAction JobTimeoutRebootArgument",
+    "jobs are bounded by TimeoutStartSec= and TimeoutStopSec=": """
+        JobTimeoutSec JobRunningTimeoutSec JobTimeoutAction JobTimeoutRebootArgument OnFailureJobMode OnSuccessJobMode
+    """,
     "the fleet alone decides what starts and stops": """
         StopWhenUnneeded RefuseManualStart RefuseManualStop AllowIsolate SurviveFinalKillSignal
     """,

@@ -54,15 +54,16 @@ class UnitFile:
 
     entries: tuple[Entry, ...]
     source: str = field(default="unit file", compare=False)
+    options: tuple[Option, ...] = field(init=False, compare=False, repr=False)
+    """Every assignment in the order written, continuation lines joined by a space."""
+
+    def __post_init__(self) -> None:
+        options = tuple(entry.option for entry in self.entries if entry.option is not None)
+        object.__setattr__(self, "options", options)
 
     @override
     def __str__(self) -> str:
         return "".join(entry.raw for entry in self.entries)
-
-    @property
-    def options(self) -> tuple[Option, ...]:
-        """Every assignment in the order written, continuation lines joined by a space."""
-        return tuple(entry.option for entry in self.entries if entry.option is not None)
 
     @property
     def section_names(self) -> tuple[str, ...]:
@@ -74,15 +75,9 @@ class UnitFile:
 
         An empty assignment resets those of its name before it, and is not itself part of the answer.
         """
-        kept: list[Option] = []
-        for option in self.options:
-            if option.section != section or (names and option.name not in names):
-                continue
-            if option.value:
-                kept.append(option)
-            else:
-                kept = [other for other in kept if other.name != option.name]
-        return tuple(kept)
+        asked = [each for each in self.options if each.section == section and (not names or each.name in names)]
+        reset_at = {option.name: at for at, option in enumerate(asked) if not option.value}
+        return tuple(option for at, option in enumerate(asked) if at > reset_at.get(option.name, -1))
 
     def get(self, section: str, key: str) -> str | None:
         """The last value, or None when there is none or an empty assignment reset it."""

@@ -31,23 +31,24 @@ PRIVATE_PREFIX = "X-"
 """Sections and options whose names begin so are for other programs, as in systemd."""
 
 
-def check(unit: UnitFile) -> None:
+def check(unit: UnitFile, *, also: tuple[str, ...] = ()) -> None:
     """Raise `UnitFileError`, naming option and line, for a section or directive that is unknown or refused.
 
-    Values are not looked at: `service_spec` reads them. `[X-Fleet]` has a reader of its own, `fleet_section`.
+    Values are not looked at: `service_spec` reads them. Sections in `also` have a reader of their own, as `[X-Fleet]`
+    has in `fleet_section`; nothing in them is looked at.
     """
     for entry in unit.entries:
-        if entry.section is not None:
+        if entry.section is not None and entry.section not in also:
             _check_section(unit, entry.section)
     for option in unit.options:
-        if not option.section.startswith(PRIVATE_PREFIX):
+        if option.section not in also and not option.section.startswith(PRIVATE_PREFIX):
             _check_option(unit, option)
 
 
 def _check_section(unit: UnitFile, section: str) -> None:
     if section in SECTIONS or section.startswith(PRIVATE_PREFIX):
         return
-    known = ", ".join(f"[{name}]" for name in (*SECTIONS, FLEET_SECTION))
+    known = ", ".join(f"[{name}]" for name in (*SECTIONS, "Container", FLEET_SECTION))
     raise unit.error(f"unknown section [{section}] (known: {known})", _line_of_section(unit, section))
 
 

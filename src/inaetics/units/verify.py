@@ -1,0 +1,41 @@
+"""Whether the fleet takes a unit: the one check behind `fleetctl verify` and every submit."""
+
+from __future__ import annotations
+
+from inaetics.units.container import ContainerEngine, is_container, to_service
+from inaetics.units.fleet_section import SECTION, FleetSection, fleet_section, options_of
+from inaetics.units.grammar import UnitFile
+from inaetics.units.names import Name
+from inaetics.units.service_spec import service_spec
+
+_ANY_ENGINE = ContainerEngine(command=("podman",))
+_ANY_INSTANCE = "1"
+"""Stands for the instance when a template is checked."""
+
+_NOT_WITH_GLOBAL = ("MachineID", "MachineOf", "Conflicts", "Replaces")
+
+
+def verify(unit: UnitFile, name: Name) -> None:
+    """Raise `UnitFileError` with the line, where there is one, for the first thing that is wrong with `unit`.
+
+    A unit that passes can be scheduled, and every host's supervisor understands it. Templates are checked as one of
+    their instances.
+    """
+    if name.suffix != ".service":
+        message = f"{name}: this fleet runs services and containers; {name.suffix} units need systemd on their machine"
+        raise unit.error(message, None)
+    concrete = name.with_instance(_ANY_INSTANCE) if name.is_template else name
+    _refuse_contradictions(unit, concrete, fleet_section(unit, concrete))
+    service = to_service(unit, concrete, _ANY_ENGINE) if is_container(unit) else unit
+    service_spec(service, concrete)
+
+
+def _refuse_contradictions(unit: UnitFile, name: Name, section: FleetSection) -> None:
+    if section.is_global:
+        for option_name in _NOT_WITH_GLOBAL:
+            for option in options_of(unit, option_name):
+                message = f"[{SECTION}] {option.name}= contradicts Global=yes, which means every machine"
+                raise unit.error(message, option.line)
+    if str(name) in section.machine_of:
+        line = options_of(unit, "MachineOf")[-1].line
+        raise unit.error(f"[{SECTION}] MachineOf= names the unit itself: it would wait for itself", line)
