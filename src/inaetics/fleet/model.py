@@ -1,19 +1,24 @@
 """The fleet's values: what people want, what the engine decided, what machines report. Pure.
 
-`Snapshot` is everything the engine decides from; it is built from etcd's keys by `mapper` and never changed.
+`Snapshot` is everything the engine decides from; it is folded from etcd's keys by `fold`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import NewType
 
 MachineId = NewType("MachineId", str)
 """32 hexadecimal digits, as in /etc/machine-id."""
 
 UnitName = NewType("UnitName", str)
+
+
+_SUFFIXES = frozenset({"service", "socket", "timer", "path", "target"})
 
 
 class Desired(StrEnum):
@@ -35,10 +40,18 @@ class Unit:
     generation: int
     revision: int
 
+    @property
+    def is_template(self) -> bool:
+        """`felix@.service` is what instances are made of; it is never placed itself."""
+        return self.name.partition("@")[2].removeprefix(".") in _SUFFIXES
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """A machine under its lease. `metadata` is the agent's own with the operator's edits applied."""
+    """A machine under its lease. `metadata` is the agent's own with the operator's edits applied.
+
+    `revision` is the mod revision of the machine's own key, `operator_revision` that of the operator's (0: none).
+    """
 
     id: MachineId
     name: str
@@ -48,11 +61,15 @@ class Machine:
     cordoned: bool = False
     version: str = ""
     revision: int = 0
+    operator_revision: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """The engine's decision that `unit` is on `machine`; `withdraw` asks the machine to give it up."""
+    """The engine's decision that `unit` is on `machine`; `withdraw` asks the machine to give it up.
+
+    `machine_name` is what people call the machine: it may be gone when the placement is shown.
+    """
 
     unit: UnitName
     machine: MachineId
@@ -60,6 +77,7 @@ class Placement:
     desired: Desired
     reason: str
     since: float
+    machine_name: str = ""
     withdraw: bool = False
     revision: int = 0
     create_revision: int = 0
@@ -83,11 +101,32 @@ class UnitState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """A unit file's content as stored under its hash; `revision` is its key's mod revision."""
+
+    text: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """Everything under the fleet's prefix at one `revision`. Placements and states are keyed (machine, unit)."""
+    """Everything under the fleet's prefix at one `revision`. Placements and states are keyed (machine, unit).
+
+    One given out by a mirror is a live view: it is consistent until its holder awaits.
+    """
 
     revision: int = 0
+    files: Mapping[str, File] = field(default_factory=dict)
     units: Mapping[UnitName, Unit] = field(default_factory=dict)
     machines: Mapping[MachineId, Machine] = field(default_factory=dict)
     placements: Mapping[tuple[MachineId, UnitName], Placement] = field(default_factory=dict)
     states: Mapping[tuple[MachineId, UnitName], UnitState] = field(default_factory=dict)
+
+
+@lru_cache(maxsize=100_000)
+def natural(name: str) -> tuple[tuple[str, int], ...]:
+    """Sort key in which numbers count as numbers: `felix@2` comes before `felix@10`."""
+    return tuple((text, int(digits or 0)) for text, digits in _TEXT_AND_DIGITS.findall(name))
+
+
+_TEXT_AND_DIGITS = re.compile(r"(\D+|(?=\d))(\d*)")

@@ -1,0 +1,169 @@
+"""The fleet as the scheduler sees it: who is where, indexed for the questions it asks. Pure.
+
+Kept up to date by changes, each at a cost that does not grow with the number of units. `trial` lets a plan assume its
+own decisions while it goes on, and takes them back at the end.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+
+from inaetics.fleet.conflicts import ConflictIndex
+from inaetics.fleet.model import Machine, MachineId, Placement, Snapshot, Unit, UnitName, natural
+from inaetics.fleet.pools import Pool
+from inaetics.fleet.requirements import Requirements, RequirementsCache
+
+Metadata = tuple[tuple[str, frozenset[str]], ...]
+
+
+class Board:
+    """Who is placed where, with the requirements of the content that was placed; loads; conflicts.
+
+    `snapshot` may be a live view, whose changes are then reported by `add`, `remove` and `machines_changed`.
+    """
+
+    def __init__(self, snapshot: Snapshot, cache: RequirementsCache) -> None:
+        self.snapshot = snapshot
+        self._cache = cache
+        self._conflicts = ConflictIndex()
+        self._units_on: defaultdict[MachineId, dict[UnitName, Requirements]] = defaultdict(dict)
+        self._machines_of: defaultdict[UnitName, dict[MachineId, None]] = defaultdict(dict)
+        self._followers: defaultdict[UnitName, set[UnitName]] = defaultdict(set)
+        self.replacers: set[UnitName] = set()
+        """Units that replace others; some of them may have said so only in the past."""
+        self._undo: list[tuple[MachineId, UnitName, Requirements | None]] | None = None
+        self._pools: dict[Metadata, Pool] = {}
+        self.machines_changed()
+        for placement in snapshot.placements.values():
+            self.add(placement.machine, placement.unit, self.placed_requirements(placement))
+        for unit in snapshot.units.values():
+            self.note(unit.name, self.requirements(unit))
+
+    def requirements(self, unit: Unit) -> Requirements:
+        """What the submitted content asks for."""
+        return self._cache.of(unit.name, unit.content_hash, unit.text)
+
+    def placed_requirements(self, placement: Placement) -> Requirements:
+        """What the content asks for that the placement was decided for."""
+        file = self.snapshot.files.get(placement.content_hash)
+        return self._cache.of(placement.unit, placement.content_hash, file.text if file else "")
+
+    def machine(self, machine: MachineId) -> Machine | None:
+        """The machine, if it is there now."""
+        return self.snapshot.machines.get(machine)
+
+    def placement(self, machine: MachineId, unit: UnitName) -> Placement:
+        return self.snapshot.placements[machine, unit]
+
+    def machines_of(self, unit: UnitName) -> tuple[MachineId, ...]:
+        """Where `unit` is placed, sorted."""
+        return tuple(sorted(self._machines_of.get(unit, ())))
+
+    def units_on(self, machine: MachineId) -> Mapping[UnitName, Requirements]:
+        return self._units_on.get(machine, {})
+
+    def note(self, unit: UnitName, requirements: Requirements) -> None:
+        """Remember whom `unit` goes with or replaces, so that `followers_of` and `replacers` find it."""
+        for peer in requirements.machine_of:
+            self._followers[peer].add(unit)
+        if requirements.replaces:
+            self.replacers.add(unit)
+
+    def followers_of(self, unit: UnitName) -> Collection[UnitName]:
+        """Units that go with `unit` (MachineOf); some of them may have said so only in the past."""
+        return self._followers.get(unit, ())
+
+    def load(self, machine: MachineId) -> int:
+        return len(self._units_on.get(machine, ()))
+
+    def machines_changed(self) -> None:
+        """Take in that machines came, went, or changed their metadata."""
+        machines = self.snapshot.machines
+        self._ranked = sorted(machines, key=lambda each: (natural(machines[each].name), each))
+        self._rank = {machine: rank for rank, machine in enumerate(self._ranked)}
+        self._pools.clear()
+
+    def by_load(self, metadata: Metadata) -> Iterator[MachineId]:
+        """Machines with this metadata that take new units, the least loaded first, then by name."""
+        pool = self._pools.get(metadata)
+        if pool is None:
+            pool = self._pools[metadata] = self._new_pool(metadata)
+        return (self._ranked[rank] for rank in pool)
+
+    def excluded(self, unit: UnitName, requirements: Requirements) -> list[Collection[MachineId]]:
+        """Collections of machines that `unit` cannot join because of who is there."""
+        return self._conflicts.excluded(unit, _patterns(requirements))
+
+    def class_of(self, unit: UnitName, requirements: Requirements) -> tuple[Requirements, tuple[str, ...]]:
+        """Units of one class fit on the same machines."""
+        self._conflicts.excluded(unit, _patterns(requirements))
+        return requirements, self._conflicts.covering(unit)
+
+    def add(self, machine: MachineId, unit: UnitName, requirements: Requirements) -> None:
+        """Note that `unit` is placed on `machine`."""
+        self._add(machine, unit, requirements)
+        if self._undo is not None:
+            self._undo.append((machine, unit, None))
+
+    def remove(self, machine: MachineId, unit: UnitName) -> None:
+        """Note that `unit` is no longer placed on `machine`."""
+        requirements = self._remove(machine, unit)
+        if self._undo is not None:
+            self._undo.append((machine, unit, requirements))
+
+    @contextmanager
+    def trial(self) -> Iterator[None]:
+        """What is added and removed inside the block is taken back at its end."""
+        outer, self._undo = self._undo, []
+        try:
+            yield
+        finally:
+            undo, self._undo = self._undo, outer
+            for machine, unit, requirements in reversed(undo):
+                if requirements is None:
+                    self._remove(machine, unit)
+                else:
+                    self._add(machine, unit, requirements)
+
+    def _add(self, machine: MachineId, unit: UnitName, requirements: Requirements) -> None:
+        on = self._units_on[machine]
+        on[unit] = requirements
+        self.note(unit, requirements)
+        self._machines_of[unit][machine] = None
+        self._conflicts.add(machine, unit, _patterns(requirements))
+        self._reload(machine, len(on) - 1, len(on))
+
+    def _remove(self, machine: MachineId, unit: UnitName) -> Requirements:
+        on = self._units_on[machine]
+        requirements = on.pop(unit)
+        del self._machines_of[unit][machine]
+        if not self._machines_of[unit]:
+            del self._machines_of[unit]
+        self._conflicts.remove(machine, unit, _patterns(requirements))
+        self._reload(machine, len(on) + 1, len(on))
+        return requirements
+
+    def _reload(self, machine: MachineId, old: int, new: int) -> None:
+        rank = self._rank.get(machine)
+        if rank is not None:
+            for pool in self._pools.values():
+                pool.reload(rank, old, new)
+
+    def _new_pool(self, metadata: Metadata) -> Pool:
+        machines = self.snapshot.machines
+        return Pool(
+            (self.load(machine), rank)
+            for rank, machine in enumerate(self._ranked)
+            if not machines[machine].cordoned and has_metadata(machines[machine], metadata)
+        )
+
+
+def has_metadata(machine: Machine, metadata: Metadata) -> bool:
+    """Every key must have one of its values."""
+    return all(machine.metadata.get(key) in values for key, values in metadata)
+
+
+def _patterns(requirements: Requirements) -> tuple[str, ...]:
+    return requirements.conflicts + requirements.replaces

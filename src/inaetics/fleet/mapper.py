@@ -1,0 +1,213 @@
+"""Between the JSON in etcd and the fleet's values; nothing else knows the records' fields.
+
+Reading is lenient, because a peer of another version may have written: fields unknown here are ignored, lacking ones
+have defaults. `version` is the record's format, not the software's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TypeVar
+
+import msgspec
+
+from inaetics.errors import InvalidInput
+from inaetics.fleet.model import Desired, File, Machine, MachineId, Placement, Unit, UnitName, UnitState
+from inaetics.store.protocol import KeyValue
+
+FORMAT = 1
+
+
+class FileRecord(msgspec.Struct, frozen=True, kw_only=True):
+    version: int = FORMAT
+    text: str
+
+
+class UnitRecord(msgspec.Struct, frozen=True, kw_only=True):
+    version: int = FORMAT
+    hash: str
+    desired: Desired
+    generation: int = 1
+
+
+class PlacementRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    version: int = FORMAT
+    hash: str
+    desired: Desired
+    reason: str = ""
+    since: float = 0.0
+    machine_name: str = ""
+    withdraw: bool = False
+
+
+class MachineRecord(msgspec.Struct, frozen=True, kw_only=True):
+    version: int = FORMAT
+    name: str
+    address: str
+    incarnation: str
+    metadata: dict[str, str] = {}
+    software: str = ""
+
+
+class OperatorRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What people say about a machine; a metadata value of null takes the agent's own away."""
+
+    version: int = FORMAT
+    metadata: dict[str, str | None] = {}
+    cordoned: bool = False
+
+
+class StateRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    version: int = FORMAT
+    load: str
+    active: str
+    sub: str
+    hash: str = ""
+    placement_revision: int = 0
+    result: str = ""
+    message: str = ""
+    since: float = 0.0
+
+
+Record = FileRecord | UnitRecord | PlacementRecord | MachineRecord | OperatorRecord | StateRecord
+R = TypeVar("R", bound=Record)
+_encoder = msgspec.json.Encoder()
+
+
+def encode(record: Record) -> bytes:
+    """Turn a record into what is stored. The format is written even where defaults are left out."""
+    body = _encoder.encode(record)
+    if body.startswith(b'{"version":'):
+        return body
+    return b'{"version":%d,' % FORMAT + body[1:]
+
+
+def decode(item: KeyValue, kind: type[R]) -> R:
+    """Read a stored record; raises InvalidInput naming the key when it is not one of `kind`."""
+    try:
+        return msgspec.json.decode(item.value, type=kind)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise InvalidInput(f"cannot read {item.key} in the store: {error} (written by another version?)") from error
+
+
+def content_hash(text: str) -> str:
+    """The name under which a unit file's content is kept: SHA-256 in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file(item: KeyValue) -> File:
+    return File(text=decode(item, FileRecord).text, revision=item.mod_revision)
+
+
+def unit(name: UnitName, item: KeyValue, text: str = "") -> Unit:
+    """Read a unit's record; its text lies under another key."""
+    record = decode(item, UnitRecord)
+    return Unit(
+        name=name,
+        text=text,
+        content_hash=record.hash,
+        desired=record.desired,
+        generation=record.generation,
+        revision=item.mod_revision,
+    )
+
+
+def machine(machine_id: MachineId, record: MachineRecord, revision: int, said: OperatorRecord, said_at: int) -> Machine:
+    """Join what the agent says of its machine with what people say of it."""
+    edits = said.metadata
+    metadata = {key: value for key, value in record.metadata.items() if key not in edits}
+    metadata |= {key: value for key, value in edits.items() if value is not None}
+    return Machine(
+        id=machine_id,
+        name=record.name,
+        address=record.address,
+        incarnation=record.incarnation,
+        metadata=dict(sorted(metadata.items())),
+        cordoned=said.cordoned,
+        version=record.software,
+        revision=revision,
+        operator_revision=said_at,
+    )
+
+
+def machine_value(machine: Machine) -> bytes:
+    """What an agent writes of its machine."""
+    record = MachineRecord(
+        name=machine.name,
+        address=machine.address,
+        incarnation=machine.incarnation,
+        metadata=dict(machine.metadata),
+        software=machine.version,
+    )
+    return encode(record)
+
+
+def placement(key: tuple[MachineId, UnitName], item: KeyValue) -> Placement:
+    record = decode(item, PlacementRecord)
+    return Placement(
+        unit=key[1],
+        machine=key[0],
+        content_hash=record.hash,
+        desired=record.desired,
+        reason=record.reason,
+        since=record.since,
+        machine_name=record.machine_name,
+        withdraw=record.withdraw,
+        revision=item.mod_revision,
+        create_revision=item.create_revision,
+    )
+
+
+def placement_value(placement: Placement) -> bytes:
+    record = PlacementRecord(
+        hash=placement.content_hash,
+        desired=placement.desired,
+        reason=placement.reason,
+        since=placement.since,
+        machine_name=placement.machine_name,
+        withdraw=placement.withdraw,
+    )
+    return encode(record)
+
+
+def state(key: tuple[MachineId, UnitName], item: KeyValue) -> UnitState:
+    record = decode(item, StateRecord)
+    return UnitState(
+        unit=key[1],
+        machine=key[0],
+        load=record.load,
+        active=record.active,
+        sub=record.sub,
+        content_hash=record.hash,
+        placement_revision=record.placement_revision,
+        result=record.result,
+        message=record.message,
+        since=record.since,
+        revision=item.mod_revision,
+    )
+
+
+def state_value(state: UnitState) -> bytes:
+    record = StateRecord(
+        load=state.load,
+        active=state.active,
+        sub=state.sub,
+        hash=state.content_hash,
+        placement_revision=state.placement_revision,
+        result=state.result,
+        message=state.message,
+        since=state.since,
+    )
+    return encode(record)
+
+
+def unit_value(content_hash: str, desired: Desired, generation: int) -> bytes:
+    return encode(UnitRecord(hash=content_hash, desired=desired, generation=generation))
+
+
+def file_value(text: str) -> bytes:
+    return encode(FileRecord(text=text))
+
+
+def operator(item: KeyValue) -> OperatorRecord:
+    return decode(item, OperatorRecord)

@@ -1,0 +1,132 @@
+"""What to write next, so that every wanted unit is on a machine that fits. Pure and deterministic.
+
+Promises, for each prefix of a plan: a unit that is not global is on one machine at most; what is written satisfies the
+constraints of both sides; a live machine gives a unit up before another receives it; a unit is taken from where it runs
+only when it is not wanted there any more or has a better place. Applying a plan leaves nothing to plan.
+
+`Planner` keeps its indexes between plans and looks only at what changed; `plan` does the same from nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from inaetics.fleet.actions import Action
+from inaetics.fleet.board import Board
+from inaetics.fleet.fold import Change, MachineChanged, PlacementChanged, StateChanged, UnitChanged
+from inaetics.fleet.model import Machine, MachineId, Snapshot, UnitName, natural
+from inaetics.fleet.planning import Pass
+from inaetics.fleet.requirements import RequirementsCache
+
+Lost = frozenset[MachineId]
+"""Machines that hold placements, are not there, and are no longer waited for."""
+
+
+def plan(snapshot: Snapshot, *, lost: Lost = frozenset()) -> list[Action]:
+    """Plan everything, from `snapshot` alone."""
+    return Planner(snapshot).plan(lost=lost)
+
+
+class Planner:
+    """Plans for one live `snapshot`; told of every change to it by `changed`."""
+
+    def __init__(self, snapshot: Snapshot, cache: RequirementsCache | None = None) -> None:
+        self._board = Board(snapshot, cache or RequirementsCache())
+        self._lost: Lost = frozenset()
+        self._globals: set[UnitName] = set()
+        self._waiting: frozenset[UnitName] = frozenset()
+        self._dirty = {placement.unit for placement in snapshot.placements.values()}
+        self._something_freed = False
+        for name in snapshot.units:
+            self._unit_changed(name)
+
+    def changed(self, changes: Iterable[Change]) -> None:
+        """Take in what has changed in the snapshot; each change once, after it is in the snapshot."""
+        for change in changes:
+            match change:
+                case UnitChanged():
+                    self._unit_changed(change.name)
+                case PlacementChanged():
+                    self._placement_changed(change)
+                case StateChanged():
+                    self._state_changed(change)
+                case MachineChanged():
+                    self._machine_changed(change)
+
+    def again(self, units: Iterable[UnitName]) -> None:
+        """Look at `units` again: what was planned for them could not be written."""
+        self._dirty.update(units)
+        self._something_freed = True
+
+    def plan(self, *, lost: Lost) -> list[Action]:
+        """Return what follows from everything that changed since the last plan, in the order to be applied.
+
+        The result is assumed to be applied; what is not has to be handed to `again`.
+        """
+        for machine in lost ^ self._lost:
+            self._dirty.update(self._board.units_on(machine))
+        self._lost = lost
+        names = self._dirty | self._waiting if self._something_freed else self._dirty
+        if not names:
+            return []
+        self._dirty, self._something_freed = set(), False
+        with self._board.trial():
+            decided = Pass(self._board, lost)
+            decided.run(self._with_peers(names))
+        self._waiting = (self._waiting - names) | decided.waiting
+        return decided.actions
+
+    def _with_peers(self, names: set[UnitName]) -> list[UnitName]:
+        """`names` and all they go with, in the order in which they get the room there is."""
+        ahead, found = list(names), set(names)
+        while ahead:
+            unit = self._board.snapshot.units.get(ahead.pop())
+            peers = self._board.requirements(unit).machine_of if unit else ()
+            ahead += [peer for peer in peers if peer not in found]
+            found.update(peers)
+        return sorted(found, key=natural)
+
+    def _unit_changed(self, name: UnitName) -> None:
+        self._dirty.add(name)
+        self._dirty.update(self._board.followers_of(name))
+        unit = self._board.snapshot.units.get(name)
+        requirements = self._board.requirements(unit) if unit else None
+        if requirements:
+            self._board.note(name, requirements)
+        if requirements and requirements.is_global:
+            self._globals.add(name)
+        else:
+            self._globals.discard(name)
+
+    def _placement_changed(self, change: PlacementChanged) -> None:
+        old, new = change.old, change.new
+        if old:
+            self._dirty.update(self._board.units_on(old.machine)[old.unit].machine_of)
+        if not (old and new and old.content_hash == new.content_hash):
+            self._something_freed |= old is not None
+            if old:
+                self._board.remove(old.machine, old.unit)
+            if new:
+                self._board.add(new.machine, new.unit, self._board.placed_requirements(new))
+        self._dirty.add(change.unit)
+        self._dirty.update(self._board.followers_of(change.unit))
+
+    def _state_changed(self, change: StateChanged) -> None:
+        placement = self._board.snapshot.placements.get((change.machine, change.unit))
+        if placement and placement.withdraw:
+            self._dirty.add(change.unit)
+
+    def _machine_changed(self, change: MachineChanged) -> None:
+        if _traits(change.old) == _traits(change.new):
+            return
+        self._board.machines_changed()
+        self._dirty.update(self._board.units_on(change.id), self._globals)
+        self._something_freed |= change.new is not None
+
+
+def _traits(machine: Machine | None) -> object:
+    """What scheduling reads of a machine."""
+    return machine and (machine.name, machine.metadata, machine.cordoned)
+
+
+__all__ = ["Lost", "Planner", "plan"]

@@ -1,0 +1,155 @@
+"""Where a unit can go: hard rules first, then the least loaded machine. Pure and deterministic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from inaetics.fleet.board import Board, has_metadata
+from inaetics.fleet.model import Desired, MachineId, Unit, UnitName
+from inaetics.fleet.requirements import Requirements
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A machine for a unit; people read `reason` as written."""
+
+    machine: MachineId
+    reason: str
+
+
+class Scheduler:
+    """Answers for one board, as it is at the moment of asking."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    def choose(self, unit: UnitName, requirements: Requirements, *, avoid: MachineId | None = None) -> Choice | None:
+        """Pick the machine for `unit`, which must not be on the board itself; None where it fits nowhere.
+
+        A machine that also takes the units that go with this one (MachineOf) and have no place is preferred.
+        """
+        if requirements.refused or self.in_circle(unit, requirements):
+            return None
+        if requirements.machine_id or requirements.machine_of:
+            return self._choose_given(unit, requirements, avoid)
+        followers = self._homeless_followers(unit)
+        if followers:
+            found = self._least_loaded(unit, requirements, avoid, followers)
+            if found:
+                return found
+        return self._least_loaded(unit, requirements, avoid, ())
+
+    def fits(self, unit: UnitName, requirements: Requirements, machine: MachineId) -> bool:
+        """Whether `machine` may receive `unit`, which must not be on it."""
+        there = self._board.machine(machine)
+        return (
+            there is not None
+            and not there.cordoned
+            and not requirements.refused
+            and self.suits(requirements, machine)
+            and not any(machine in taken for taken in self._board.excluded(unit, requirements))
+        )
+
+    def suits(self, requirements: Requirements, machine: MachineId) -> bool:
+        """Whether what the machine is, and who must be there, agree with the requirements; conflicts aside."""
+        there = self._board.machine(machine)
+        return (
+            there is not None
+            and requirements.machine_id in (None, machine)
+            and has_metadata(there, requirements.metadata)
+            and self.has_peers(requirements, machine)
+        )
+
+    def has_peers(self, requirements: Requirements, machine: MachineId) -> bool:
+        """Whether every unit that MachineOf= names is on `machine`."""
+        on = self._board.units_on(machine)
+        return all(peer in on for peer in requirements.machine_of)
+
+    def in_circle(self, unit: UnitName, requirements: Requirements) -> bool:
+        """Whether `unit` goes, through MachineOf= of those it goes with, with itself."""
+        seen: set[UnitName] = set()
+        ahead = list(requirements.machine_of)
+        while ahead:
+            peer = ahead.pop()
+            if peer == unit:
+                return True
+            if peer not in seen:
+                seen.add(peer)
+                ahead += self._wanted_requirements(peer).machine_of
+        return False
+
+    def _wanted_requirements(self, name: UnitName) -> Requirements:
+        unit = self._board.snapshot.units.get(name)
+        return self._board.requirements(unit) if unit else Requirements()
+
+    def _choose_given(self, unit: UnitName, requirements: Requirements, avoid: MachineId | None) -> Choice | None:
+        """The machine is named, by its identity or by who is there."""
+        if requirements.machine_id:
+            machine, reason = requirements.machine_id, "it asks for this machine (MachineID)"
+        else:
+            peer = requirements.machine_of[0]
+            homes = self._board.machines_of(peer)
+            if len(homes) != 1:
+                return None
+            machine, reason = homes[0], f"it goes with {peer} (MachineOf)"
+        if machine == avoid or not self.fits(unit, requirements, machine):
+            return None
+        return Choice(machine=machine, reason=reason)
+
+    def _least_loaded(
+        self,
+        unit: UnitName,
+        requirements: Requirements,
+        avoid: MachineId | None,
+        followers: Sequence[tuple[UnitName, Requirements]],
+    ) -> Choice | None:
+        taken = self._board.excluded(unit, requirements)
+        for machine in self._board.by_load(requirements.metadata):
+            if machine == avoid or any(machine in these for these in taken):
+                continue
+            if followers and not self._takes_all(machine, (unit, requirements), followers):
+                continue
+            return Choice(machine=machine, reason=_least_loaded_reason(self._board.load(machine)))
+        return None
+
+    def _takes_all(
+        self,
+        machine: MachineId,
+        first: tuple[UnitName, Requirements],
+        followers: Sequence[tuple[UnitName, Requirements]],
+    ) -> bool:
+        with self._board.trial():
+            self._board.add(machine, *first)
+            for name, requirements in followers:
+                if not self.fits(name, requirements, machine):
+                    return False
+                self._board.add(machine, name, requirements)
+        return True
+
+    def _homeless_followers(self, unit: UnitName) -> list[tuple[UnitName, Requirements]]:
+        """Wanted units that go with `unit`, also by way of others, and are on no live machine; leaders first."""
+        found: dict[UnitName, Requirements] = {}
+        ahead = [unit]
+        while ahead:
+            for name in sorted(self._board.followers_of(ahead.pop())):
+                follower = self._board.snapshot.units.get(name)
+                if follower and name not in found and name != unit and self._is_homeless(follower):
+                    found[name] = self._board.requirements(follower)
+                    ahead.append(name)
+        return [(name, needs) for name, needs in found.items() if needs.machine_of and not needs.refused]
+
+    def _is_homeless(self, unit: Unit) -> bool:
+        homes = self._board.machines_of(unit.name)
+        return is_wanted(unit) and not any(self._board.machine(home) for home in homes)
+
+
+def is_wanted(unit: Unit | None) -> bool:
+    """Whether `unit` should be on some machine."""
+    return unit is not None and unit.desired is not Desired.INACTIVE
+
+
+def _least_loaded_reason(load: int) -> str:
+    if load == 0:
+        return "least loaded machine that fits (nothing else runs there)"
+    return f"least loaded machine that fits ({load} other {'unit' if load == 1 else 'units'} there)"
