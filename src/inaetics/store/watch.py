@@ -7,8 +7,7 @@ is noticed (its server must answer a progress request) and left for another memb
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +52,7 @@ class Watches:
         while True:
             await asyncio.sleep(self.patience.silence_s)
             for stream in tuple(self._streams):
-                await stream.ask()
+                stream.ask()
 
     async def watch(self, prefix: str) -> AsyncIterator[WatchEvent]:
         """See `Store.watch`."""
@@ -66,10 +65,10 @@ class Watches:
             position.leave()
 
     async def open(self, prefix: str, revision: int) -> _Stream:
-        stream = _Stream(self.wire, self.patience)
+        stream = _Stream(self.wire, self.patience, prefix, revision)
         self._streams.add(stream)
         try:
-            await stream.begin(prefix, revision)
+            await stream.accepted()
         except BaseException:
             self.forget(stream)
             raise
@@ -157,30 +156,42 @@ class _Position:
 class _Stream:
     """One watch stream of gRPC, whose every ill is Unavailable or _ListAgain."""
 
-    def __init__(self, wire: Wire, patience: Patience) -> None:
+    def __init__(self, wire: Wire, patience: Patience, prefix: str, revision: int) -> None:
         self._wire = wire
         self._patience = patience
-        self._call = wire.watches.Watch(metadata=REQUIRE_LEADER)
+        self._asked = asyncio.Event()
+        self._ended = False
+        request = messages.watch_request(prefix, revision)
+        # The library sends what this yields. Its `write` would hang for ever if the channel were closed meanwhile.
+        self._call = wire.watches.Watch(self._requests(request), metadata=REQUIRE_LEADER)
 
-    async def begin(self, prefix: str, revision: int) -> None:
-        """Ask for the changes from `revision` on, and wait until a member has accepted."""
-        await self._bounded(self._call.write(messages.watch_request(prefix, revision)), self._patience.answer_s)
+    async def _requests(self, first: Any) -> AsyncIterator[Any]:
+        yield first
+        while not self._ended:
+            await self._asked.wait()
+            self._asked.clear()
+            if not self._ended:
+                yield messages.progress_request()
+
+    async def accepted(self) -> None:
+        """Wait until a member has taken the watch."""
         await self._read(self._patience.answer_s)
 
     async def receive(self) -> Any:
         """Return the next response: changes, or the sign of life that was asked for."""
         return await self._read(self._patience.silence_s + self._patience.answer_s)
 
-    async def ask(self) -> None:
-        """Ask for a sign of life. A stream that cannot even be written to is ended: its reader notices."""
-        with suppress(Unavailable):
-            await self._bounded(self._call.write(messages.progress_request()), self._patience.answer_s)
+    def ask(self) -> None:
+        """Ask for a sign of life."""
+        self._asked.set()
 
     def cancel(self) -> None:
+        self._ended = True
+        self._asked.set()
         self._call.cancel()
 
     async def _read(self, limit_s: float) -> Any:
-        response = await self._bounded(self._call.read(), limit_s)
+        response = await self._receive(limit_s)
         if response is grpc.aio.EOF:
             raise Unavailable("the member ended the stream")
         if response.canceled:
@@ -188,19 +199,14 @@ class _Stream:
             raise _ListAgain(response.cancel_reason or compacted)
         return response
 
-    async def _bounded(self, action: Awaitable[Any], limit_s: float) -> Any:
+    async def _receive(self, limit_s: float) -> Any:
         try:
             async with asyncio.timeout(limit_s):
-                return await action
+                return await self._call.read()
         except TimeoutError as error:
             raise Unavailable(f"the member fell silent for {limit_s:g} s") from error
-        except asyncio.InvalidStateError as error:  # gRPC's word for writing to a stream that has ended
-            raise Unavailable("the stream has ended") from error
         except grpc.aio.AioRpcError as error:
             raise self._wire.translated(error, "cannot watch") from error
         except asyncio.CancelledError:
             self._wire.raise_if_closed()
-            task = asyncio.current_task()
-            if self._call.cancelled() and task is not None and not task.cancelling():
-                raise Unavailable("the stream was given up") from None
             raise
