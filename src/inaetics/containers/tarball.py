@@ -15,17 +15,20 @@ EPOCH = 1_577_836_800
 """The time of every file in a layer: the first second of 2020. Archives of zip cannot express times before 1980."""
 
 
-def write_tar(archive: Path, tree: Path) -> None:
+def write_tar(archive: Path, tree: Path) -> str:
     """Write every file, directory and symbolic link below `tree`, as root's, sorted, with plain modes.
 
-    The archive appears whole or not at all.
+    Returns the archive's SHA-256 digest. The archive appears whole or not at all.
     """
     partial = archive.with_name(f".{archive.name}.partial")
     with tarfile.open(partial, "w", format=tarfile.GNU_FORMAT) as tar:
         for path in sorted(tree.rglob("*")):
             if path.is_symlink() or path.is_dir() or path.is_file():
                 _add(tar, path, str(path.relative_to(tree)))
+    with partial.open("rb") as written:
+        digest = hashlib.file_digest(written, "sha256").hexdigest()
     partial.replace(archive)
+    return digest
 
 
 def content_hash(paths: Iterable[Path], *, relative_to: Path) -> str:
