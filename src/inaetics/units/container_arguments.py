@@ -16,7 +16,7 @@ from inaetics.units.wording import at_option, nearest
 
 SECTION = "Container"
 
-_PORT_PIECE = r"(?:[0-9]|%[A-Za-z]|\$\{\w+\})+"
+_PORT_PIECE = r"(?:[0-9]|%[A-Za-z]|\$\{[A-Za-z0-9_]+\})+"
 _PORTS = re.compile(rf"{_PORT_PIECE}(?:-{_PORT_PIECE})?")
 _PUBLISHED = re.compile(r"(?:(\[[^\]]*\]|[^:\[\]]*):)?(?:([^:]*):)?([^:/]+)(?:/(tcp|udp|sctp))?")
 _VOLUME_NAME = re.compile(r"[A-Za-z0-9%$][A-Za-z0-9_.%@${}-]*")

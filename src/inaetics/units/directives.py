@@ -60,21 +60,24 @@ _UNIT_IRRELEVANT: Notes = {
 }
 
 _UNIT_REFUSED: Notes = {
-    "use Requires= or BindsTo=": "Requisite Upholds PartOf",
+    "use Requires= or BindsTo=": "Requisite Upholds PartOf RequiresOverridable RequisiteOverridable BindTo",
     "use Conflicts= in [X-Fleet], which counts on every machine": "Conflicts",
     "no unit is started by the end of another; use Restart=": "OnFailure OnSuccess",
-    "jobs are not passed on": "PropagatesReloadTo ReloadPropagatedFrom PropagatesStopTo StopPropagatedFrom",
+    "jobs are not passed on": """
+        PropagatesReloadTo ReloadPropagatedFrom PropagatesStopTo StopPropagatedFrom PropagateReloadTo
+        PropagateReloadFrom
+    """,
     "units share no namespaces": "JoinsNamespaceOf",
     "there are no mount units": "RequiresMountsFor WantsMountsFor",
     "jobs are bounded by TimeoutStartSec= and TimeoutStopSec=": """
         JobTimeoutSec JobRunningTimeoutSec JobTimeoutAction JobTimeoutRebootArgument OnFailureJobMode OnSuccessJobMode
+        OnFailureIsolate
     """,
     "the fleet alone decides what starts and stops": """
         StopWhenUnneeded RefuseManualStart RefuseManualStop AllowIsolate SurviveFinalKillSignal
     """,
     "a unit never shuts its host down": """
-        FailureAction SuccessAction FailureActionExitStatus SuccessActionExitStatus RebootArgument
-        StartLimitAction
+        FailureAction SuccessAction FailureActionExitStatus SuccessActionExitStatus RebootArgument StartLimitAction
     """,
     "a skipped start would look like a success; choose machines with MachineMetadata= in [X-Fleet]": """
         ConditionPathExists ConditionPathExistsGlob ConditionPathIsDirectory ConditionPathIsSymbolicLink
@@ -83,15 +86,16 @@ _UNIT_REFUSED: Notes = {
         ConditionKernelCommandLine ConditionKernelVersion ConditionVersion ConditionSecurity ConditionCapability
         ConditionACPower ConditionNeedsUpdate ConditionFirstBoot ConditionUser ConditionGroup
         ConditionControlGroupController ConditionMemory ConditionCPUs ConditionCPUFeature ConditionOSRelease
-        ConditionEnvironment ConditionCredential ConditionPathIsEncrypted ConditionFirmware
-        ConditionMemoryPressure ConditionCPUPressure ConditionIOPressure ConditionKernelModuleLoaded
+        ConditionEnvironment ConditionCredential ConditionPathIsEncrypted ConditionFirmware ConditionMemoryPressure
+        ConditionCPUPressure ConditionIOPressure ConditionKernelModuleLoaded
     """,
     "test in ExecStartPre= instead": """
-        AssertPathExists AssertPathExistsGlob AssertPathIsDirectory AssertPathIsSymbolicLink
-        AssertPathIsMountPoint AssertPathIsReadWrite AssertDirectoryNotEmpty AssertFileNotEmpty
-        AssertFileIsExecutable AssertArchitecture AssertVirtualization AssertHost AssertKernelCommandLine
-        AssertKernelVersion AssertSecurity AssertCapability AssertACPower AssertUser AssertGroup AssertMemory
-        AssertCPUs AssertEnvironment
+        AssertPathExists AssertPathExistsGlob AssertPathIsDirectory AssertPathIsSymbolicLink AssertPathIsMountPoint
+        AssertPathIsReadWrite AssertDirectoryNotEmpty AssertFileNotEmpty AssertFileIsExecutable AssertArchitecture
+        AssertVirtualization AssertHost AssertKernelCommandLine AssertKernelVersion AssertSecurity AssertCapability
+        AssertACPower AssertUser AssertGroup AssertMemory AssertPathIsEncrypted AssertNeedsUpdate AssertFirstBoot
+        AssertCredential AssertCPUFeature AssertControlGroupController AssertOSRelease AssertMemoryPressure
+        AssertCPUPressure AssertIOPressure AssertCPUs AssertEnvironment
     """,
 }
 
@@ -120,6 +124,7 @@ _SERVICE_HONOURED: Notes = {
     "number, soft:hard or infinity (sizes for LimitCORE)": "LimitNOFILE LimitNPROC LimitCORE",
     "where the supervisor owns a cgroup; percentages only for CPUQuota": "MemoryMax TasksMax CPUQuota",
     "journal, null; inherit for the latter means as StandardOutput": "StandardOutput StandardError",
+    "null, and nothing else": "StandardInput",
     "as in [Unit], where they belong today": "StartLimitInterval StartLimitBurst",
 }
 
@@ -130,14 +135,14 @@ _SERVICE_IRRELEVANT: Notes = {
     "the journal is bounded in size, not in rate": "LogRateLimitIntervalSec LogRateLimitBurst",
     "a hint on sharing a machine: results do not depend on it": """
         Nice IOSchedulingClass IOSchedulingPriority CPUSchedulingPolicy CPUSchedulingPriority CPUWeight
-        StartupCPUWeight IOWeight StartupIOWeight CPUShares BlockIOWeight OOMScoreAdjust Slice
+        StartupCPUWeight IOWeight StartupIOWeight CPUShares BlockIOWeight StartupBlockIOWeight StartupCPUShares
+        OOMScoreAdjust Slice
     """,
     "what a host uses is measured anyway": """
         CPUAccounting MemoryAccounting TasksAccounting IOAccounting IPAccounting BlockIOAccounting
     """,
     "the supervisor does not touch what a unit does below its cgroup": "Delegate",
     "only Type=forking guesses": "GuessMainPID",
-    "null, always": "StandardInput",
     "no login is recorded": "UtmpIdentifier UtmpMode",
 }
 
@@ -147,12 +152,13 @@ _SERVICE_REFUSED: Notes = {
     "there is no watchdog; let the program end when it cannot go on": "WatchdogSec WatchdogSignal",
     "use timeout(1) in ExecStart=": "RuntimeMaxSec RuntimeRandomizedExtraSec",
     "not part of the subset": """
-        TimeoutAbortSec TimeoutStartFailureMode TimeoutStopFailureMode RestartMode RestartSteps
-        RestartMaxDelaySec RestartPreventExitStatus RestartForceExitStatus RestartKillSignal FinalKillSignal
-        SendSIGHUP ExecCondition OOMPolicy ExitType FileDescriptorStoreMax FileDescriptorStorePreserve Sockets
-        OpenFile NonBlocking RootDirectoryStartOnly USBFunctionDescriptors USBFunctionStrings
-        PermissionsStartOnly ReloadSignal
+        TimeoutAbortSec TimeoutStartFailureMode TimeoutStopFailureMode RestartMode RestartSteps RestartMaxDelaySec
+        RestartPreventExitStatus RestartForceExitStatus RestartKillSignal FinalKillSignal SendSIGHUP ExecCondition
+        OOMPolicy ExitType FileDescriptorStoreMax FileDescriptorStorePreserve Sockets OpenFile NonBlocking
+        RootDirectoryStartOnly USBFunctionDescriptors USBFunctionStrings PermissionsStartOnly ReloadSignal
+        ExecSearchPath
     """,
+    "a unit never shuts its host down": "FailureAction StartLimitAction RebootArgument",
     "there is no terminal, and no input": """
         StandardInputText StandardInputData TTYPath TTYReset TTYVHangup TTYVTDisallocate TTYRows TTYColumns
     """,
@@ -166,16 +172,17 @@ _SERVICE_REFUSED: Notes = {
         RootDirectory RootImage RootImageOptions RootHash RootVerity MountAPIVFS BindPaths BindReadOnlyPaths
         MountImages ExtensionImages ExtensionDirectories ProtectProc ProcSubset ProtectSystem ProtectHome
         ReadWritePaths ReadOnlyPaths InaccessiblePaths ExecPaths NoExecPaths TemporaryFileSystem PrivateTmp
-        PrivateDevices PrivateNetwork NetworkNamespacePath PrivateIPC IPCNamespacePath PrivateUsers
-        PrivateMounts PrivatePIDs ProtectHostname ProtectClock ProtectKernelTunables ProtectKernelModules
-        ProtectKernelLogs ProtectControlGroups RestrictAddressFamilies RestrictFileSystems RestrictNamespaces
-        LockPersonality MemoryDenyWriteExecute RestrictRealtime RestrictSUIDSGID RemoveIPC MountFlags
-        SystemCallFilter SystemCallErrorNumber SystemCallArchitectures SystemCallLog Personality KeyringMode
+        PrivateDevices PrivateNetwork NetworkNamespacePath PrivateIPC IPCNamespacePath PrivateUsers PrivateMounts
+        PrivatePIDs ProtectHostname ProtectClock ProtectKernelTunables ProtectKernelModules ProtectKernelLogs
+        ProtectControlGroups RestrictAddressFamilies RestrictFileSystems RestrictNamespaces LockPersonality
+        MemoryDenyWriteExecute ReadWriteDirectories ReadOnlyDirectories InaccessibleDirectories RootHashSignature
+        RestrictRealtime RestrictSUIDSGID RemoveIPC MountFlags SystemCallFilter SystemCallErrorNumber
+        SystemCallArchitectures SystemCallLog Personality KeyringMode
     """,
     "no directory is made; do it in ExecStartPre=": """
         RuntimeDirectory StateDirectory CacheDirectory LogsDirectory ConfigurationDirectory RuntimeDirectoryMode
-        StateDirectoryMode CacheDirectoryMode LogsDirectoryMode ConfigurationDirectoryMode
-        RuntimeDirectoryPreserve TimeoutCleanSec
+        StateDirectoryMode CacheDirectoryMode LogsDirectoryMode ConfigurationDirectoryMode RuntimeDirectoryPreserve
+        TimeoutCleanSec
     """,
     "there is no store of credentials": """
         LoadCredential LoadCredentialEncrypted ImportCredential SetCredential SetCredentialEncrypted
@@ -183,16 +190,17 @@ _SERVICE_REFUSED: Notes = {
     "each unit has a journal of its own": "LogNamespace LogFilterPatterns",
     "not among the limits that are set": """
         LimitCPU LimitFSIZE LimitDATA LimitSTACK LimitRSS LimitAS LimitMEMLOCK LimitLOCKS LimitSIGPENDING
-        LimitMSGQUEUE LimitNICE LimitRTPRIO LimitRTTIME CPUAffinity NUMAPolicy NUMAMask CoredumpFilter
-        TimerSlackNSec IgnoreSIGPIPE CPUSchedulingResetOnFork MemoryKSM
+        LimitMSGQUEUE LimitNICE LimitRTPRIO LimitRTTIME CPUAffinity NUMAPolicy NUMAMask CoredumpFilter TimerSlackNSec
+        IgnoreSIGPIPE CPUSchedulingResetOnFork MemoryKSM
     """,
     "of resources, MemoryMax=, TasksMax= and CPUQuota= are limited": """
-        MemoryMin MemoryLow MemoryHigh MemorySwapMax MemoryZSwapMax MemoryLimit StartupMemoryMax
-        CPUQuotaPeriodSec AllowedCPUs StartupAllowedCPUs AllowedMemoryNodes IOReadBandwidthMax
-        IOWriteBandwidthMax IOReadIOPSMax IOWriteIOPSMax IODeviceWeight IODeviceLatencyTargetSec IPAddressAllow
-        IPAddressDeny IPIngressFilterPath IPEgressFilterPath BPFProgram SocketBindAllow SocketBindDeny
-        RestrictNetworkInterfaces DeviceAllow DevicePolicy DisableControllers ManagedOOMSwap
-        ManagedOOMMemoryPressure ManagedOOMMemoryPressureLimit ManagedOOMPreference
+        DefaultMemoryMin DefaultMemoryLow StartupAllowedMemoryNodes BlockIODeviceWeight BlockIOReadBandwidth
+        BlockIOWriteBandwidth MemoryMin MemoryLow MemoryHigh MemorySwapMax MemoryZSwapMax MemoryLimit StartupMemoryMax
+        CPUQuotaPeriodSec AllowedCPUs StartupAllowedCPUs AllowedMemoryNodes IOReadBandwidthMax IOWriteBandwidthMax
+        IOReadIOPSMax IOWriteIOPSMax IODeviceWeight IODeviceLatencyTargetSec IPAddressAllow IPAddressDeny
+        IPIngressFilterPath IPEgressFilterPath BPFProgram SocketBindAllow SocketBindDeny RestrictNetworkInterfaces
+        DeviceAllow DevicePolicy DisableControllers ManagedOOMSwap ManagedOOMMemoryPressure
+        ManagedOOMMemoryPressureLimit ManagedOOMPreference
     """,
 }
 

@@ -25,7 +25,7 @@ MAX_EXPANDED = 10_000
 _PREFIX = re.compile(r"[A-Za-z0-9:_.\\-]+")
 _INSTANCE = re.compile(r"[A-Za-z0-9:_.\\@-]*")
 _BRACES = re.compile(r"\{([^{}]*)\}")
-_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+_RANGE = re.compile(r"([0-9]+)\.\.([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -76,6 +76,7 @@ def service_spec(unit: UnitFile, name: Name, *, machine_id: str = "", host_name:
     """
     check(unit)
     reader = _Reader(unit, name, machine_id, host_name)
+    reader.one("null", lambda text: values.one_of(text, ("null",), "input that a service can have"), "StandardInput")
     spec = _spec(reader)
     _refuse_contradictions(reader, spec)
     return spec

@@ -23,12 +23,12 @@ _SECONDS: Mapping[str, float] = {
     **dict.fromkeys(("M", "month", "months"), 2629800.0),
     **dict.fromkeys(("y", "year", "years"), 31557600.0),
 }
-_SPAN_PART = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-zµμ]*)")
+_SPAN_PART = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,15})?|\.[0-9]{1,15})\s*([A-Za-zµμ]*)")
 
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGTPE]?)B?")
+_SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*([KMGTPE]?)B?")
 _SIZE_FACTORS = {"": 1, **{letter: 1024**power for power, letter in enumerate("KMGTPE", start=1)}}
 
-_PERCENT = re.compile(r"([0-9]+(?:\.[0-9]{1,2})?)%")
+_PERCENT = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,2})?)%")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -123,65 +123,53 @@ def environment_assignments(text: str) -> dict[str, str]:
 
 
 def environment_file(text: str, *, source: str = "environment file") -> dict[str, str]:
-    """Read the content of an `EnvironmentFile=`: one NAME=value a line, quotes optional, comments with # or ;.
+    """Read the content of an `EnvironmentFile=`: one NAME=value a line, comments with # or ;.
 
-    Within double quotes a backslash escapes `"`, `\\`, `` ` `` and `$`; within single quotes it is a plain character;
-    a quoted value may contain line ends. Raises `UnitFileError` with the line for anything else.
+    A value may be quoted, and then span lines: in double quotes a backslash escapes `"`, `\\`, `` ` `` and `$`, in
+    single quotes nothing is special. In a value that is not quoted, quotes further on are plain characters, and a
+    backslash makes the next character plain (a line end: disappear). What systemd skips with a warning raises
+    `UnitFileError` with the line.
     """
+    text = text.replace("\r\n", "\n")
     assignments: dict[str, str] = {}
-    number, at = 0, 0
+    at = 0
     while at < len(text):
-        end = _end_of_assignment(text, at)
-        raw = text[at:end]
-        number = text.count("\n", 0, at) + 1
-        at = end + 1
-        line = raw.strip()
-        if not line or line[0] in "#;":
+        if skipped := _BLANK_OR_COMMENT.match(text, at):
+            at = skipped.end()
             continue
-        name, equals, value = line.partition("=")
-        name = name.strip()
-        if not equals or not _VARIABLE_NAME.fullmatch(name):
+        number = text.count("\n", 0, at) + 1
+        name = _ASSIGNED_NAME.match(text, at)
+        if name is None:
+            line = text[at:].partition("\n")[0].strip()
             raise UnitFileError(
                 f"{source}, line {number}: {line[:60]!r} is no assignment (write NAME=value)", line=number
             )
-        assignments[name] = _unquoted(value.strip(), source, number)
+        value, at = _assigned_value(text, name.end(), source, number)
+        assignments[name[1]] = value
     return assignments
 
 
-_QUOTED_PART = re.compile(r"""'([^']*)'|"((?:\\.|[^"\\])*)"|((?:\\.|[^\\'"])+)|(\\$)""", re.DOTALL)
+_BLANK_OR_COMMENT = re.compile(r"[ \t]*(?:[#;][^\n]*)?(?:\n|\Z)")
+_ASSIGNED_NAME = re.compile(r"[ \t]*([A-Za-z_][A-Za-z0-9_]*)[ \t]*=")
+_SINGLE_QUOTED = re.compile(r"[ \t]*'([^']*)'")
+_DOUBLE_QUOTED = re.compile(r'[ \t]*"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_UNQUOTED = re.compile(r"[ \t]*((?:[^\\\n]|\\.|\\\Z)*)\n?", re.DOTALL)
 
 
-def _end_of_assignment(text: str, at: int) -> int:
-    """The position of the line end that ends what starts at `at`: quotes and backslashes carry on past others."""
-    open_quote = ""
-    comment = text[at:].lstrip(" \t")[:1] in ("#", ";")
-    while at < len(text):
-        character = text[at]
-        if character == "\n" and not open_quote:
-            return at
-        if not comment:
-            if character == "\\" and open_quote != "'":
-                at += 1
-            elif character == open_quote:
-                open_quote = ""
-            elif not open_quote and character in "\"'":
-                open_quote = character
-        at += 1
-    return len(text)
-
-
-def _unquoted(value: str, source: str, number: int) -> str:
+def _assigned_value(text: str, at: int, source: str, number: int) -> tuple[str, int]:
+    """Read quoted parts, then what is left of the line; return the value and the position after its line end."""
     parts: list[str] = []
-    at = 0
-    while at < len(value):
-        part = _QUOTED_PART.match(value, at)
-        if part is None:
-            raise UnitFileError(f"{source}, line {number}: a quote is not closed", line=number)
-        at = part.end()
-        if part[1] is not None:
-            parts.append(part[1])
-        elif part[2] is not None:
-            parts.append(re.sub(r'\\(["\\`$])', r"\1", part[2].replace("\\\n", "")))
-        elif part[3] is not None:
-            parts.append(re.sub(r"\\(.)", r"\1", part[3].replace("\\\n", "")))
-    return "".join(parts)
+    while True:
+        if single := _SINGLE_QUOTED.match(text, at):
+            parts.append(single[1])
+            at = single.end()
+        elif double := _DOUBLE_QUOTED.match(text, at):
+            parts.append(re.sub(r'\\(?:(["\\`$])|\n)', lambda escape: escape[1] or "", double[1]))
+            at = double.end()
+        else:
+            break
+    rest = _UNQUOTED.match(text, at)
+    if rest is None or rest[1].startswith(("'", '"')):
+        raise UnitFileError(f"{source}, line {number}: a quote is not closed", line=number)
+    parts.append(re.sub(r"\\(?:\n|(.)|\Z)", lambda escape: escape[1] or "", rest[1].rstrip(" \t")))
+    return "".join(parts), rest.end()

@@ -36,6 +36,9 @@ def _refuse_contradictions(unit: UnitFile, name: Name, section: FleetSection) ->
             for option in options_of(unit, option_name):
                 message = f"[{SECTION}] {option.name}= contradicts Global=yes, which means every machine"
                 raise unit.error(message, option.line)
+    if section.machine_id and section.machine_of:
+        line = options_of(unit, "MachineOf")[-1].line
+        raise unit.error(f"[{SECTION}] MachineOf= contradicts MachineID=: a unit has one place (keep one)", line)
     if str(name) in section.machine_of:
         line = options_of(unit, "MachineOf")[-1].line
         raise unit.error(f"[{SECTION}] MachineOf= names the unit itself: it would wait for itself", line)
