@@ -1,0 +1,57 @@
+"""The application: every resource, and what all answers have in common."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from inaetics.api import fleet_v1, inaetics_v1
+from inaetics.api.pulse import Pulse
+from inaetics.api.replies import error_reply, on_crash, on_inaetics_error
+from inaetics.api.services import Services
+from inaetics.api.wire import STALE_HEADER
+from inaetics.errors import InaeticsError
+
+
+def build_app(services: Services) -> Starlette:
+    """Put the API together over `services`."""
+    return Starlette(
+        routes=[*fleet_v1.routes(services), *inaetics_v1.routes(services)],
+        exception_handlers={InaeticsError: on_inaetics_error, HTTPException: _on_http_error, Exception: on_crash},
+        middleware=[Middleware(SayStale, pulse=services.pulse)],
+    )
+
+
+class SayStale:
+    """Adds a header to every answer given while the store is silent."""
+
+    def __init__(self, app: ASGIApp, *, pulse: Pulse) -> None:
+        self._app = app
+        self._pulse = pulse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+
+        async def send_marked(message: Message) -> None:
+            if message["type"] == "http.response.start" and (why := self._pulse.stale):
+                MutableHeaders(scope=message)[STALE_HEADER] = why.encode("ascii", "replace").decode()
+            await send(message)
+
+        await self._app(scope, receive, send_marked)
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    """Answer what the routes refuse: a path that is no resource, a method it does not have."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    match status:
+        case 404:
+            return error_reply(404, f"{request.url.path} is no resource of this API (see /fleet/v1/discovery)")
+        case 405:
+            return error_reply(405, f"{request.method} is not supported against {request.url.path}")
+        case _:
+            return error_reply(status, str(error))

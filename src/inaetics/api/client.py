@@ -1,0 +1,244 @@
+"""The fleet API's client: synchronous, small, quick to import.
+
+Promises: what the API refuses is raised as the error it meant (`NotFound`, `Conflict`, …) with its words; an API that
+does not answer is `Unavailable`. With several endpoints the first that answers is used, and another one when it dies.
+"""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from inaetics.api.endpoint import ClientTls, open_connection
+from inaetics.api.wire import (
+    STALE_HEADER,
+    ErrorEntity,
+    ExplainReport,
+    Health,
+    MachineEntry,
+    MachineList,
+    StateList,
+    UnitChange,
+    UnitDetail,
+    UnitList,
+    Written,
+)
+from inaetics.errors import Conflict, InaeticsError, InvalidInput, NotFound, Unavailable
+
+Entity = TypeVar("Entity")
+
+_ERRORS: dict[int, type[InaeticsError]] = {
+    400: InvalidInput,
+    404: NotFound,
+    409: Conflict,
+    413: InvalidInput,
+    415: InvalidInput,
+    502: Unavailable,
+    503: Unavailable,
+    504: Unavailable,
+}
+
+
+class FleetClient:
+    """Speaks to the fleet API at `endpoint`, or at the first of several that answers.
+
+    `stale` is None, or why the last answer may be out of date.
+    """
+
+    def __init__(self, endpoint: str | Sequence[str], tls: ClientTls | None = None, *, timeout_s: float = 10.0) -> None:
+        self.endpoints = (endpoint,) if isinstance(endpoint, str) else tuple(endpoint)
+        self.stale: str | None = None
+        self._tls = tls
+        self._timeout_s = timeout_s
+        self._connection: http.client.HTTPConnection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection, if there is one. The next request opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def health(self) -> Health:
+        """How the API is: whether the store answers it, and who leads."""
+        return self._get("/inaetics/v1/health", Health)
+
+    def machines(self) -> tuple[MachineEntry, ...]:
+        """Every live machine, by name."""
+        return self._get("/inaetics/v1/machines", MachineList).machines
+
+    def units(self, *, after: int | None = None, wait_s: float = 0.0) -> UnitList:
+        """Every submitted unit, by name; with `after`, wait up to `wait_s` for something newer than that revision."""
+        return self._held("/inaetics/v1/units", UnitList, after, wait_s)
+
+    def unit(self, name: str) -> UnitDetail:
+        """One unit with its file; raises `NotFound`."""
+        return self._get(_path("units", name), UnitDetail)
+
+    def states(self, *, after: int | None = None, wait_s: float = 0.0) -> StateList:
+        """What every machine reports of its units, and which units wait; held as `units`."""
+        return self._held("/inaetics/v1/states", StateList, after, wait_s)
+
+    def explain(self, name: str) -> ExplainReport:
+        """Why the unit is where it is, or waits; raises `NotFound`."""
+        return self._get(_path("explain", name), ExplainReport)
+
+    def submit(self, name: str, text: str, *, desired: str | None = None, replace: bool = False) -> int:
+        """Store a unit file under `name`, and what is wanted of it; returns the revision.
+
+        The same file again changes nothing. Raises `InvalidInput` naming line and directive, `Conflict` when another
+        file has the name and `replace` is not set.
+        """
+        return self._change(name, UnitChange(text=text, desired=desired, replace=replace))
+
+    def set_desired(self, name: str, desired: str) -> int:
+        """Say what is wanted of a submitted unit; returns the revision. Raises `NotFound`."""
+        return self._change(name, UnitChange(desired=desired))
+
+    def destroy(self, name: str) -> int:
+        """Stop the unit wherever it runs and forget it; returns the revision. Raises `NotFound`."""
+        return self._decode(self._request("DELETE", _path("units", name)), Written).revision
+
+    def journal(self, name: str, *, lines: int = 10, follow: bool = False) -> Iterator[str]:
+        """Yield the last lines of the unit's journal from the machine it is on; with `follow` also what comes."""
+        query = urlencode({"lines": lines, "follow": int(follow)})
+        with self._open() as client:
+            response = client._send("GET", f"{_path('journal', name)}?{query}", None, client._connect())
+            if follow and client._connection is not None and client._connection.sock is not None:
+                client._connection.sock.settimeout(None)
+            yield from _lines(response)
+
+    def mapping(self) -> str:
+        """The mapping the provisioning servers follow, as TOML; raises `NotFound` when none was stored."""
+        return self._request("GET", "/inaetics/v1/mapping").decode()
+
+    def put_mapping(self, text: str) -> int:
+        """Store the provisioning mapping; returns the revision."""
+        body = self._request("PUT", "/inaetics/v1/mapping", text.encode(), media_type="application/toml")
+        return self._decode(body, Written).revision
+
+    def _change(self, name: str, change: UnitChange) -> int:
+        body = self._request("PUT", _path("units", name), msgspec.json.encode(change))
+        return self._decode(body, Written).revision
+
+    def _get(self, path: str, kind: type[Entity], *, wait_s: float = 0.0) -> Entity:
+        return self._decode(self._request("GET", path, wait_s=wait_s), kind)
+
+    def _held(self, path: str, kind: type[Entity], after: int | None, wait_s: float) -> Entity:
+        if after is None:
+            return self._get(path, kind)
+        return self._get(f"{path}?{urlencode({'after': after, 'wait_s': wait_s})}", kind, wait_s=wait_s)
+
+    def _decode(self, body: bytes, kind: type[Entity]) -> Entity:
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except msgspec.DecodeError as error:
+            raise Unavailable(f"the API at {self._where()} answered what this client cannot read: {error}") from error
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        wait_s: float = 0.0,
+        media_type: str = "application/json",
+    ) -> bytes:
+        """Send a request and return the answer's body, over a new connection when the old one was dropped.
+
+        A DELETE is sent once only: it may have been done, and a second one would say that nothing was there.
+        """
+        reused = self._connection is not None
+        connection = self._connect()
+        if connection.sock is not None:
+            connection.sock.settimeout(self._timeout_s + wait_s)
+        try:
+            return self._send(method, path, body, connection, media_type).read()
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            if reused and method != "DELETE":
+                return self._request(method, path, body, wait_s=wait_s, media_type=media_type)
+            raise self._gone(error) from error
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        connection: http.client.HTTPConnection,
+        media_type: str = "application/json",
+    ) -> http.client.HTTPResponse:
+        headers = {"Content-Type": media_type} if body is not None else {}
+        connection.request(method, path, body, headers)
+        response = connection.getresponse()
+        self.stale = response.headers.get(STALE_HEADER)
+        if response.status >= 400:
+            raise _error(response)
+        return response
+
+    def _open(self) -> FleetClient:
+        return FleetClient(self.endpoints, self._tls, timeout_s=self._timeout_s)
+
+    def _connect(self) -> http.client.HTTPConnection:
+        if self._connection is not None:
+            return self._connection
+        failures: list[OSError] = []
+        for endpoint in self.endpoints:
+            try:
+                self._connection = open_connection(endpoint, self._tls, timeout_s=self._timeout_s)
+            except OSError as error:
+                failures.append(error)
+            else:
+                return self._connection
+        raise self._gone(failures[-1] if failures else OSError("no endpoint is known"))
+
+    def _gone(self, error: Exception) -> Unavailable:
+        return Unavailable(
+            f"no fleet API answers at {self._where()}: {_why(error)}"
+            " (is the cluster up? see: inaetics status; start it: inaetics up)"
+        )
+
+    def _where(self) -> str:
+        return ", ".join(self.endpoints) or "any endpoint"
+
+
+def _path(kind: str, name: str) -> str:
+    return f"/inaetics/v1/{kind}/{quote(name, safe='@')}"
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
+
+
+def _error(response: http.client.HTTPResponse) -> InaeticsError:
+    kind = _ERRORS.get(response.status, InaeticsError)
+    body = response.read()
+    try:
+        message = msgspec.json.decode(body, type=ErrorEntity).error.message
+    except msgspec.DecodeError:
+        message = ""
+    return kind(message or f"the API answered {response.status} {response.reason}")
+
+
+def _lines(response: http.client.HTTPResponse) -> Iterator[str]:
+    try:
+        while line := response.readline():
+            yield line.decode(errors="replace").rstrip("\n")
+    except (OSError, http.client.HTTPException) as error:
+        raise Unavailable(f"the journal broke off: {_why(error)}") from error

@@ -1,0 +1,101 @@
+"""Where an API listens, as people write it, and the connection to it. Imports nothing that starts slowly.
+
+`unix:///run/…/fleet.sock`, or just the path; `https://ADDRESS[:PORT]` with a client certificate; `http://…` for what
+somebody put before it (a tunnel).
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from inaetics.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import ssl
+
+    from typing_extensions import override
+else:
+
+    def override(method: Any) -> Any:
+        """Mark for the type checker only: Python 3.11 has none."""
+        return method
+
+
+API_PORT = 49153
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientTls:
+    """The files of mutual TLS: whom to trust, and who we are."""
+
+    ca: Path
+    cert: Path
+    key: Path
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: str, *, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self.path = path
+
+    @override
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+def open_connection(endpoint: str, tls: ClientTls | None, *, timeout_s: float) -> http.client.HTTPConnection:
+    """Connect to `endpoint`; raises `OSError` when nobody answers, `InvalidInput` when it cannot be understood."""
+    connection = _connection(endpoint, tls, timeout_s)
+    connection.connect()
+    return connection
+
+
+def _connection(endpoint: str, tls: ClientTls | None, timeout_s: float) -> http.client.HTTPConnection:
+    path = socket_path(endpoint)
+    if path is not None:
+        return UnixConnection(path, timeout=timeout_s)
+    parts = urlsplit(endpoint)
+    if not parts.hostname:
+        raise InvalidInput(f"endpoint {endpoint!r} names no host: write unix:///PATH or https://ADDRESS:{API_PORT}")
+    try:
+        port = parts.port or API_PORT
+    except ValueError as error:
+        raise InvalidInput(f"endpoint {endpoint!r}: {error}") from error
+    if parts.scheme == "http":
+        return http.client.HTTPConnection(parts.hostname, port, timeout=timeout_s)
+    return http.client.HTTPSConnection(parts.hostname, port, timeout=timeout_s, context=_context(endpoint, tls))
+
+
+def socket_path(endpoint: str) -> str | None:
+    """The path of a Unix socket's endpoint; None for one that is reached over the network."""
+    if endpoint.startswith("/"):
+        return endpoint
+    scheme, colon, rest = endpoint.partition(":")
+    if not colon or scheme not in ("unix", "http", "https"):
+        raise InvalidInput(f"endpoint {endpoint!r} is neither unix:///PATH nor https://ADDRESS:{API_PORT}")
+    return rest.removeprefix("//") if scheme == "unix" else None
+
+
+def _context(endpoint: str, tls: ClientTls | None) -> ssl.SSLContext:
+    import ssl
+
+    if tls is None:
+        raise InvalidInput(
+            f"endpoint {endpoint} wants a client certificate: give --ca-file, --cert-file and --key-file,"
+            " or use the cluster's socket"
+        )
+    try:
+        context = ssl.create_default_context(cafile=str(tls.ca))
+        context.load_cert_chain(str(tls.cert), str(tls.key))
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidInput(f"cannot use the certificate {tls.cert} (key {tls.key}, CA {tls.ca}): {error}") from error
+    return context

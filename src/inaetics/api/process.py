@@ -1,0 +1,95 @@
+"""Puts the process together: store, mirror, engine candidate, both listeners; one task group for all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import structlog
+
+from inaetics.api.agents import AgentJournals
+from inaetics.api.app import build_app
+from inaetics.api.endpoint import ClientTls
+from inaetics.api.listener import Listener, server_context, tcp_socket, unix_socket
+from inaetics.api.pulse import Pulse
+from inaetics.api.services import Services
+from inaetics.api.settings import ApiSettings
+from inaetics.errors import InvalidInput
+from inaetics.fleet.engine import Engine
+from inaetics.fleet.mirror import Mirror
+from inaetics.fleet.registry import Registry
+from inaetics.store.etcd import Tls, connect
+from inaetics.store.protocol import Store
+
+_log = structlog.get_logger()
+
+
+async def serve(settings: ApiSettings, *, stopping: asyncio.Event, ready: Callable[[], object]) -> None:
+    """Serve until `stopping` is set; calls `ready` once both listeners answer.
+
+    A store that does not answer yet is no reason to wait: reads are refused with 503 until it does.
+    """
+    tls = Tls(ca=settings.tls.ca, cert=settings.tls.cert, key=settings.tls.key)
+    plain = all(endpoint.startswith("http://") for endpoint in settings.etcd_endpoints)
+    async with connect(settings.etcd_endpoints, tls=None if plain else tls) as store:
+        await serve_over(store, settings, stopping=stopping, ready=ready)
+
+
+async def serve_over(
+    store: Store, settings: ApiSettings, *, stopping: asyncio.Event, ready: Callable[[], object]
+) -> None:
+    """As `serve`, over a store that is open."""
+    mirror = Mirror(store)
+    services = Services(
+        store=store,
+        mirror=mirror,
+        registry=Registry(store),
+        journals=AgentJournals(_agents_context(settings.tls)),
+        pulse=Pulse(store),
+        stopping=stopping,
+    )
+    app = build_app(services)
+    with ExitStack() as sockets:
+        socket = sockets.enter_context(unix_socket(settings.socket))
+        sockets.callback(settings.socket.unlink, missing_ok=True)
+        port = sockets.enter_context(tcp_socket(settings.address, settings.port))
+        listeners = (
+            Listener(app, socket, stopping, None),
+            Listener(app, port, stopping, server_context(settings.tls)),
+        )
+        async with asyncio.TaskGroup() as group:
+            background = [
+                group.create_task(mirror.run(), name="mirror"),
+                group.create_task(services.pulse.run(), name="pulse"),
+                group.create_task(Engine(store, mirror, candidate=settings.candidate).run(), name="engine"),
+            ]
+            for listener in listeners:
+                group.create_task(listener.run_until_stopped(), name="listener")
+            group.create_task(_announce(listeners, settings, ready), name="announce")
+            await stopping.wait()
+            for task in background:
+                task.cancel()
+    _log.info("fleet API stopped")
+
+
+async def _announce(listeners: tuple[Listener, ...], settings: ApiSettings, ready: Callable[[], object]) -> None:
+    for listener in listeners:
+        await listener.listening.wait()
+    _log.info(
+        "fleet API serves",
+        socket=str(settings.socket),
+        address=f"https://{settings.address}:{settings.port}",
+    )
+    ready()
+
+
+def _agents_context(tls: ClientTls) -> ssl.SSLContext:
+    """TLS towards agents: trusts the cluster's CA only, and shows the API's certificate."""
+    try:
+        context = ssl.create_default_context(cafile=str(tls.ca))
+        context.load_cert_chain(str(tls.cert), str(tls.key))
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidInput(f"cannot use the API's certificate {tls.cert} (CA {tls.ca}): {error}") from error
+    return context

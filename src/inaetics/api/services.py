@@ -1,0 +1,134 @@
+"""What the handlers work with: the mirror to read from, the registry to write through, and how to wait for both.
+
+Promises: a write is answered once this process's own reads show it; reads go on from memory while the store is silent,
+and say so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+
+from inaetics.api.agents import Journals
+from inaetics.api.pulse import Pulse
+from inaetics.api.wire import Health
+from inaetics.errors import InvalidInput, NotFound, Unavailable
+from inaetics.fleet.explain import Explainer
+from inaetics.fleet.mirror import Mirror
+from inaetics.fleet.model import Snapshot, UnitName
+from inaetics.fleet.registry import Registry
+from inaetics.fleet.requirements import RequirementsCache
+from inaetics.store.protocol import Store
+
+MAPPING = "/inaetics/provisioning/mapping"
+"""The key under which the provisioning servers look for their mapping."""
+
+CATCH_UP_S = 5.0
+"""How long a write that the store has taken may need to appear in the mirror."""
+
+
+def check_toml(text: str) -> None:
+    """Raise `InvalidInput`, with line and column, for what is not TOML."""
+    import tomllib
+
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(f"the mapping is not TOML: {error}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything behind the API. `check_mapping` raises `InvalidInput` for a mapping nobody should follow."""
+
+    store: Store
+    mirror: Mirror
+    registry: Registry
+    journals: Journals
+    pulse: Pulse
+    stopping: asyncio.Event
+    check_mapping: Callable[[str], None] = field(default=check_toml)
+    requirements: RequirementsCache = field(default_factory=RequirementsCache)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What is known now; raises `Unavailable` before the store was read for the first time."""
+        snapshot = self.mirror.snapshot
+        if snapshot.revision == 0:
+            raise Unavailable("the fleet API has not read the store yet: it does not answer (etcdctl endpoint status)")
+        return snapshot
+
+    async def changed(self, after: int, wait_s: float) -> Snapshot:
+        """What is known once something newer than `after` is, or after `wait_s`, or when this process is to stop."""
+        if self.snapshot.revision <= after:
+            await _first_of(wait_s, self.mirror.changed(after), self.stopping.wait())
+        return self.snapshot
+
+    async def seen(self, revision: int) -> int:
+        """Wait until reads show `revision`; return it. A mirror that lags makes no write fail that was done."""
+        try:
+            await self.mirror.reached(revision, within_s=CATCH_UP_S)
+        except Unavailable:
+            self.pulse.lost("the store took a write, but its changes do not arrive")
+        return revision
+
+    def reasons(self, snapshot: Snapshot) -> Callable[[UnitName], str]:
+        """What says why a wanted unit has no machine; the snapshot is indexed only when somebody asks."""
+        explainer: list[Explainer] = []
+
+        def why(name: UnitName) -> str:
+            if not explainer:
+                self.requirements.keep(frozenset(unit.content_hash for unit in snapshot.units.values()))
+                explainer.append(Explainer(snapshot, self.requirements))
+            summary = explainer[0].explain(name).summary
+            return summary if self.pulse.leader else f"{summary} (no engine leads at the moment)"
+
+        return why
+
+    async def mapping(self) -> str:
+        """The stored mapping; raises `NotFound`."""
+        item = await self.store.get(MAPPING)
+        if item is None:
+            raise NotFound(
+                "no provisioning mapping is stored: the servers follow the one in their image"
+                " (store one: inaetics deploy apply FILE)"
+            )
+        return item.value.decode(errors="replace")
+
+    async def put_mapping(self, text: str) -> int:
+        """Check and store the mapping; returns the revision."""
+        self.check_mapping(text)
+        return await self.store.put(MAPPING, text.encode())
+
+    def health(self) -> Health:
+        """How this API is, from memory: never fails."""
+        snapshot = self.mirror.snapshot
+        return Health(
+            store="silent" if self.pulse.stale else "ok",
+            silent_s=round(self.pulse.silent_s, 1),
+            leader=self.pulse.leader,
+            revision=snapshot.revision,
+            machines=len(snapshot.machines),
+            version=version("inaetics-cluster"),
+        )
+
+
+async def _first_of(within_s: float, *waits: Awaitable[object]) -> None:
+    """Wait until one of `waits` ends, at most `within_s`; the others are cancelled."""
+
+    async def wait(one: Awaitable[object]) -> None:
+        await one
+        raise _Done
+
+    try:
+        async with asyncio.timeout(within_s), asyncio.TaskGroup() as group:
+            for one in waits:
+                group.create_task(wait(one), name="held request")
+    except* (_Done, TimeoutError):
+        pass
+
+
+class _Done(Exception):
+    """Ends a group of waits."""

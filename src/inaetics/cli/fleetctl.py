@@ -1,0 +1,96 @@
+"""fleetctl: units of the cluster, with the verbs, flags and columns of the original.
+
+This module is all that `--help` loads; a command's own module is imported when it runs.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+
+import click
+
+from inaetics.cli.common import LazyGroup, cluster_option, run
+from inaetics.cli.session import Session, tls_options
+
+_HERE = "inaetics.cli.fleetctl_commands"
+
+COMMANDS = {
+    "list-machines": (f"{_HERE}.list_machines:command", "Which machines are there."),
+    "list-units": (f"{_HERE}.list_units:command", "What runs, where, and how it is."),
+    "list-unit-files": (f"{_HERE}.list_unit_files:command", "Every submitted unit, wanted and actual state."),
+    "submit": (f"{_HERE}.submit:command", "Store unit files in the cluster, start nothing."),
+    "load": (f"{_HERE}.load:command", "Give units to machines without starting them."),
+    "start": (f"{_HERE}.start:command", "Start units, submitting and loading them first if needed."),
+    "stop": (f"{_HERE}.stop:command", "Stop units; they stay on their machines."),
+    "unload": (f"{_HERE}.unload:command", "Stop units and take them off their machines."),
+    "destroy": (f"{_HERE}.destroy:command", "Stop units and forget them."),
+    "cat": (f"{_HERE}.cat:command", "Print unit files as they were submitted."),
+    "status": (f"{_HERE}.status:command", "How units are, with the last lines of their journals."),
+    "journal": (f"{_HERE}.journal:command", "Print a unit's journal; -f goes on printing."),
+    "explain": (f"{_HERE}.explain:command", "Why a unit is where it is, or waits; machine by machine."),
+    "verify": (f"{_HERE}.verify:command", "Check unit files without submitting them."),
+    "completion": (f"{_HERE}.completion:command", "Print the completion script of a shell."),
+    "version": (f"{_HERE}.version:command", "Print the version."),
+}
+
+SINGLE_DASH = re.compile(r"-([a-z][a-z-]+)(=.*)?", re.DOTALL)
+LONG_OPTIONS = {
+    *("endpoint", "cluster", "ca-file", "cert-file", "key-file", "request-timeout", "version", "help"),
+    *("full", "no-legend", "fields", "output", "lines", "follow", "no-block", "block-attempts", "replace"),
+}
+
+
+@click.group(
+    "fleetctl",
+    cls=LazyGroup,
+    lazy=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="See 'fleetctl COMMAND --help' for what a command takes, with examples.",
+)
+@click.option(
+    "--endpoint",
+    metavar="URL",
+    envvar="FLEETCTL_ENDPOINT",
+    help="The fleet API: unix:///PATH or https://ADDRESS; several with commas. Else the cluster's own sockets.",
+)
+@cluster_option
+@tls_options
+@click.option(
+    "--request-timeout", metavar="SECONDS", type=float, default=10.0, show_default=True, help="How long to wait."
+)
+@click.version_option(package_name="inaetics-cluster", prog_name="fleetctl", message="%(prog)s version %(version)s")
+@click.pass_context
+def fleetctl(context: click.Context, /, **options: object) -> None:
+    """Run units on a cluster of machines: one systemd for all of them.
+
+    A unit is a systemd unit file with an optional [X-Fleet] section that says where it may run. felix@.service is a
+    template, felix@1.service an instance of it.
+
+    \b
+      fleetctl list-machines
+      fleetctl start hello.service        a file here, or a unit submitted before
+      fleetctl start 'felix@{1..4}'       four instances of a template
+      fleetctl list-units
+      fleetctl explain felix@4.service    why it runs there, or waits
+      fleetctl destroy 'felix@*'
+    """
+    context.obj = Session.of(options)
+
+
+def main() -> None:
+    """Run fleetctl as a program. The original took long options with one dash too; so do we."""
+    sys.argv[1:] = two_dashes(sys.argv[1:])
+    run(fleetctl, "fleetctl")
+
+
+def two_dashes(arguments: Sequence[str]) -> list[str]:
+    """Rewrite the original's `-no-legend` as `--no-legend`; everything behind `--` is left alone."""
+    rewritten: list[str] = []
+    for position, argument in enumerate(arguments):
+        if argument == "--":
+            return [*rewritten, *arguments[position:]]
+        match = SINGLE_DASH.fullmatch(argument)
+        rewritten.append(f"-{argument}" if match and match[1] in LONG_OPTIONS else argument)
+    return rewritten

@@ -1,0 +1,50 @@
+"""fleetctl explain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from inaetics.cli.common import output_option, print_json, print_table
+from inaetics.cli.fleetctl_commands.arguments import unit_argument
+from inaetics.cli.fleetctl_commands.fields import record
+from inaetics.cli.session import Session, pass_session
+from inaetics.cli.unit_arguments import unit_name
+
+if TYPE_CHECKING:
+    from inaetics.api.wire import ExplainReport, MachineVerdict
+
+
+@click.command("explain")
+@unit_argument
+@output_option
+@pass_session
+def command(session: Session, unit: str, output: str) -> None:
+    """Say why a unit is where it is, or waits: what every machine says to every constraint, and what would help.
+
+    \b
+      fleetctl explain felix@4.service
+    """
+    with session.client() as client:
+        report = client.explain(unit_name(unit))
+        session.warn(client)
+    if output == "json":
+        print_json(record(report))
+    else:
+        _print(report)
+
+
+def _print(report: ExplainReport) -> None:
+    click.echo(f"{report.unit}: {report.summary}")
+    if report.machines:
+        click.echo()
+        print_table(("MACHINE", "FITS", "BECAUSE"), [_row(machine) for machine in report.machines])
+    for remedy in report.remedies:
+        click.echo(f"\nwould help: {remedy}")
+
+
+def _row(machine: MachineVerdict) -> tuple[str, str, str]:
+    against = [verdict.because for verdict in machine.constraints if not verdict.holds]
+    because = against or [verdict.because for verdict in machine.constraints if verdict.because]
+    return machine.name or machine.machine, "yes" if machine.fits else "no", "; ".join(because)

@@ -1,0 +1,58 @@
+"""fleetctl list-units."""
+
+from __future__ import annotations
+
+import click
+
+from inaetics.api.wire import StateEntry
+from inaetics.cli.common import print_json, say
+from inaetics.cli.fleetctl_commands.fields import (
+    Field,
+    legend,
+    listing_options,
+    print_fields,
+    record,
+    short_hash,
+)
+from inaetics.cli.session import Session, pass_session
+
+FIELDS: dict[str, Field[StateEntry]] = {
+    "unit": lambda state, full: state.name,
+    "machine": lambda state, full: legend(state.machine, full),
+    "load": lambda state, full: state.load,
+    "active": lambda state, full: state.active,
+    "sub": lambda state, full: state.sub,
+    "hash": lambda state, full: short_hash(state.hash, full),
+    "host": lambda state, full: state.machine.name,
+    "message": lambda state, full: state.message,
+}
+
+
+@click.command("list-units")
+@listing_options(FIELDS, "unit,machine,active,sub")
+@pass_session
+def command(session: Session, fields: str, full: bool, no_legend: bool, output: str) -> None:
+    """Show the units that machines have, and how they are there.
+
+    A unit that waits for a machine is not in this list: 'fleetctl list-unit-files' shows it, 'fleetctl explain' says
+    why it waits.
+
+    \b
+      fleetctl list-units
+      fleetctl list-units --no-legend --full
+      fleetctl list-units --fields=unit,host,active
+    """
+    with session.client() as client:
+        listed = client.states()
+        session.warn(client)
+    if output == "json":
+        print_json([record(state) for state in listed.states])
+        return
+    print_fields(listed.states, FIELDS, fields, full=full, no_legend=no_legend)
+    if listed.waiting:
+        say(_waiting(listed.waiting))
+
+
+def _waiting(names: tuple[str, ...]) -> str:
+    some = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    return f"waiting for a machine: {some} (why: fleetctl explain {names[0]})"

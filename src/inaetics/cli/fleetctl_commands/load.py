@@ -1,0 +1,40 @@
+"""fleetctl load."""
+
+from __future__ import annotations
+
+import click
+
+from inaetics.cli.common import say
+from inaetics.cli.fleetctl_commands.arguments import blocking_options, files_argument
+from inaetics.cli.fleetctl_commands.submission import bring
+from inaetics.cli.progress import judge_load
+from inaetics.cli.session import Session, pass_session
+from inaetics.cli.unit_arguments import expand, unit_name
+from inaetics.cli.waiting import wait_for
+
+
+@click.command("load")
+@files_argument
+@blocking_options
+@click.option("--replace", is_flag=True, help="Take the file, also where other content is submitted.")
+@pass_session
+def command(session: Session, units: tuple[str, ...], no_block: bool, block_attempts: int, replace: bool) -> int:
+    """Give units to machines without starting them, submitting them first if needed.
+
+    A unit that runs is left running: 'fleetctl stop' is what stops it.
+
+    \b
+      fleetctl load hello.service
+      fleetctl load 'felix@{1..4}' --no-block
+    """
+    with session.client() as client:
+        running = {unit.name for unit in client.units().units if unit.desired == "launched"}
+        wanted = [argument for argument in expand(units) if unit_name(argument) not in running]
+        for argument in expand(units):
+            if argument not in wanted:
+                say(f"unit {unit_name(argument)} is launched: it is loaded already (stop it: fleetctl stop {argument})")
+        names = bring(client, wanted, desired="loaded", replace=replace)
+        if no_block:
+            click.echo("\n".join(f"Triggered unit {name} load" for name in names))
+            return 0
+        return wait_for(client, names, judge_load, attempts=block_attempts, wanted="loaded").exit_code

@@ -1,0 +1,41 @@
+"""fleetctl stop."""
+
+from __future__ import annotations
+
+import click
+
+from inaetics.cli.common import say
+from inaetics.cli.fleetctl_commands.arguments import blocking_options, units_argument
+from inaetics.cli.progress import judge_stop
+from inaetics.cli.session import Session, pass_session
+from inaetics.cli.unit_arguments import select
+from inaetics.cli.waiting import wait_for
+from inaetics.errors import Conflict
+
+
+@click.command("stop")
+@units_argument
+@blocking_options
+@pass_session
+def command(session: Session, units: tuple[str, ...], no_block: bool, block_attempts: int) -> int:
+    """Stop units. They stay on their machines, loaded, and can be started again.
+
+    \b
+      fleetctl stop hello.service
+      fleetctl stop 'felix@*' --no-block
+    """
+    with session.client() as client:
+        known = {unit.name: unit for unit in client.units().units}
+        names = select(units, known)
+        for name in names:
+            if known[name].desired == "inactive" and name in units:
+                raise Conflict(f"cannot stop unit {name}: it is inactive (start it: fleetctl start {name})")
+        names = [name for name in names if known[name].desired != "inactive"]
+        for name in names:
+            if known[name].desired == "launched":
+                client.set_desired(name, "loaded")
+        if no_block or not names:
+            for name in names:
+                say(f"Triggered unit {name} stop")
+            return 0
+        return wait_for(client, names, judge_stop, attempts=block_attempts, wanted="stopped").exit_code

@@ -1,0 +1,36 @@
+"""fleetctl submit."""
+
+from __future__ import annotations
+
+import click
+
+from inaetics.cli.fleetctl_commands.arguments import files_argument
+from inaetics.cli.session import Session, pass_session
+from inaetics.cli.unit_arguments import expand, local_file, unit_name
+from inaetics.errors import NotFound
+
+
+@click.command("submit")
+@files_argument
+@click.option("--replace", is_flag=True, help="Take the file, also where other content is submitted.")
+@pass_session
+def command(session: Session, units: tuple[str, ...], replace: bool) -> None:
+    """Store unit files in the cluster. Nothing is started; a template's instances can be from now on.
+
+    The same file again changes nothing. Another file under a submitted name is refused unless --replace is given;
+    what runs takes the new file with its next start.
+
+    \b
+      fleetctl submit hello.service
+      fleetctl submit units/*.container        X.container is submitted as X.service
+      fleetctl submit --replace felix@.container
+    """
+    files = [(argument, local_file(argument)) for argument in expand(units)]
+    for argument, file in files:
+        if file is None:
+            raise NotFound(f"there is no unit file {argument!r} (an instance needs none: fleetctl start {argument})")
+    with session.client() as client:
+        for argument, file in files:
+            if file is not None:
+                client.submit(unit_name(argument), file.text, replace=replace)
+                click.echo(f"Submitted {unit_name(argument)}")

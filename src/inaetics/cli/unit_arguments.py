@@ -1,0 +1,139 @@
+"""Units as people name them on a command line: `felix@1`, `units/felix@.container`, `felix@{1..4}`, `'felix@*'`.
+
+`start`, `load` and `submit` look in the original's order: a unit submitted before, a file, a submitted template, the
+template's file beside where the unit's file would be. A `.container` file holds the `.service` of its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from inaetics.errors import InvalidInput, NotFound
+from inaetics.units.names import complete_name, expand_ranges, parse_name
+
+FILE_SUFFIXES = (".service", ".container")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalFile:
+    """A unit file on this machine."""
+
+    path: Path
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """A unit submitted before; `differs` is the local file that says something else, if there is one."""
+
+    name: str
+    differs: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class New:
+    """A unit to submit. `origin` says where its text is from, for people."""
+
+    name: str
+    text: str
+    origin: str
+
+
+def expand(arguments: Iterable[str]) -> list[str]:
+    """Expand ranges and lists in braces, which shells do not do in quotes; each argument once, in order."""
+    return list(dict.fromkeys(one for argument in arguments for one in expand_ranges(argument)))
+
+
+def unit_name(argument: str) -> str:
+    """The unit an argument means, be it a name or a path; raises `InvalidInput` for what is no unit's name."""
+    name = complete_name(argument.rstrip("/").rpartition("/")[2])
+    parse_name(name)
+    return name
+
+
+def select(patterns: Iterable[str], names: Iterable[str]) -> list[str]:
+    """The submitted units that `patterns` (names or globs) mean, each once, in order.
+
+    Raises `NotFound` for the first pattern that means none.
+    """
+    known = sorted(names)
+    chosen: dict[str, None] = {}
+    for pattern in expand(patterns):
+        chosen |= dict.fromkeys(_matching(pattern, known))
+    return list(chosen)
+
+
+def _matching(pattern: str, known: Sequence[str]) -> list[str]:
+    if not set(pattern) & set("*?["):
+        name = unit_name(pattern)
+        if name not in known:
+            raise NotFound(f"unit {name!r} does not exist{_near(name, known)} (all units: fleetctl list-unit-files)")
+        return [name]
+    whole = complete_name(pattern)
+    if found := [name for name in known if fnmatchcase(name, whole)]:
+        return found
+    raise NotFound(f"no unit matches {pattern!r} (all units: fleetctl list-unit-files)")
+
+
+def _near(name: str, known: Sequence[str]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def resolve(argument: str, stored: Mapping[str, str], read: Callable[[str], str]) -> Known | New:
+    """Find the unit that `argument` means.
+
+    `stored` maps the names of submitted units to the hashes of their files; `read` gives a submitted unit's text.
+    Raises `NotFound` when nothing has that name.
+    """
+    name = unit_name(argument)
+    parsed = parse_name(name)
+    template = parsed.template if parsed.is_instance else None
+    own = local_file(argument)
+    beside = local_file(str(Path(argument).parent / template)) if template else None
+    if name in stored:
+        return Known(name=name, differs=_different(own or beside, stored[name]))
+    if own:
+        return New(name=name, text=own.text, origin=str(own.path))
+    if template is not None and template in stored:
+        return New(name=name, text=read(template), origin=f"the submitted template {template}")
+    if beside:
+        return New(name=name, text=beside.text, origin=str(beside.path))
+    what = f"unit {name!r} or template {template!r}" if template else f"unit {name!r}"
+    raise NotFound(f"no {what} is submitted, and {Path(argument).parent.resolve()} holds no file of that name")
+
+
+def local_file(argument: str) -> LocalFile | None:
+    """The file an argument means: as it is written, or with the suffix of a unit or container file."""
+    path = Path(argument)
+    candidates = [path] if path.suffix in FILE_SUFFIXES else [path.with_name(path.name + end) for end in FILE_SUFFIXES]
+    if path.suffix == ".service":
+        candidates.append(path.with_suffix(".container"))
+    found = next((candidate for candidate in candidates if candidate.is_file()), None)
+    return LocalFile(path=found, text=read_text(found)) if found else None
+
+
+def read_text(path: Path) -> str:
+    """The text of a unit file; raises `InvalidInput` that says why it cannot be read."""
+    try:
+        return path.read_bytes().decode()
+    except OSError as error:
+        raise InvalidInput(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{path} is no unit file: byte {error.start} is not UTF-8 text") from error
+
+
+def content_hash(text: str) -> str:
+    """The hash under which the fleet knows a file."""
+    import hashlib
+
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _different(file: LocalFile | None, stored_hash: str) -> Path | None:
+    return file.path if file and content_hash(file.text) != stored_hash else None

@@ -1,0 +1,99 @@
+"""fleetctl's help, its options as the original had them, and what it says when there is no fleet."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from inaetics.cli.fleetctl import COMMANDS, fleetctl, two_dashes
+
+FLEETCTL = [sys.executable, "-c", "from inaetics.cli.fleetctl import main; main()"]
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **environment}
+    return subprocess.run([*FLEETCTL, *arguments], capture_output=True, text=True, env=clean, timeout=30, check=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        pytest.param(["list-units", "-no-legend"], ["list-units", "--no-legend"], id="one-dash"),
+        pytest.param(["-endpoint=unix:///x", "cat"], ["--endpoint=unix:///x", "cat"], id="with-a-value"),
+        pytest.param(["list-units", "-l"], ["list-units", "-l"], id="a-short-one-stays"),
+        pytest.param(["journal", "-f", "-n", "5"], ["journal", "-f", "-n", "5"], id="short-ones-with-values-stay"),
+        pytest.param(["cat", "--", "-full"], ["cat", "--", "-full"], id="behind-two-dashes-stays"),
+        pytest.param(["start", "-unknown"], ["start", "-unknown"], id="what-is-not-ours-stays"),
+    ],
+)
+def test_the_originals_single_dashes(given: list[str], read: list[str]) -> None:
+    assert two_dashes(given) == read
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_every_command_has_help_that_teaches(name: str) -> None:
+    context = fleetctl.make_context("fleetctl", [], resilient_parsing=True)
+    command = fleetctl.get_command(context, name)
+    assert command is not None
+    assert command.name == name
+    text = command.get_help(context)
+    assert command.help
+    assert name == "version" or f"fleetctl {name}" in text, "an example"
+
+
+def test_help_lists_every_command_and_imports_none() -> None:
+    code = (
+        "import sys; sys.argv = ['fleetctl', '--help']\n"
+        "from inaetics.cli.fleetctl import main\n"
+        "try: main()\n"
+        "finally:\n"
+        "    heavy = ('inaetics.cli.fleetctl_commands', 'inaetics.api', 'msgspec', 'http', 'asyncio', 'ssl')\n"
+        "    print([name for name in sys.modules if name.startswith(heavy)])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert all(f"  {name} " in done.stdout for name in COMMANDS)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_no_cluster_is_an_error_that_teaches(tmp_path: Path) -> None:
+    done = run("--cluster", "nobody-has-this", "list-units", INAETICS_HOME=str(tmp_path))
+    assert done.returncode == 3
+    assert "inaetics up --cluster nobody-has-this" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_dead_socket_is_an_error_that_teaches(tmp_path: Path) -> None:
+    done = run("--endpoint", f"unix://{tmp_path}/fleet.sock", "list-units")
+    assert done.returncode == 3
+    assert f"no fleet API answers at unix://{tmp_path}/fleet.sock: No such file or directory" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param(["list-unitz"], "no such command: 'list-unitz' (did you mean 'list-units'?)", id="command"),
+        pytest.param(["start"], "Missing argument", id="no-unit"),
+        pytest.param(["start", "x", "--block-attempts=-1"], "-1 is not in the range", id="attempts"),
+        pytest.param(["--endpoint", "ftp://x", "list-units"], "neither unix:///PATH nor https://", id="endpoint"),
+        pytest.param(["--endpoint", "https://127.0.0.1:1", "--ca-file", "/nowhere", "list-units"], "/nowhere", id="ca"),
+    ],
+)
+def test_wrong_usage_exits_with_2(arguments: list[str], words: str) -> None:
+    done = run(*arguments)
+    assert words in done.stderr
+    assert done.returncode == 2
+
+
+def test_completion_completes_commands() -> None:
+    done = run(_FLEETCTL_COMPLETE="bash_complete", COMP_WORDS="fleetctl list-u", COMP_CWORD="1")
+    assert done.stdout.split() == ["plain,list-units", "plain,list-unit-files"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(shell: str) -> None:
+    done = run("completion", shell)
+    assert done.returncode == 0
+    assert "_FLEETCTL_COMPLETE" in done.stdout

@@ -1,0 +1,129 @@
+"""Units as people name them: ranges, globs, files, templates; and in which order they are looked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from inaetics.cli.unit_arguments import Known, New, content_hash, expand, local_file, resolve, select, unit_name
+from inaetics.errors import InvalidInput, NotFound
+
+KNOWN = ["celix@1.service", "felix@.service", "felix@1.service", "felix@2.service", "hello.service"]
+FILE, TEMPLATE, STORED = (
+    "[Service]\nExecStart=/bin/a\n",
+    "[Service]\nExecStart=/bin/t\n",
+    "[Service]\nExecStart=/bin/s\n",
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("argument", "name"),
+    [
+        ("hello.service", "hello.service"),
+        ("hello", "hello.service"),
+        ("felix@1", "felix@1.service"),
+        ("felix@1.container", "felix@1.service"),
+        ("units/felix@.container", "felix@.service"),
+        ("/abs/./hello.service", "hello.service"),
+        ("backup.timer", "backup.timer"),
+    ],
+)
+def test_the_unit_an_argument_means(argument: str, name: str) -> None:
+    assert unit_name(argument) == name
+
+
+@pytest.mark.parametrize("argument", ["a b.service", "@1.service", "", "x/", "ü.service"])
+def test_what_is_no_name_is_refused(argument: str) -> None:
+    if argument == "x/":
+        assert unit_name(argument) == "x.service"
+        return
+    with pytest.raises(InvalidInput):
+        unit_name(argument)
+
+
+def test_ranges_in_quotes_are_expanded_each_once() -> None:
+    assert expand(["felix@{1..3}", "felix@2"]) == ["felix@1", "felix@2", "felix@3"]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "names"),
+    [
+        pytest.param(["felix@*"], ["felix@.service", "felix@1.service", "felix@2.service"], id="glob-without-suffix"),
+        pytest.param(["felix@?.service"], ["felix@1.service", "felix@2.service"], id="one-character"),
+        pytest.param(["felix@[12]"], ["felix@1.service", "felix@2.service"], id="set"),
+        pytest.param(["hello", "hello.service"], ["hello.service"], id="each-once"),
+        pytest.param(["felix@{2..1}"], ["felix@2.service", "felix@1.service"], id="range-in-its-order"),
+    ],
+)
+def test_select(patterns: list[str], names: list[str]) -> None:
+    assert select(patterns, KNOWN) == names
+
+
+def test_an_unknown_unit_is_named_with_the_nearest() -> None:
+    with pytest.raises(NotFound, match=r"'helo.service' does not exist \(did you mean 'hello.service'\?\)"):
+        select(["helo"], KNOWN)
+
+
+def test_a_glob_that_matches_nothing_is_an_error() -> None:
+    with pytest.raises(NotFound, match=r"no unit matches 'zelix\*'"):
+        select(["zelix*"], KNOWN)
+
+
+def never(name: str) -> str:
+    raise AssertionError(f"asked for {name}")
+
+
+def test_a_submitted_unit_comes_first_and_a_file_that_differs_is_told(folder: Path) -> None:
+    (folder / "hello.service").write_text(FILE)
+    same, other = {"hello.service": content_hash(FILE)}, {"hello.service": content_hash(STORED)}
+    assert resolve("hello", same, never) == Known(name="hello.service")
+    assert resolve("hello", other, never) == Known(name="hello.service", differs=Path("hello.service"))
+
+
+def test_then_the_file(folder: Path) -> None:
+    (folder / "felix@1.service").write_text(FILE)
+    (folder / "felix@.service").write_text(TEMPLATE)
+    found = resolve("felix@1", {"felix@.service": "x"}, never)
+    assert found == New(name="felix@1.service", text=FILE, origin="felix@1.service")
+
+
+def test_then_the_submitted_template(folder: Path) -> None:
+    (folder / "felix@.service").write_text(TEMPLATE)
+    found = resolve("felix@1", {"felix@.service": "x"}, lambda name: STORED)
+    assert found == New(name="felix@1.service", text=STORED, origin="the submitted template felix@.service")
+
+
+@pytest.mark.parametrize("suffix", ["service", "container"])
+def test_then_the_templates_file_beside(folder: Path, suffix: str) -> None:
+    (folder / "units").mkdir()
+    (folder / "units" / f"felix@.{suffix}").write_text(TEMPLATE)
+    found = resolve("units/felix@1.service", {}, never)
+    assert found == New(name="felix@1.service", text=TEMPLATE, origin=f"units/felix@.{suffix}")
+
+
+def test_a_container_file_is_a_service(folder: Path) -> None:
+    (folder / "hello.container").write_text(FILE)
+    assert resolve("hello.container", {}, never) == New(name="hello.service", text=FILE, origin="hello.container")
+
+
+def test_nothing_of_that_name_says_where_was_looked(folder: Path) -> None:
+    with pytest.raises(NotFound, match=r"unit 'felix@1.service' or template 'felix@.service' is submitted, and .*file"):
+        resolve("felix@1", {}, never)
+
+
+def test_a_directory_is_no_file(folder: Path) -> None:
+    (folder / "hello.service").mkdir()
+    assert local_file("hello") is None
+
+
+def test_a_file_that_is_no_text_is_refused(folder: Path) -> None:
+    (folder / "hello.service").write_bytes(b"[Service]\n\xff")
+    with pytest.raises(InvalidInput, match=r"byte 10 is not UTF-8"):
+        local_file("hello")
