@@ -1,112 +1,62 @@
-"""How far units are on the way to what was asked of them. Pure: an entry in, a verdict out.
-
-A unit that fits nowhere may wait for ever: `Waits` says why, so that the person can decide.
-"""
+"""Steps with their times on stderr: one line a step, rewritten in place on a terminal while it is under way."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from inaetics.api.wire import UnitEntry
+import click
 
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """On its way; `note` is what it does now."""
-
-    note: str = ""
+WIDTH = 30
 
 
-@dataclass(frozen=True, slots=True)
-class Reached:
-    """It is what was asked; `where` names the machine, if there is one."""
+class TerminalProgress:
+    """`Progress` for people. Without a terminal only finished steps are printed."""
 
-    state: str
-    where: str = ""
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
 
+    @contextmanager
+    def step(self, what: str) -> Iterator[TerminalStep]:
+        step = TerminalStep(what, live=self._live)
+        try:
+            yield step
+        except BaseException:
+            step.end("✗", "red")
+            raise
+        step.end("✓", "green")
 
-@dataclass(frozen=True, slots=True)
-class Waits:
-    """No machine can take it now."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """It will not become what was asked without somebody's help."""
-
-    why: str
+    def note(self, text: str) -> None:
+        click.echo(text, err=True)
 
 
-Verdict = Pending | Reached | Waits | Broken
+class TerminalStep:
+    """One line of a `TerminalProgress`."""
 
+    def __init__(self, what: str, *, live: bool) -> None:
+        self._what = what
+        self._live = live
+        self._detail = ""
+        self._began = time.monotonic()
+        self._show("…", "cyan")
 
-def judge_start(entry: UnitEntry | None) -> Verdict:
-    """Does the unit run? A oneshot that has run well counts as running."""
-    if entry is None:
-        return Broken("somebody destroyed it meanwhile")
-    if entry.desired != "launched":
-        return Broken(f"somebody asked for it to be {entry.desired} meanwhile")
-    if entry.is_global:
-        return Reached("launched", "every machine that fits")
-    if entry.reason is not None:
-        return Waits(entry.reason)
-    if entry.current != "launched":
-        return Pending(entry.current)
-    match entry.active, entry.sub:
-        case "active" | "reloading", _:
-            return Reached("launched", _where(entry))
-        case "inactive", _ if entry.result in ("success", "", None):
-            return Reached("launched", _where(entry))
-        case ("failed" | "inactive", _) | (_, "auto-restart"):
-            return Broken(_failure(entry))
-        case _:
-            return Pending(f"{entry.active} ({entry.sub})")
+    def update(self, detail: str) -> None:
+        if detail != self._detail:
+            self._detail = detail
+            self._show("…", "cyan")
 
+    def end(self, mark: str, color: str) -> None:
+        """Print the line as it stays, with the time it took."""
+        took = f"{time.monotonic() - self._began:5.1f} s"
+        click.echo(f"{self._line(mark, color)}  {click.style(took, dim=True)}", err=True)
 
-def judge_load(entry: UnitEntry | None) -> Verdict:
-    """Does a machine know the unit?"""
-    if entry is None:
-        return Broken("somebody destroyed it meanwhile")
-    if entry.is_global:
-        return Reached("loaded", "every machine that fits")
-    if entry.reason is not None:
-        return Waits(entry.reason)
-    if entry.current in ("loaded", "launched"):
-        return Reached(entry.current, _where(entry))
-    return Pending(entry.current)
+    def _show(self, mark: str, color: str) -> None:
+        if self._live:
+            click.echo(self._line(mark, color), err=True, nl=False)
 
-
-def judge_stop(entry: UnitEntry | None) -> Verdict:
-    """Does the unit run no more? On no machine it certainly does not."""
-    if entry is None:
-        return Reached("inactive")
-    if entry.desired == "launched":
-        return Broken("somebody started it again meanwhile")
-    if entry.current == "launched":
-        return Pending(f"{entry.active} ({entry.sub})")
-    return Reached(entry.current, _where(entry))
-
-
-def judge_unload(entry: UnitEntry | None) -> Verdict:
-    """Is the unit on no machine any more?"""
-    if entry is None:
-        return Reached("inactive")
-    if entry.desired != "inactive":
-        return Broken(f"somebody asked for it to be {entry.desired} meanwhile")
-    if entry.machine is not None:
-        return Pending(entry.current)
-    return Reached("inactive")
-
-
-def _where(entry: UnitEntry) -> str:
-    machine = entry.machine
-    return f"{machine.id[:8]}.../{machine.address}" if machine else ""
-
-
-def _failure(entry: UnitEntry) -> str:
-    again = ", it is started again and again" if entry.sub == "auto-restart" else ""
-    why = entry.message or entry.result or "no reason was reported"
-    on = f" on {entry.machine.name or _where(entry)}" if entry.machine else ""
-    return f"{entry.active} ({entry.sub}){on}: {why}{again} (its words: fleetctl journal {entry.name})"
+    def _line(self, mark: str, color: str) -> str:
+        start = "\r\033[K" if self._live else ""
+        detail = f"{self._what:<{WIDTH}} {self._detail:<24}"
+        return f"{start}{click.style(mark, fg=color)} {detail}"

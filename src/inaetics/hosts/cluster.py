@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -159,7 +160,7 @@ def subnets_in_use(home: Path) -> dict[str, str]:
     return found
 
 
-def free_subnet(used: dict[str, str]) -> str:
+def free_subnet(used: Mapping[str, str]) -> str:
     """The first subnet from 127.17.8 on that no cluster has."""
     first, second, third = FIRST_SUBNET
     for number in range(third, 255):

@@ -7,10 +7,13 @@ from pathlib import Path
 
 from inaetics.errors import InvalidInput
 from inaetics.hosts.cluster import Cluster, Host, Role
-from inaetics.hosts.paths import HostPaths
+from inaetics.hosts.paths import SHELL, SUPERVISED, HostPaths
 
-PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "XDG_RUNTIME_DIR", "INAETICS_LOG_LEVEL")
-"""Variables of whoever runs `inaetics up` that the host's programs see; everything else stays outside."""
+PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "XDG_RUNTIME_DIR")
+"""Variables of whoever runs `inaetics up` that the host's programs see, beside those that begin with INAETICS_;
+everything else stays outside."""
+
+NEVER_PASSED = (SUPERVISED, SHELL)
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -25,7 +28,9 @@ def host_environment(
     outside: Mapping[str, str],
 ) -> dict[str, str]:
     """The environment of `host`. `outside` is the caller's environment, of which a few variables pass."""
-    passed = {name: outside[name] for name in PASSED_ON if name in outside}
+    passed = {name: value for name, value in outside.items() if name in PASSED_ON or name.startswith("INAETICS_")}
+    for name in NEVER_PASSED:
+        passed.pop(name, None)
     passed["PATH"] = _with_system_path(passed.get("PATH", ""))
     return {**passed, **_identity(cluster, host, paths, machine_id, python), **_places(cluster, paths)}
 

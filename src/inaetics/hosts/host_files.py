@@ -18,6 +18,7 @@ from inaetics.hosts.environment import host_environment, to_text
 from inaetics.hosts.paths import HostPaths
 from inaetics.hosts.pki import ensure_host
 from inaetics.hosts.services import etcd_config, registry_config
+from inaetics.hosts.wrappers import write_commands
 
 AGENT, API, ETCD = "fleet-agent.service", "fleet-api.service", "etcd.service"
 DISCOVERY, REGISTRY = "discovery.service", "registry.service"
@@ -38,6 +39,7 @@ def write_host(cluster: Cluster, host: Host, paths: HostPaths, authorities: dict
     environment = host_environment(cluster, host, paths, machine_id=identity, python=sys.executable, outside=os.environ)
     write_atomically(paths.environment, to_text(environment))
     _write_units(host, paths)
+    write_commands(paths)
     if host.role is Role.BOOTSTRAP:
         _write_bootstrap(host, paths)
 

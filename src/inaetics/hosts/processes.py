@@ -93,6 +93,16 @@ def alive(host: HostPaths, running: dict[int, Process]) -> bool:
     return bool(of_hosts([host], running, shells=False))
 
 
+def supervisors(host: HostPaths, running: dict[int, Process]) -> list[Process]:
+    """The keeper and the supervisor of `host`, as far as they live."""
+    marker = f"{SUPERVISED}={host.marker}"
+    return [
+        process
+        for process in running.values()
+        if marker in process.markers and (process.is_keeper or "inaetics.supervisor" in process.arguments)
+    ]
+
+
 def _kill(process: Process) -> None:
     try:
         os.kill(process.pid, signal.SIGKILL)

@@ -1,0 +1,1 @@
+"""The commands of `inaetics` that are about hosts, one file each: parse, one call, print."""

@@ -1,0 +1,122 @@
+"""`halt`, `restart` and `kill`: switching hosts off, in order or at once.
+
+Promises: a halt of the whole cluster silences the engines first, so nothing is moved because a machine went; after a
+halt nothing of the host runs; every state stays on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from inaetics.errors import InaeticsError, Unavailable
+from inaetics.hosts.boot import boot
+from inaetics.hosts.cluster import Cluster, Host, load
+from inaetics.hosts.host_files import API
+from inaetics.hosts.lock import locked
+from inaetics.hosts.observe import Observation, observe
+from inaetics.hosts.paths import ClusterPaths
+from inaetics.hosts.processes import power_cut, processes, supervisors
+from inaetics.hosts.progress import Progress, Step
+from inaetics.supervisor.client import EmbeddedSupervisor
+from inaetics.supervisor.protocol import Active, UnitGone
+
+ENGINE_S = 15.0
+"""For an engine to lay down its office and its API to end; after that it is halted with its host."""
+
+SHUTDOWN_S = 120.0
+"""For all units of a host to stop (systemd's own limit for one unit is 90 s); after that its power is cut."""
+
+POLL_S = 0.05
+
+OVER = (Active.INACTIVE, Active.FAILED)
+
+
+def halt(paths: ClusterPaths, names: Sequence[str], progress: Progress) -> list[str]:
+    """Halt the named hosts, or the whole cluster; returns those that were on. A halted host is no error."""
+    cluster = load(paths)
+    hosts = [cluster.host(name) for name in names] or list(cluster.hosts)
+    with locked(paths, "halt"):
+        return asyncio.run(halt_hosts(cluster, hosts, paths, progress))
+
+
+async def halt_hosts(cluster: Cluster, hosts: Iterable[Host], paths: ClusterPaths, progress: Progress) -> list[str]:
+    """Halt `hosts` at once, engines first when no control host would be left."""
+    wanted = {host.name for host in hosts}
+    seen = await observe(paths, cluster.hosts)
+    on = {name: each for name, each in seen.items() if each.processes}
+    going = {name: each for name, each in on.items() if name in wanted}
+    if not any(each.host.control for name, each in on.items() if name not in going):
+        with progress.step("engines quiet"):
+            await _quiet([each for each in going.values() if each.host.control], paths)
+    with progress.step("hosts halted") as step:
+        await _shut_down(list(going.values()), paths, step)
+        killed = await asyncio.to_thread(power_cut, [paths.host(name) for name in wanted])
+        step.update(f"{len(going)}" + (f", {killed} processes were left and killed" if killed else ""))
+    return list(going)
+
+
+def kill(paths: ClusterPaths, names: Sequence[str]) -> int:
+    """Cut the power of the named hosts: everything on them dies at once; returns how many processes that were."""
+    cluster = load(paths)
+    hosts = [paths.host(cluster.host(name).name) for name in names]
+    with locked(paths, "kill"):
+        return power_cut(hosts)
+
+
+async def _quiet(seen: Iterable[Observation], paths: ClusterPaths) -> None:
+    """Stop every API (and with it the engine): from here on nobody decides anything."""
+    async with asyncio.TaskGroup() as group:
+        for each in seen:
+            if each.units is not None and API in each.units:
+                socket = paths.host(each.host.name).supervisor_socket
+                group.create_task(_stop_api(EmbeddedSupervisor(socket)), name=f"stop API on {each.host.name}")
+
+
+async def _stop_api(supervisor: EmbeddedSupervisor) -> None:
+    try:
+        async with asyncio.timeout(ENGINE_S):
+            await supervisor.stop(API)
+            async for event in supervisor.watch():
+                if event.name == API and (isinstance(event, UnitGone) or event.active in OVER):
+                    return
+    except (Unavailable, TimeoutError):
+        return  # it goes with its host
+
+
+async def _shut_down(seen: Sequence[Observation], paths: ClusterPaths, step: Step) -> None:
+    async with asyncio.TaskGroup() as group:
+        for each in seen:
+            group.create_task(_ask(each, paths), name=f"shut down {each.host.name}")
+    waiting = {each.host.name for each in seen}
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + SHUTDOWN_S
+    while waiting and loop.time() < deadline:
+        running = processes()
+        waiting = {name for name in waiting if supervisors(paths.host(name), running)}
+        step.update(f"{len(seen) - len(waiting)} of {len(seen)}")
+        await asyncio.sleep(POLL_S if waiting else 0)
+
+
+async def _ask(seen: Observation, paths: ClusterPaths) -> None:
+    """Ask one supervisor to stop everything; one that is dead is started for it, so that units stop in order."""
+    host = paths.host(seen.host.name)
+    supervisor = EmbeddedSupervisor(host.supervisor_socket)
+    if not seen.answers:
+        await asyncio.to_thread(boot, host, seen)
+    try:
+        async with asyncio.timeout(ENGINE_S):
+            await _when_it_answers(supervisor)
+            await supervisor.shutdown()
+    except (InaeticsError, TimeoutError):
+        await asyncio.to_thread(power_cut, [host])
+
+
+async def _when_it_answers(supervisor: EmbeddedSupervisor) -> None:
+    while True:
+        try:
+            await supervisor.ping()
+        except Unavailable:
+            await asyncio.sleep(POLL_S)
+        else:
+            return

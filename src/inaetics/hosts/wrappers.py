@@ -1,0 +1,41 @@
+"""Small programs in front of a host's PATH, so that what people type acts on that host and not on the machine below."""
+
+from __future__ import annotations
+
+import shlex
+
+from inaetics.hosts.cluster import write_atomically
+from inaetics.hosts.paths import HostPaths
+from inaetics.units.container import ContainerEngine
+
+COMMANDS = {
+    "fleetctl": "inaetics.cli.fleetctl",
+    "inaetics": "inaetics.cli.inaetics",
+    "inaetics_fleet_manager": "inaetics.cli.fleet_manager",
+}
+"""The project's own commands and the modules whose `main` they are."""
+
+
+def write_commands(paths: HostPaths) -> None:
+    """Our own commands, whether or not the virtual environment is on anybody's PATH."""
+    for name, module in COMMANDS.items():
+        code = shlex.quote(f"from {module} import main; main()")
+        _write(paths, name, f'exec "$INAETICS_PYTHON" -P -c {code} "$@"')
+
+
+def write_podman(paths: HostPaths, engine: ContainerEngine, *, registry: str) -> None:
+    """`podman` (or `docker`) on the host's own store, with the certificate for the cluster's `registry` (host:port).
+
+    Engines look for certificates below $HOME, so they get one of the host's own; that also keeps a person's settings
+    out, as units run without them.
+    """
+    home = paths.state / "home"
+    certificates = home / ".config" / "containers" / "certs.d" / registry
+    if not certificates.is_symlink():
+        certificates.parent.mkdir(parents=True, exist_ok=True)
+        certificates.symlink_to(paths.pki / "registry-client")
+    _write(paths, engine.kind, f'HOME={shlex.quote(str(home))} exec {shlex.join(engine.command)} "$@"')
+
+
+def _write(paths: HostPaths, name: str, line: str) -> None:
+    write_atomically(paths.bin / name, f"#!/bin/sh\n# made by inaetics up\n{line}\n", mode=0o700)
