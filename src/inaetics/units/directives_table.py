@@ -16,11 +16,11 @@ _INTRODUCTION = """\
 
 <!-- generated: python -m inaetics.units.directives_table > docs/reference/directives.md -->
 
-What a unit file may say in `[Unit]`, `[Service]`, `[Install]` and `[Container]`. The meanings are those of systemd.unit(5),
-systemd.service(5), systemd.exec(5) and podman-systemd.unit(5). A directive that stands nowhere on this page is unknown,
-and `fleetctl submit` and `fleetctl verify` name it with its line; so they do with a refused one, and say why. Sections and
-directives that begin with `X-` are for other programs and are left alone. [unit-files.md](unit-files.md) describes the
-syntax and `[X-Fleet]`.
+What a unit file may say in `[Unit]`, `[Service]`, `[Install]` and `[Container]`. The meanings are those of
+systemd.unit(5), systemd.service(5), systemd.exec(5) and podman-systemd.unit(5). A directive that stands nowhere on this
+page is unknown, and `fleetctl submit` and `fleetctl verify` name it with its line; so they do with a refused one, and
+say why. Sections and directives that begin with `X-` are for other programs and are left alone.
+[unit-files.md](unit-files.md) describes the syntax and `[X-Fleet]`.
 """
 
 _HEADINGS = {
@@ -32,8 +32,8 @@ _HEADINGS = {
 _CONTAINER_INTRODUCTION = """\
 ## [Container]
 
-A unit with this section is turned into a service for the container engine of the host it runs on. Values may hold specifiers
-(`%i`) and variables of the host's environment (`${INAETICS_REGISTRY}`).
+A unit with this section is turned into a service for the container engine of the host it runs on. Values may hold
+specifiers (`%i`) and variables of the host's environment (`${INAETICS_REGISTRY}`).
 """
 
 

@@ -123,9 +123,10 @@ def from_options(options: Iterable[Option], *, source: str = "unit file") -> Uni
     line = 1
     for option in options:
         if option.section != section:
-            gap = "\n" if entries else ""
-            entries.append(Entry(f"{gap}[{option.section}]\n", section=option.section))
-            section, line = option.section, line + 1 + len(gap)
+            header = Entry(f"[{option.section}]\n", section=option.section)
+            gap = [Entry("\n")] if entries else []
+            entries += [*gap, header]
+            section, line = option.section, line + len(gap) + 1
         entry = _printed(option, line, source)
         entries.append(entry)
         line += entry.raw.count("\n")
@@ -133,7 +134,9 @@ def from_options(options: Iterable[Option], *, source: str = "unit file") -> Uni
 
 
 def _printed(option: Option, line: int, source: str) -> Entry:
-    assignment = f"{option.name}={option.value.strip(WHITESPACE)}\n"
+    value = option.value.strip(WHITESPACE)
+    # A blank after a backslash at the end keeps it from continuing on the next line; readers drop the blank.
+    assignment = f"{option.name}={value}{' ' if _continues(value) else ''}\n"
     header = f"[{option.section}]\n"
     read = parse(header + assignment + "[End]\n", source=source).options
     one = read[0] if len(read) == 1 else Option("", "", "")
