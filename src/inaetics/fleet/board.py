@@ -64,6 +64,10 @@ class Board:
     def units_on(self, machine: MachineId) -> Mapping[UnitName, Requirements]:
         return self._units_on.get(machine, {})
 
+    def holders(self) -> list[MachineId]:
+        """Machines that hold placements."""
+        return [machine for machine, units in self._units_on.items() if units]
+
     def note(self, unit: UnitName, requirements: Requirements) -> None:
         """Remember whom `unit` goes with or replaces, so that `followers_of` and `replacers` find it."""
         for peer in requirements.machine_of:

@@ -58,6 +58,10 @@ class Planner:
         self._dirty.update(units)
         self._something_freed = True
 
+    def absent_holders(self) -> list[MachineId]:
+        """Machines that hold placements and are not there."""
+        return [machine for machine in self._board.holders() if self._board.machine(machine) is None]
+
     def plan(self, *, lost: Lost) -> list[Action]:
         """Return what follows from everything that changed since the last plan, in the order to be applied.
 

@@ -5,6 +5,7 @@ A thousand instances of one template share one parsed file, and one section unle
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass, field
 
 from inaetics.errors import InvalidInput
@@ -44,7 +45,7 @@ class RequirementsCache:
             found = self._read(name, content_hash, text)
         return found
 
-    def keep(self, content_hashes: frozenset[str]) -> None:
+    def keep(self, content_hashes: Set[str]) -> None:
         """Forget every content but these."""
         self._by_content = {key: value for key, value in self._by_content.items() if key in content_hashes}
         self._by_name = {key: value for key, value in self._by_name.items() if key[0] in content_hashes}

@@ -1,0 +1,62 @@
+"""The engine's candidate: watches the machines, stands for the office, and leads for as long as it holds it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from inaetics.errors import Unavailable
+from inaetics.fleet import keys
+from inaetics.fleet.attendance import Attendance
+from inaetics.fleet.fold import Change, MachineChanged
+from inaetics.fleet.mirror import Mirror
+from inaetics.fleet.settings import EngineSettings
+from inaetics.fleet.term import Term
+from inaetics.store.protocol import Store
+
+_log = structlog.get_logger()
+
+_AGAIN_S = 0.25
+
+
+class Engine:
+    """A candidate called `candidate`, over a mirror that somebody else runs."""
+
+    def __init__(self, store: Store, mirror: Mirror, *, candidate: str, settings: EngineSettings | None = None) -> None:
+        self._store = store
+        self._mirror = mirror
+        self._candidate = candidate
+        self._settings = settings or EngineSettings()
+        self._attendance = Attendance(self._settings.grace_s)
+
+    async def run(self) -> None:
+        """Stand for the office and lead, for ever. A store that does not answer ends a term, not this."""
+        self._hear(None)
+        with self._mirror.listening(self._hear):
+            while True:
+                try:
+                    await self._lead_once()
+                except Unavailable as error:  # LeaseLost is one
+                    _log.warning("engine leads no more", candidate=self._candidate, reason=str(error))
+                await asyncio.sleep(_AGAIN_S)
+
+    async def _lead_once(self) -> None:
+        ttl_s = self._settings.lease_ttl_s
+        async with self._store.lead(keys.ELECTION, self._candidate, ttl_s=ttl_s) as leadership:
+            _log.info("engine leads", candidate=self._candidate, revision=leadership.create_revision)
+            await Term(self._store, self._mirror, leadership, self._attendance, self._settings).lead()
+
+    def _hear(self, changes: Sequence[Change] | None) -> None:
+        """Note who comes and goes, leader or not: a witness need not wait when it takes over."""
+        now = asyncio.get_running_loop().time()
+        if changes is None:
+            self._attendance.listed(self._mirror.snapshot.machines, now)
+            return
+        for change in changes:
+            if isinstance(change, MachineChanged):
+                if change.new is None:
+                    self._attendance.left(change.id, now)
+                elif change.old is None or change.old.revision != change.new.revision:
+                    self._attendance.arrived(change.id)
