@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from inaetics.errors import InvalidInput
+from inaetics.errors import NotFound
 from inaetics.hosts.cluster import Cluster, Host, Role
 from inaetics.hosts.paths import SHELL, SUPERVISED, HostPaths
+from inaetics.units.values import environment_file
 
 PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "XDG_RUNTIME_DIR")
 """Variables of whoever runs `inaetics up` that the host's programs see, beside those that begin with INAETICS_;
@@ -80,14 +82,19 @@ def _with_system_path(path: str) -> str:
 
 
 def to_text(environment: Mapping[str, str]) -> str:
-    """The file's text; raises `InvalidInput` for a value that does not fit on one line."""
-    for name, value in environment.items():
-        if "\n" in value:
-            raise InvalidInput(f"{name} contains a line break: the host's environment file cannot hold it")
-    return "".join(f"{name}={value}\n" for name, value in environment.items())
+    """The file's text, as systemd's EnvironmentFile= and our supervisor read it."""
+    return "".join(f"{name}={_quoted(value)}\n" for name, value in environment.items())
+
+
+def _quoted(value: str) -> str:
+    if re.fullmatch(r"[\w@%+=:,./-]*", value):
+        return value
+    return '"' + re.sub(r'(["\\`$])', r"\\\1", value) + '"'
 
 
 def read(file: Path) -> dict[str, str]:
-    """Read host.env; lines that are no assignment are skipped."""
-    lines = (line.partition("=") for line in file.read_text().splitlines() if "=" in line)
-    return {name: value for name, _, value in lines}
+    """Read host.env. Raises `NotFound` when the host was never made."""
+    try:
+        return environment_file(file.read_text(), source=str(file))
+    except FileNotFoundError:
+        raise NotFound(f"{file} is missing: this host was never made (make it: inaetics up)") from None

@@ -25,6 +25,8 @@ from inaetics.store.protocol import KeyValue, Relisted, Store, Synced
 PREFIX = "/inaetics/formation/"
 """At the discovery etcd: `<cluster id>/<member>` → peer URL."""
 
+FORMATION = "formation.json"
+
 RETRY_S = 0.1
 
 _log = structlog.get_logger()
@@ -46,7 +48,7 @@ class Settings:
     @property
     def formation(self) -> Path:
         """The members, as found once: name → peer URL."""
-        return self.state / "etcd" / "formation.json"
+        return self.state / "etcd" / FORMATION
 
     @property
     def prefix(self) -> str:
@@ -77,6 +79,7 @@ async def discover(settings: Settings, store: Store) -> dict[str, str]:
     Idempotent; waits as long as it takes. Raises `Conflict` when the cluster is complete without this member.
     """
     await _register(settings, store)
+    mine = f"{settings.prefix}{settings.name}"
     present: dict[str, KeyValue] = {}
     async for event in store.watch(settings.prefix):
         match event:
@@ -88,7 +91,9 @@ async def discover(settings: Settings, store: Store) -> dict[str, str]:
                 present.pop(event.key, None)
             case _:
                 present[event.key] = event.current
-        if len(present) >= settings.size:
+        if mine not in present:
+            await _register(settings, store)  # somebody purged discovery meanwhile
+        elif len(present) >= settings.size:
             return choose(settings, present.values())
     raise Unavailable("the watch of the discovery etcd ended")
 

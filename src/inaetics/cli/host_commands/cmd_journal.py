@@ -1,0 +1,37 @@
+"""`inaetics journal`."""
+
+from __future__ import annotations
+
+import click
+
+from inaetics.cli.common import cluster_option
+
+
+@click.command("journal")
+@click.argument("host")
+@click.argument("unit", required=False)
+@click.option("--lines", "-n", metavar="N", type=click.IntRange(0), default=20, show_default=True, help="How many.")
+@click.option("--follow", "-f", is_flag=True, help="Go on printing what comes.")
+@cluster_option
+def command(host: str, unit: str | None, lines: int, follow: bool, cluster: str) -> None:
+    """Print what a host's units have written, the host's own and the fleet's; also of a host that is off.
+
+    Without UNIT, every unit in turn. The supervisor's remarks stand between a unit's own lines.
+
+    \b
+      inaetics journal worker-1 etcd -n 50
+      inaetics journal worker-2 -f
+    """
+    from inaetics.hosts.cluster import load
+    from inaetics.hosts.journals import find_unit, read, units_with_journals
+    from inaetics.hosts.paths import cluster_paths
+
+    paths = cluster_paths(cluster)
+    place = paths.host(load(paths).host(host).name)
+    units = [find_unit(place, unit)] if unit else units_with_journals(place)
+    last = None
+    for name, line in read(place, units, lines=lines, follow=follow):
+        if name != last and len(units) > 1:
+            click.echo(f"{'' if last is None else chr(10)}==> {name} <==")
+        last = name
+        click.echo(line)
