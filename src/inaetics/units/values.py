@@ -23,7 +23,7 @@ _SECONDS: Mapping[str, float] = {
     **dict.fromkeys(("M", "month", "months"), 2629800.0),
     **dict.fromkeys(("y", "year", "years"), 31557600.0),
 }
-_SPAN_PART = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,15})?|\.[0-9]{1,15})\s*([A-Za-zµμ]*)")
+_SPAN_PART = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,15})?|\.[0-9]{1,15})(?![0-9.])\s*([A-Za-zµμ]*)")
 
 _SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*([KMGTPE]?)B?")
 _SIZE_FACTORS = {"": 1, **{letter: 1024**power for power, letter in enumerate("KMGTPE", start=1)}}
