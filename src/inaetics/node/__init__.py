@@ -44,31 +44,32 @@ nothing: a plain ``@Requires`` on the specification is satisfied by a local or b
 properties (``@Requires(..., spec_filter="(inaetics.agent=felix@2)")``) travel along; exported services carry
 `api.REMOTE_AGENT`. A remote service is a proxy with the methods of the specification.
 
-Values travel as msgpack. When the specification is the dotted name of a class in the image with annotated methods
-(``inaetics.demonstrator.api.Clock``), arguments and results are converted to the annotated types: use `msgspec.Struct`
-(``frozen=True, array_like=True`` is smallest and fastest), dataclasses, and built-in types. Without such a class the
-plain values arrive (lists, dicts, str, int, float, bool, bytes, None). A method whose name begins with ``_`` is not
-remote. Calls come on threads of the provider, several at once: guard state with a lock. A caller gets `Unavailable`
-when the provider is gone or silent, the same `inaetics.errors` class when the provider raised one, and `CallFailed`
-otherwise. Move many things in one call: one call costs about 50 µs, a thousand samples in it hardly more.
+Values travel as msgpack: None, bool, int, float, str, bytes, lists and dicts arrive as they are; tuples arrive as
+lists; structs (`msgspec.Struct`, smallest with ``array_like=True``) and dataclasses arrive as the lists or dicts they
+are made of, on both ways, and ``msgspec.convert(value, Type)`` makes them what they were. A method whose name begins
+with ``_`` is not remote. Calls come on threads of the provider, several at once: guard state with a lock. A caller
+gets `Unavailable` when the provider is gone or silent (`api.REMOTE_TIMEOUT_S`), the same class when the provider
+raised `InvalidInput`, `NotFound` or `Conflict`, and `CallFailed` otherwise; the first and the last are
+`pelix.rsa.RemoteServiceError` too. Nothing is sent twice by itself. Move many things in one call: one call costs about
+50 µs, a thousand samples in it hardly more.
 
 **Framework properties** (``context.get_property``): `api.AGENT`, `api.ADDRESS`, `api.HOST`, `api.PAGE_PORT`,
 `api.DATA`.
 
-**Pages.** Register a service named `api.PAGE_SERVICE` with the property `api.PAGE_PATH`::
+**Pages.** Provide a servlet as Pelix's whiteboard has it::
 
     @ComponentFactory(f"{__name__}.page")
-    @Provides(api.PAGE_SERVICE)
-    @Property("_path", api.PAGE_PATH, ["/", "/statistics"])
+    @Provides(pelix.http.HTTP_SERVLET)
+    @Property("_path", pelix.http.HTTP_SERVLET_PATH, ["/", "/statistics"])
     @Instantiate(f"{__name__}.page-1")
     class Page:
-        def do_GET(self, request, response):        # request.get_path(), .get_sub_path(), .get_header(), .read_data()
-            response.send_content(200, html, "text/html")
+        def do_GET(self, request, response):        # request.get_path(), .get_header(), .read_data()
+            response.send_content(200, html, "text/html; charset=utf-8")
 
-It appears at ``http://ADDRESS:PAGE_PORT``. Register pages this way and not as servlets of Pelix: two versions run side
-by side during an update, Pelix refuses a path that is taken and forgets the refused servlet, while here the new one
-takes over when the old one goes. Handlers run on threads of their own; a long answer (server-sent events) may block in
-one.
+It appears at ``http://ADDRESS:PAGE_PORT``. ``/x`` also serves what is below it unless another servlet is closer. Two
+versions on one path are no error: the newer one serves it, and the older one again when that goes. Handlers run on
+threads of their own; a long answer (server-sent events) may block in one. Pelix strips the query off the path:
+`inaetics.provisioning.pages.query` has it.
 
 **Exclusive things** (a data file, a port): open them when first used or retry for a moment, because the old version
 still runs while the new one starts; it is stopped right after.

@@ -16,13 +16,6 @@ PAGE_PORT = "inaetics.page.port"
 DATA = "inaetics.data"
 """A directory that outlives the agent and its container."""
 
-PAGE_SERVICE = "inaetics.page"
-"""Register a service under this name to serve a page: an object with ``do_GET(request, response)``, ``do_POST`` … as
-`pelix.http.Servlet` has them."""
-PAGE_PATH = "inaetics.page.path"
-"""Service property of a page: its path (``/statistics``) or a list of paths. ``/x`` also serves what is below it unless
-another page is closer."""
-
 EXPORTED_INTERFACES = "service.exported.interfaces"
 """Service property: ``"*"`` or the specifications to export to all other agents."""
 EXPORTED_CONFIGS = "service.exported.configs"

@@ -1,0 +1,20 @@
+"""``python -m inaetics.node``: a node agent, as its container runs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from inaetics.logs import configure_logs
+from inaetics.node.agent import Agent
+from inaetics.provisioning.framework import serve
+from inaetics.provisioning.settings import read_settings
+
+
+def main() -> int:
+    configure_logs(stream=sys.stdout)
+    return serve(lambda request: Agent(read_settings(os.environ), request))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

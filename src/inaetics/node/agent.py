@@ -1,0 +1,94 @@
+"""The node agent's process: a framework, remote services, a deployer, and etcd on its own thread."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import structlog
+from pelix.framework import Framework
+from pelix.rsa.topologymanagers.basic import instantiate_basic_topology_manager
+
+from inaetics.errors import InvalidInput
+from inaetics.node import api
+from inaetics.node.deployer import Deployer
+from inaetics.node.installer import Installer
+from inaetics.node.loader import BundleLoader
+from inaetics.node.remote.discovery import Discovery
+from inaetics.node.remote.distribution import Distribution
+from inaetics.node.remote.tls import tls_contexts
+from inaetics.provisioning.etcd_thread import EtcdThread
+from inaetics.provisioning.framework import FrameworkSettings, StopRequest, start_framework, stop_framework
+from inaetics.provisioning.settings import Settings
+from inaetics.store.etcd import connect
+
+log = structlog.get_logger()
+
+REMOTE_BUNDLES = ("pelix.rsa.remoteserviceadmin", "pelix.rsa.topologymanagers.basic", "pelix.rsa.shell")
+
+
+class Agent:
+    """A node agent; see `inaetics.provisioning.framework.Service`."""
+
+    def __init__(self, settings: Settings, request: StopRequest) -> None:
+        self._settings = settings
+        self._tls = tls_contexts(settings.tls_directory) if settings.tls_directory else None
+        if self._tls is None:
+            log.warning("no certificates: remote services are neither encrypted nor authenticated")
+        open_store = partial(connect, settings.etcd_endpoints, tls=settings.etcd_tls)
+        self._etcd = EtcdThread(open_store, failed=lambda reason: request.ask(reason, status=1))
+        self._framework: Framework | None = None
+        self._installer: Installer | None = None
+        self._deployer: Deployer | None = None
+        self._discovery: Discovery | None = None
+        self._distribution: Distribution | None = None
+
+    def start(self) -> None:
+        _make_directory(self._settings)
+        framework = self._framework = start_framework(_framework_settings(self._settings), *REMOTE_BUNDLES)
+        instantiate_basic_topology_manager(framework.get_bundle_context())
+        self._distribution = Distribution(framework, self._tls)
+        self._distribution.start()
+        self._discovery = Discovery(framework, self._etcd)
+        self._discovery.start()
+        self._installer = Installer(BundleLoader(framework.get_bundle_context()))
+        self._deployer = Deployer(self._settings.agent, self._installer, self._settings.data / "agent")
+        self._etcd.add("provisioning servers", self._deployer.follow_servers)
+        self._etcd.start()
+        self._deployer.start()
+
+    def stop(self) -> None:
+        """First the bundles, the last started first, while everything they use is there; then what carried them."""
+        if self._deployer is not None:
+            self._deployer.stop()
+        if self._installer is not None:
+            self._installer.stop_all()
+        if self._discovery is not None:
+            self._discovery.stop()
+        self._etcd.stop()
+        if self._distribution is not None:
+            self._distribution.stop()
+        if self._framework is not None:
+            stop_framework(self._framework)
+
+
+def _framework_settings(settings: Settings) -> FrameworkSettings:
+    return FrameworkSettings(
+        address=settings.address,
+        page_port=settings.page_port,
+        shell_port=settings.shell_port,
+        debug_port=settings.debug_port,
+        properties={
+            api.AGENT: settings.agent,
+            api.ADDRESS: settings.address,
+            api.HOST: settings.host,
+            api.PAGE_PORT: settings.page_port,
+            api.DATA: str(settings.data),
+        },
+    )
+
+
+def _make_directory(settings: Settings) -> None:
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(f"cannot use the data directory {settings.data}: {error.strerror or error}") from error

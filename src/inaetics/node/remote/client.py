@@ -1,0 +1,173 @@
+"""Calls other agents. Every thread that calls has a connection to itself meanwhile; idle ones are kept for the next
+call.
+
+A provider that died fails a call at once: its connections end with it and its port refuses. One that is silent fails a
+call when its time is over. Nothing is ever sent twice.
+"""
+
+from __future__ import annotations
+
+import itertools
+import select
+import socket
+import ssl
+import threading
+import time
+from typing import Any
+
+from inaetics.errors import InvalidInput, Unavailable
+from inaetics.node.remote.errors import Unreachable, raised_by_provider
+from inaetics.node.remote.wire import (
+    NO_ENDPOINT,
+    Answer,
+    Call,
+    Connection,
+    Failure,
+    greet,
+    prepare,
+)
+
+CONNECT_S = 3.0
+MAX_IDLE = 8
+"""Idle connections kept to one provider."""
+
+
+class Peer:
+    """One other framework, `framework`, at `address` and `port`. Safe from any thread."""
+
+    def __init__(self, address: str, port: int, *, framework: str, me: str, tls: ssl.SSLContext | None) -> None:
+        self._at = (address, port)
+        self._framework = framework
+        self._me = me
+        self._tls = tls
+        self._lock = threading.Lock()
+        self._idle: list[Connection] = []
+        self._ids = itertools.count(1)
+        self._closed = False
+
+    def call(self, endpoint: str, method: str, args: list[Any], kwargs: dict[str, Any], *, timeout_s: float) -> Any:
+        """Call and return the answer, within `timeout_s` all in all.
+
+        Raises `Unreachable` when there is none, `InvalidInput` when the arguments cannot be sent, and what
+        `raised_by_provider` makes of an error over there.
+        """
+        deadline = time.monotonic() + timeout_s
+        message = Call(next(self._ids), endpoint, method, args, kwargs)
+        what = f"cannot call {method} at {self._at[0]}:{self._at[1]}"
+        connection = self._take(what, timeout_s)
+        try:
+            connection.stream.settimeout(max(deadline - time.monotonic(), 0.001))
+            connection.send(message)
+            answer = connection.receive(within_s=max(deadline - time.monotonic(), 0.001))
+        except TimeoutError as error:
+            connection.close()
+            raise Unreachable(f"{what}: no answer within {timeout_s:g} s (it may still be at it)") from error
+        except OSError as error:
+            connection.close()
+            raise Unreachable(f"{what}: the connection broke: {error.strerror or error}") from error
+        except InvalidInput:
+            connection.close()
+            raise
+        return self._value(what, method, message.id, answer, connection)
+
+    def close(self) -> None:
+        """Close idle connections; those in use are closed after their call. Idempotent."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _value(self, what: str, method: str, call_id: int, answer: object, connection: Connection) -> Any:
+        match answer:
+            case Answer(id=number, value=value) if number == call_id:
+                self._give_back(connection)
+                return value
+            case Failure(id=number, kind=kind, message=text) if number == call_id:
+                self._give_back(connection)
+                if kind == NO_ENDPOINT:
+                    raise Unreachable(f"{what}: it was withdrawn there")
+                raise raised_by_provider(method, kind, text)
+        connection.close()
+        words = "the provider went away" if answer is None else f"an answer out of turn: {type(answer).__name__}"
+        raise Unreachable(f"{what}: {words}")
+
+    def _take(self, what: str, timeout_s: float) -> Connection:
+        while True:
+            with self._lock:
+                connection = self._idle.pop() if self._idle else None
+            if connection is None:
+                return self._connect(what, min(CONNECT_S, timeout_s))
+            if not _readable(connection):
+                return connection
+            connection.close()  # nothing is due on an idle connection: it ended
+
+    def _give_back(self, connection: Connection) -> None:
+        with self._lock:
+            if not self._closed and len(self._idle) < MAX_IDLE:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def _connect(self, what: str, timeout_s: float) -> Connection:
+        stream: socket.socket | None = None
+        try:
+            stream = socket.create_connection(self._at, timeout=timeout_s)
+            prepare(stream)
+            if self._tls is not None:
+                stream = self._tls.wrap_socket(stream, server_hostname=self._at[0])
+            connection = Connection(stream)
+            found = greet(connection, self._me, within_s=timeout_s)
+        except (OSError, Unavailable) as error:
+            if stream is not None:
+                stream.close()
+            raise Unreachable(f"{what}: {getattr(error, 'strerror', None) or error}") from error
+        if found != self._framework:
+            connection.close()
+            raise Unreachable(f"{what}: the port belongs to another agent now")
+        return connection
+
+
+class Peers:
+    """The frameworks whose services are imported; connections to one are shared by all its services."""
+
+    def __init__(self, me: str, tls: ssl.SSLContext | None) -> None:
+        self._me = me
+        self._tls = tls
+        self._lock = threading.Lock()
+        self._peers: dict[tuple[str, int, str], tuple[Peer, int]] = {}
+
+    def take(self, address: str, port: int, framework: str) -> Peer:
+        """The peer, to be given back with `release` once."""
+        with self._lock:
+            key = (address, port, framework)
+            peer, users = self._peers.get(key) or (
+                Peer(address, port, framework=framework, me=self._me, tls=self._tls),
+                0,
+            )
+            self._peers[key] = (peer, users + 1)
+            return peer
+
+    def release(self, peer: Peer) -> None:
+        """Give a peer back; the last one closes its connections."""
+        with self._lock:
+            for key, (known, users) in list(self._peers.items()):
+                if known is not peer:
+                    continue
+                if users > 1:
+                    self._peers[key] = (peer, users - 1)
+                    return
+                del self._peers[key]
+        peer.close()
+
+    def close(self) -> None:
+        with self._lock:
+            peers, self._peers = self._peers, {}
+        for peer, _ in peers.values():
+            peer.close()
+
+
+def _readable(connection: Connection) -> bool:
+    poll = select.poll()
+    poll.register(connection.stream, select.POLLIN | select.POLLHUP | select.POLLERR)
+    return bool(poll.poll(0))

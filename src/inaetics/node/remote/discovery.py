@@ -1,0 +1,209 @@
+"""Tells other agents what this one exports, and learns what they do, through etcd.
+
+An exported endpoint is the key ``/inaetics/discovery/<framework>/<endpoint>`` under the agent's lease; its value is
+JSON: ``{"version": 1, "properties": {...}}`` with the endpoint's properties. So an endpoint is known everywhere
+milliseconds after it was written, and gone when its agent withdraws it or its lease ends.
+
+While etcd is away nothing is added and nothing removed: imports go on working. Under a new lease everything is written
+again. Services are never called on etcd's thread: what changed goes to a thread of its own, in order.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+import structlog
+from pelix.constants import OSGI_FRAMEWORK_UUID
+from pelix.framework import Framework
+from pelix.rsa import get_string_plus_property_value
+from pelix.rsa.endpointdescription import EndpointDescription
+from pelix.rsa.providers.discovery import (
+    SERVICE_ENDPOINT_ADVERTISER,
+    SERVICE_ENDPOINT_EVENT_LISTENER,
+    EndpointAdvertiser,
+    EndpointEvent,
+    EndpointEventListener,
+)
+from typing_extensions import override
+
+from inaetics.provisioning.etcd_thread import EtcdThread, Wake, hold_lease
+from inaetics.store.protocol import Changed, Relisted, Store, Synced, WatchEvent
+
+log = structlog.get_logger()
+
+PREFIX = "/inaetics/discovery/"
+LEASE_TTL_S = 5.0
+VERSION = 1
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """The value of an endpoint's key. Written by a peer of any version: what is unknown is ignored."""
+
+    version: int = VERSION
+    properties: dict[str, Any]
+
+
+def encode_endpoint(properties: Mapping[str, Any]) -> bytes:
+    """Properties as JSON; what JSON has no form for is written as text."""
+    return msgspec.json.encode(Record(properties=dict(properties)), enc_hook=str)
+
+
+def decode_endpoint(value: bytes) -> EndpointDescription | None:
+    """The endpoint of a key's value, or None (and a warning) for one that is not understood."""
+    try:
+        return EndpointDescription.fromprops(msgspec.json.decode(value, type=Record).properties)
+    except (msgspec.DecodeError, ValueError, TypeError, KeyError) as error:
+        log.warning("endpoint not understood", error=str(error))
+        return None
+
+
+class Discovery:
+    """Announces and finds endpoints of one framework. Add its jobs to `thread` before that starts."""
+
+    def __init__(self, framework: Framework, thread: EtcdThread, *, lease_ttl_s: float = LEASE_TTL_S) -> None:
+        self._context = framework.get_bundle_context()
+        self._me = str(framework.get_property(OSGI_FRAMEWORK_UUID))
+        self._advertiser = _Advertiser(f"{PREFIX}{self._me}/", Wake(thread))
+        self._found = _Found(self._me)
+        self._lease_ttl_s = lease_ttl_s
+        self._news: queue.SimpleQueue[EndpointEvent | None] = queue.SimpleQueue()
+        self._telling = threading.Thread(target=self._tell, name="discovery", daemon=True)
+        self._registration: Any = None
+        thread.add("announce endpoints", self._announce)
+        thread.add("find endpoints", self._find)
+
+    def start(self) -> None:
+        """Take what Pelix exports from now on, and tell it what was found."""
+        self._registration = self._context.register_service(SERVICE_ENDPOINT_ADVERTISER, self._advertiser, {})
+        self._telling.start()
+
+    def stop(self) -> None:
+        """Idempotent. The keys go with the lease, when the thread stops."""
+        if self._registration is not None:
+            self._registration.unregister()
+            self._registration = None
+            self._news.put(None)
+
+    async def _announce(self, store: Store) -> None:
+        async def under(lease: int) -> None:
+            await self._advertiser.write(store, lease)
+
+        await hold_lease(store, self._lease_ttl_s, under)
+
+    async def _find(self, store: Store) -> None:
+        async for event in store.watch(PREFIX):
+            for news in self._found.learn(event):
+                self._news.put(news)
+
+    def _tell(self) -> None:
+        while (event := self._news.get()) is not None:
+            endpoint = event.get_endpoint_description()
+            log.info(
+                "endpoint",
+                change=_WORDS[event.get_type()],
+                interfaces=endpoint.get_interfaces(),
+                at=endpoint.get_container_id()[1],
+            )
+            for listener, matched in self._listeners(endpoint):
+                try:
+                    listener.endpoint_changed(event, matched)
+                except Exception:
+                    log.exception("endpoint listener failed", endpoint=endpoint.get_id())
+
+    def _listeners(self, endpoint: EndpointDescription) -> list[tuple[EndpointEventListener, str]]:
+        """Who wants to know of `endpoint`, with the filter that says so: topology managers are such listeners."""
+        found = []
+        references: Iterable[Any] = self._context.get_all_service_references(SERVICE_ENDPOINT_EVENT_LISTENER) or ()
+        for reference in references:
+            scopes = get_string_plus_property_value(reference.get_property("endpoint.listener.scope")) or []
+            matched = next((scope for scope in scopes if endpoint.matches(scope)), None)
+            if matched is not None:
+                found.append((self._context.get_service(reference), matched))
+        return found
+
+
+_WORDS = {EndpointEvent.ADDED: "found", EndpointEvent.REMOVED: "gone", EndpointEvent.MODIFIED: "changed"}
+
+
+class _Advertiser(EndpointAdvertiser):
+    """What shall be in etcd. Pelix changes it on any thread; one job writes it."""
+
+    def __init__(self, prefix: str, wake: Wake) -> None:
+        super().__init__()
+        self._prefix = prefix
+        self._wake = wake
+        self._wanted: dict[str, bytes] = {}
+
+    async def write(self, store: Store, lease: int) -> None:
+        """Write everything under `lease`, then every change, for ever."""
+        written: dict[str, bytes] = {}
+        while True:
+            wanted = dict(self._wanted)
+            for key in written.keys() - wanted.keys():
+                await store.delete(key)
+            for key in wanted:
+                if written.get(key) != wanted[key]:
+                    await store.put(key, wanted[key], lease=lease)
+            written = wanted
+            await self._wake.wait()
+
+    @override
+    def _advertise(self, endpoint_description: EndpointDescription) -> bool:
+        key = f"{self._prefix}{endpoint_description.get_id()}"
+        self._want(self._wanted | {key: encode_endpoint(endpoint_description.get_properties())})
+        return True
+
+    @override
+    def _update(self, endpoint_description: EndpointDescription) -> bool:
+        return self._advertise(endpoint_description)
+
+    @override
+    def _unadvertise(self, advertised: tuple[EndpointDescription, Any]) -> bool:
+        gone = f"{self._prefix}{advertised[0].get_id()}"
+        self._want({key: value for key, value in self._wanted.items() if key != gone})
+        return True
+
+    def _want(self, wanted: dict[str, bytes]) -> None:
+        """Replace the whole: the job reads it from another thread. The parent's lock is held by all callers."""
+        self._wanted = wanted
+        self._wake.set()
+
+
+class _Found:
+    """Endpoints of other frameworks as etcd has them, and what a change of them means."""
+
+    def __init__(self, me: str) -> None:
+        self._mine = f"{PREFIX}{me}/"
+        self._known: dict[str, tuple[bytes, EndpointDescription]] = {}
+
+    def learn(self, event: WatchEvent) -> list[EndpointEvent]:
+        """What is new by an event of the store's watch. What is the same as before is not."""
+        match event:
+            case Relisted(listing=listing):
+                return self._replace({item.key: item.value for item in listing.items})
+            case Changed(key=key, current=current):
+                return self._change(key, current.value if current else None)
+            case Synced():
+                return []
+
+    def _replace(self, items: Mapping[str, bytes]) -> list[EndpointEvent]:
+        news = [event for key in sorted(self._known.keys() - items.keys()) for event in self._change(key, None)]
+        return news + [event for key, value in items.items() for event in self._change(key, value)]
+
+    def _change(self, key: str, value: bytes | None) -> list[EndpointEvent]:
+        if key.startswith(self._mine):
+            return []
+        before = self._known.get(key)
+        if before is not None and before[0] == value:
+            return []
+        endpoint = decode_endpoint(value) if value is not None else None
+        if endpoint is None:
+            self._known.pop(key, None)
+            return [EndpointEvent(EndpointEvent.REMOVED, before[1])] if before else []
+        assert value is not None
+        self._known[key] = (value, endpoint)
+        return [EndpointEvent(EndpointEvent.MODIFIED if before else EndpointEvent.ADDED, endpoint)]

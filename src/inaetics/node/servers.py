@@ -1,0 +1,59 @@
+"""Where provisioning servers are, as etcd knows: they register below one prefix under leases."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import msgspec
+import structlog
+
+from inaetics.provisioning.server import SERVERS, Registration
+from inaetics.store.protocol import Changed, Relisted, Store, Synced
+
+log = structlog.get_logger()
+
+
+class Servers:
+    """The known servers. etcd's thread keeps it up to date; others ask and wait.
+
+    `on_change` is called on etcd's thread after each change, and must not block.
+    """
+
+    def __init__(self, on_change: Callable[[], None] = lambda: None) -> None:
+        self._on_change = on_change
+        self._lock = threading.Lock()
+        self._urls: dict[str, str] = {}
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """In the order of their keys, each once."""
+        with self._lock:
+            return tuple(dict.fromkeys(url for _, url in sorted(self._urls.items())))
+
+    async def follow(self, store: Store) -> None:
+        """Keep up with etcd, for ever: the job for its thread."""
+        async for event in store.watch(SERVERS):
+            match event:
+                case Relisted(listing=listing):
+                    self._set({item.key: url for item in listing.items if (url := _url(item.value))})
+                case Changed(key=key, current=current):
+                    others = {other: url for other, url in self._urls.items() if other != key}
+                    url = _url(current.value) if current else None
+                    self._set(others | ({key: url} if url else {}))
+                case Synced():
+                    pass
+
+    def _set(self, urls: dict[str, str]) -> None:
+        with self._lock:
+            self._urls = urls
+        log.info("provisioning servers", urls=self.urls)
+        self._on_change()
+
+
+def _url(value: bytes) -> str | None:
+    try:
+        return msgspec.json.decode(value, type=Registration).url
+    except msgspec.DecodeError as error:
+        log.warning("registration not understood", error=str(error))
+        return None

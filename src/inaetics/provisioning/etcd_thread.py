@@ -1,0 +1,109 @@
+"""etcd on a thread of its own, for programs whose services run on threads.
+
+One asyncio loop runs on that thread, with one connection to the store and some jobs, all in one task group. Nothing
+else runs there: a service that was called on it and blocked would let leases end. Jobs hand what they learn to other
+threads and are woken from them with `wake`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+
+import structlog
+
+from inaetics.errors import Unavailable
+from inaetics.store.protocol import Store
+
+log = structlog.get_logger()
+
+Job = Callable[[Store], Coroutine[None, None, None]]
+OpenStore = Callable[[], AbstractAsyncContextManager[Store]]
+
+RETRY_S = 0.5
+
+
+class Wake:
+    """An event that any thread may set and one job waits for. Use it only with the `EtcdThread` it was made for."""
+
+    def __init__(self, thread: EtcdThread) -> None:
+        self._thread = thread
+        self._event = asyncio.Event()
+
+    def set(self) -> None:
+        """Wake the job; without effect before the thread started and after it ended. Safe from any thread."""
+        loop = self._thread.loop
+        if loop is not None:
+            try:
+                loop.call_soon_threadsafe(self._event.set)
+            except RuntimeError:  # the loop closed in between
+                log.debug("woken after the end")
+
+    async def wait(self) -> None:
+        """Wait until `set` was called since the last `wait` returned."""
+        await self._event.wait()
+        self._event.clear()
+
+
+class EtcdThread:
+    """Runs jobs against the store until it is stopped. A job that raises ends all of them and reports to `failed`."""
+
+    def __init__(self, open_store: OpenStore, *, failed: Callable[[str], None]) -> None:
+        self._open_store = open_store
+        self._failed = failed
+        self._jobs: list[tuple[str, Job]] = []
+        self._thread = threading.Thread(target=self._run, name="etcd", daemon=True)
+        self._stop = asyncio.Event()
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    def add(self, name: str, job: Job) -> None:
+        """Run `job` once the thread starts. A job goes on for ever and deals with `Unavailable` itself."""
+        self._jobs.append((name, job))
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 2.0) -> None:
+        """Cancel the jobs, let them clean up (leases are revoked) and end the thread. Idempotent."""
+        loop = self.loop
+        if loop is not None:
+            try:
+                loop.call_soon_threadsafe(self._stop.set)
+            except RuntimeError:  # it ended by itself
+                log.debug("etcd thread had ended")
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except* Exception as errors:
+            log.exception("etcd thread failed")
+            self._failed("; ".join(f"{type(error).__name__}: {error}" for error in errors.exceptions))
+
+    async def _main(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        async with self._open_store() as store, asyncio.TaskGroup() as group:
+            tasks = [group.create_task(job(store), name=name) for name, job in self._jobs]
+            await self._stop.wait()
+            for task in tasks:
+                task.cancel()
+
+
+async def hold_lease(store: Store, ttl_s: float, body: Callable[[int], Coroutine[None, None, None]]) -> None:
+    """Run `body(lease id)` under a lease for ever, under a new one each time the lease or the store was lost.
+
+    `body` writes its keys and then goes on; it is cancelled when the lease is lost and called again under the next.
+    """
+    while True:
+        try:
+            async with store.lease(ttl_s) as lease, asyncio.TaskGroup() as group:
+                task = group.create_task(body(lease.id), name="under lease")
+                await lease.wait_lost()
+                log.warning("lease lost, registering again", ttl_s=ttl_s)
+                task.cancel()
+        except* Unavailable as errors:
+            log.warning("store does not answer, trying again", error=str(errors.exceptions[0]))
+            await asyncio.sleep(RETRY_S)

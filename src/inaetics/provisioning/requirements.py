@@ -1,0 +1,50 @@
+"""In which order bundles start, and whether they can at all: every requirement needs a provider beside it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from inaetics.errors import InvalidInput
+from inaetics.provisioning.archive import Manifest
+
+
+def start_order(manifests: Sequence[Manifest]) -> tuple[Manifest, ...]:
+    """`manifests` with providers before those that require them; otherwise in the given order.
+
+    A bundle provides its own name and what its manifest says. Raises `InvalidInput` for a bundle that is there twice, a
+    requirement nobody meets, and a circle, which it names.
+    """
+    providers = _providers(manifests)
+    started: dict[str, Manifest] = {}
+    for manifest in manifests:
+        _start(manifest, providers, started, path=())
+    return tuple(started.values())
+
+
+def _providers(manifests: Iterable[Manifest]) -> dict[str, list[Manifest]]:
+    providers: dict[str, list[Manifest]] = {}
+    names: set[str] = set()
+    for manifest in manifests:
+        if manifest.name in names:
+            raise InvalidInput(f"cannot install two versions of bundle {manifest.name!r} in one agent")
+        names.add(manifest.name)
+        for capability in {manifest.name, *manifest.provides}:
+            providers.setdefault(capability, []).append(manifest)
+    return providers
+
+
+def _start(
+    manifest: Manifest, providers: dict[str, list[Manifest]], started: dict[str, Manifest], *, path: tuple[str, ...]
+) -> None:
+    if manifest.name in started:
+        return
+    if manifest.name in path:
+        circle = " → ".join((*path[path.index(manifest.name) :], manifest.name))
+        raise InvalidInput(f"bundles require each other in a circle: {circle}")
+    for requirement in manifest.requires:
+        if requirement not in providers:
+            raise InvalidInput(f"bundle {manifest.key} requires {requirement!r}, which no bundle beside it provides")
+        for provider in providers[requirement]:
+            if provider.name != manifest.name:
+                _start(provider, providers, started, path=(*path, manifest.name))
+    started[manifest.name] = manifest
