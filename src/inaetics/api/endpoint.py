@@ -10,20 +10,14 @@ import http.client
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from inaetics.errors import InvalidInput
+from inaetics.units._override import override
 
 if TYPE_CHECKING:
     import ssl
-
-    from typing_extensions import override
-else:
-
-    def override(method: Any) -> Any:
-        """Mark for the type checker only: Python 3.11 has none."""
-        return method
 
 
 API_PORT = 49153
@@ -55,7 +49,11 @@ class UnixConnection(http.client.HTTPConnection):
 def open_connection(endpoint: str, tls: ClientTls | None, *, timeout_s: float) -> http.client.HTTPConnection:
     """Connect to `endpoint`; raises `OSError` when nobody answers, `InvalidInput` when it cannot be understood."""
     connection = _connection(endpoint, tls, timeout_s)
-    connection.connect()
+    try:
+        connection.connect()
+    except OSError:
+        connection.close()
+        raise
     return connection
 
 

@@ -14,21 +14,16 @@ import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import uvicorn
 
 from inaetics.api.endpoint import ClientTls
 from inaetics.errors import InvalidInput, Unavailable
+from inaetics.units._override import override
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
-    from typing_extensions import override
-else:
-
-    def override(method: Any) -> Any:
-        """Mark for the type checker only: Python 3.11 has none."""
-        return method
 
 
 GRACE_S = 1

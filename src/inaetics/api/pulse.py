@@ -17,6 +17,9 @@ EVERY_S = 3.0
 WITHIN_S = 2.0
 """A three-member etcd elects a new leader in less."""
 
+LEADERLESS_S = 6.0
+"""For so long the engine's office may be vacant before anybody is told: a killed leader's lease ends in less."""
+
 _log = structlog.get_logger()
 
 
@@ -29,6 +32,7 @@ class Pulse:
         self._within_s = within_s
         self._last = 0.0
         self._why: str | None = None
+        self._led = 0.0
         self.leader: str | None = None
 
     @property
@@ -43,6 +47,11 @@ class Pulse:
         """Seconds since the store last answered; 0 while it does."""
         return asyncio.get_running_loop().time() - self._last if self._why is not None else 0.0
 
+    @property
+    def leaderless(self) -> bool:
+        """Has nobody led the engine for a while?"""
+        return self.leader is None and asyncio.get_running_loop().time() - self._led > LEADERLESS_S
+
     def lost(self, why: str) -> None:
         """Say that the store does not answer as it should."""
         if self._why is None:
@@ -51,7 +60,7 @@ class Pulse:
 
     async def run(self) -> None:
         """Ask until cancelled."""
-        self._last = asyncio.get_running_loop().time()
+        self._last = self._led = asyncio.get_running_loop().time()
         while True:
             await self.beat()
             await asyncio.sleep(self._every_s)
@@ -68,3 +77,5 @@ class Pulse:
                 _log.info("store answers again", after_s=round(self.silent_s, 1))
             self._why = None
             self._last = asyncio.get_running_loop().time()
+            if self.leader is not None:
+                self._led = self._last

@@ -83,7 +83,7 @@ class Services:
                 self.requirements.keep(frozenset(unit.content_hash for unit in snapshot.units.values()))
                 explainer.append(Explainer(snapshot, self.requirements))
             summary = explainer[0].explain(name).summary
-            return summary if self.pulse.leader else f"{summary} (no engine leads at the moment)"
+            return f"{summary} (no engine leads at the moment)" if self.pulse.leaderless else summary
 
         return why
 

@@ -32,6 +32,9 @@ from inaetics.fleet.model import Desired, MachineId, Placement, Snapshot, Unit, 
 Reason = Callable[[UnitName], str]
 """Says why a wanted unit has no machine."""
 
+ABSENT = "not-found"
+"""The load state with which an agent acknowledges that it has given a unit up."""
+
 _RUNNING = frozenset({"activating", "active", "reloading", "deactivating"})
 
 
@@ -60,7 +63,7 @@ def places(snapshot: Snapshot) -> dict[UnitName, Place]:
     for key, placement in snapshot.placements.items():
         known = found.get(placement.unit)
         if known is None or (known.placement.withdraw and not placement.withdraw):
-            found[placement.unit] = Place(placement, snapshot.states.get(key))
+            found[placement.unit] = Place(placement, _report(snapshot, key))
     return found
 
 
@@ -70,8 +73,14 @@ def place_of(snapshot: Snapshot, name: UnitName) -> Place | None:
     for machine in _machines_with(snapshot, name):
         placement = snapshot.placements[machine, name]
         if found is None or found.placement.withdraw:
-            found = Place(placement, snapshot.states.get((machine, name)))
+            found = Place(placement, _report(snapshot, (machine, name)))
     return found
+
+
+def _report(snapshot: Snapshot, key: tuple[MachineId, UnitName]) -> UnitState | None:
+    """What the machine says of the unit; that it does not have it is no report."""
+    state = snapshot.states.get(key)
+    return state if state is None or state.load != ABSENT else None
 
 
 def _machines_with(snapshot: Snapshot, name: UnitName) -> Iterator[MachineId]:
@@ -218,7 +227,8 @@ def v1_machines(snapshot: Snapshot) -> list[V1Machine]:
 
 
 def _sorted_states(snapshot: Snapshot) -> list[UnitState]:
-    return sorted(snapshot.states.values(), key=lambda state: (state.unit, state.machine))
+    reports = (state for state in snapshot.states.values() if state.load != ABSENT)
+    return sorted(reports, key=lambda state: (state.unit, state.machine))
 
 
 def _ref(snapshot: Snapshot, machine_id: MachineId) -> MachineRef:

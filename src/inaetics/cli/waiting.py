@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inaetics.cli.common import say
-from inaetics.cli.progress import Broken, Pending, Reached, Verdict, Waits
+from inaetics.cli.verdicts import Broken, Pending, Reached, Verdict, Waits
 
 if TYPE_CHECKING:
     from inaetics.api.client import FleetClient

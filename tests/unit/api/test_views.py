@@ -33,16 +33,15 @@ def placement(on: MachineId = M1, desired: Desired = Desired.LAUNCHED, *, withdr
     )
 
 
-def state(active: str, *, answers: int = 10, on: MachineId = M1, result: str = "success") -> UnitState:
+def state(active: str, *, answers: int = 10, on: MachineId = M1, load: str = "loaded") -> UnitState:
     return UnitState(
         unit=U,
         machine=on,
-        load="loaded",
+        load=load,
         active=active,
         sub="x",
         content_hash="c0ffee",
         placement_revision=answers,
-        result=result,
     )
 
 
@@ -75,6 +74,7 @@ def why(name: UnitName) -> str:
         pytest.param(placement(desired=Desired.LOADED), state("inactive"), "loaded", id="stopped"),
         pytest.param(placement(withdraw=True), state("active"), "launched", id="being-given-up-and-running"),
         pytest.param(placement(withdraw=True), state("inactive"), "loaded", id="being-given-up-and-stopped"),
+        pytest.param(placement(withdraw=True), state("inactive", load="not-found"), "inactive", id="given-up"),
     ],
 )
 def test_current_state(placed: Placement | None, reported: UnitState | None, current: str) -> None:
@@ -136,6 +136,12 @@ def test_states_are_filtered_as_the_original_filters() -> None:
     assert [one.machine_id for one in views.v1_states(seen)] == [M1, M2]
     assert [one.systemd_active_state for one in views.v1_states(seen, machine_id=M2)] == ["active"]
     assert views.v1_states(seen, unit_name="other.service") == []
+
+
+def test_an_acknowledged_withdrawal_is_no_report() -> None:
+    seen = snapshot(units=[], placed=[], states=[state("inactive", load="not-found")])
+    assert views.state_list(seen).states == ()
+    assert views.v1_states(seen) == []
 
 
 def test_a_unit_whose_file_cannot_be_read_is_listed_all_the_same() -> None:

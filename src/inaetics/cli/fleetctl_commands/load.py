@@ -7,9 +7,9 @@ import click
 from inaetics.cli.common import say
 from inaetics.cli.fleetctl_commands.arguments import blocking_options, files_argument
 from inaetics.cli.fleetctl_commands.submission import bring
-from inaetics.cli.progress import judge_load
 from inaetics.cli.session import Session, pass_session
 from inaetics.cli.unit_arguments import expand, unit_name
+from inaetics.cli.verdicts import judge_load
 from inaetics.cli.waiting import wait_for
 
 

@@ -6,8 +6,8 @@ import click
 
 from inaetics.cli.fleetctl_commands.arguments import blocking_options, files_argument
 from inaetics.cli.fleetctl_commands.submission import bring
-from inaetics.cli.progress import judge_start
 from inaetics.cli.session import Session, pass_session
+from inaetics.cli.verdicts import judge_start
 from inaetics.cli.waiting import wait_for
 
 

@@ -6,9 +6,9 @@ import click
 
 from inaetics.cli.common import say
 from inaetics.cli.fleetctl_commands.arguments import blocking_options, units_argument
-from inaetics.cli.progress import judge_stop
 from inaetics.cli.session import Session, pass_session
 from inaetics.cli.unit_arguments import select
+from inaetics.cli.verdicts import judge_stop
 from inaetics.cli.waiting import wait_for
 from inaetics.errors import Conflict
 
