@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from inaetics.errors import UnitFileError
-from inaetics.units.quoting import BLANKS, scan, split_words
+from inaetics.units.quoting import scan, split_words
 
 _REFUSED_PREFIXES = {
     "+": "it asks for full privileges, which the embedded supervisor does not give back",
     "!": "it asks for privileges that are dropped later, which the embedded supervisor does not do",
 }
 _BRACED = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f\"'\\]")
 _WHOLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 
 
@@ -101,5 +102,5 @@ def _check_program(program: str, word: str) -> None:
         raise UnitFileError(f"the program cannot be a variable: {word!r} (put /usr/bin/env before it)")
     if "/" in program and not program.startswith("/"):
         raise UnitFileError(f"{word!r} is neither an absolute path nor a bare name to look for in PATH")
-    if any(blank in program for blank in BLANKS):
-        raise UnitFileError(f"the program's path {program!r} contains a blank: is a quote in the wrong place?")
+    if _UNSAFE.search(program):
+        raise UnitFileError(f"the program's path {program!r} contains a quote, a backslash or a control character")

@@ -34,13 +34,15 @@ class ContainerEngine:
 
     `command` is the program with its global flags (`("podman", "--root", …, "--runtime", "runc")`), `run_flags` and
     `pull_flags` go to `run` and `pull`; flags that `to_service` sets too are overridden by those given here. Ports
-    are published on `publish_address`. `kind` is "podman" or "docker": docker's client stays in the foreground,
-    because docker cannot notify.
+    are published on `publish_address`. `pull_command` is a program of the host's that gets an image before a start
+    and fails, with words that help, only when there is none; without it the engine's own `pull` is tried. `kind` is
+    "podman" or "docker": docker's client stays in the foreground, because docker cannot notify.
     """
 
     command: tuple[str, ...]
     run_flags: tuple[str, ...] = ()
     pull_flags: tuple[str, ...] = ()
+    pull_command: tuple[str, ...] = ()
     publish_address: str = "127.0.0.1"
     kind: str = "podman"
 
@@ -88,8 +90,7 @@ def _service(unit: UnitFile, name: Name, engine: ContainerEngine) -> Iterator[tu
         yield "ExecStartPre", f"-{_engine(engine)} {command} {container}"
     image = quote(unit.of(SECTION, "Image")[-1].value)
     if pulls(unit):
-        pull = " ".join(["pull --quiet", *(quote_literal(flag) for flag in engine.pull_flags), image])
-        yield "ExecStartPre", f"-{_engine(engine)} {pull}"
+        yield "ExecStartPre", _pull(engine, image)
     yield "ExecStart", _run(unit, engine, container, image)
     yield from _stop(engine, container)
 
@@ -105,6 +106,13 @@ def _kind(engine: ContainerEngine) -> Iterator[tuple[str, str]]:
 def _clean_up(engine: ContainerEngine) -> tuple[str, ...]:
     """What removes a container that outlived a power cut: podman needs two attempts when its conmon died too."""
     return ("rm -f",) if engine.kind == "docker" else ("rm -f -i -t 0", "rm -f -i -t 0")
+
+
+def _pull(engine: ContainerEngine, image: str) -> str:
+    """Get the newest image of the tag; an older one that is here is enough to start."""
+    if engine.pull_command:
+        return f"{join(engine.pull_command, quote_literal)} {image}"
+    return f"-{_engine(engine)} {join(('pull', '--quiet', *engine.pull_flags), quote_literal)} {image}"
 
 
 def _stop(engine: ContainerEngine, container: str) -> Iterator[tuple[str, str]]:
