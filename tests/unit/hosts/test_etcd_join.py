@@ -1,0 +1,84 @@
+"""How members of the store find each other, over a store in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from inaetics.errors import Conflict, InvalidInput
+from inaetics.hosts.etcd_join import Settings, discover, join, settings_from
+from inaetics.store.fake import FakeStore
+
+
+def member(number: int, state: Path = Path("/s"), size: int = 3) -> Settings:
+    return Settings(
+        name=f"worker-{number}",
+        address=f"127.17.8.{100 + number}",
+        cluster_id="c0ffee",
+        size=size,
+        discovery="https://127.17.8.2:2379",
+        state=state,
+        pki=Path("/pki"),
+    )
+
+
+MEMBERS = {f"worker-{number}": f"https://127.17.8.{100 + number}:2380" for number in (1, 2, 3)}
+
+
+def test_all_members_come_to_the_same_cluster() -> None:
+    async def main() -> None:
+        store = FakeStore()
+        async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+            tasks = [group.create_task(discover(member(number), store.client())) for number in (3, 1, 2)]
+        assert [task.result() for task in tasks] == [MEMBERS] * 3
+
+    asyncio.run(main())
+
+
+def test_one_member_waits_for_nobody() -> None:
+    async def main() -> None:
+        assert list(await discover(member(1, size=1), FakeStore())) == ["worker-1"]
+
+    asyncio.run(main())
+
+
+def test_who_comes_too_late_is_told() -> None:
+    async def main() -> None:
+        store = FakeStore()
+        await discover(member(1, size=1), store)
+        with pytest.raises(Conflict, match="complete with worker-1"):
+            await discover(member(2, size=1), store)
+
+    asyncio.run(main())
+
+
+def test_a_purge_while_members_wait_does_not_leave_them_waiting() -> None:
+    async def main() -> None:
+        store = FakeStore()
+        async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+            early = [group.create_task(discover(member(number), store.client())) for number in (1, 2)]
+            while len((await store.list("/inaetics/formation/")).items) < 2:  # noqa: ASYNC110 - the fake has no event
+                await asyncio.sleep(0.01)
+            await store.delete("/inaetics/formation/", prefix=True)
+            last = group.create_task(discover(member(3), store.client()))
+        assert [task.result() for task in (*early, last)] == [MEMBERS] * 3
+
+    asyncio.run(main())
+
+
+def test_a_member_that_has_joined_needs_no_discovery(tmp_path: Path) -> None:
+    here = member(2, tmp_path)
+    here.formation.parent.mkdir()
+    here.formation.write_text(json.dumps(MEMBERS))
+    asyncio.run(join(here))
+    config = json.loads((tmp_path / "etcd.yml").read_text())
+    assert config["initial-cluster"].count("https://") == 3
+    assert config["name"] == "worker-2"
+
+
+def test_a_missing_variable_is_named() -> None:
+    with pytest.raises(InvalidInput, match="INAETICS_HOST is not set"):
+        settings_from({})
