@@ -14,11 +14,12 @@ import os
 import shutil
 import signal
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from inaetics.containers.findings import Findings
 from inaetics.containers.process import run
+from inaetics.containers.pull import write_pull
 from inaetics.errors import CommandFailed
 from inaetics.units.container import ContainerEngine
 
@@ -51,7 +52,7 @@ class Store:
 
 
 def prepare(store: Store, findings: Findings) -> ContainerEngine:
-    """Make the store's directories and configuration; return the command that works on it. Idempotent."""
+    """Make the store's directories and configuration; return the engine that works on it. Idempotent."""
     for directory in (store.root / "tmp", store.tmpdir, store.settings):
         directory.mkdir(parents=True, exist_ok=True)
     store.runroot.chmod(0o700)
@@ -65,12 +66,13 @@ def prepare(store: Store, findings: Findings) -> ContainerEngine:
     places = ["--root", str(store.root), "--runroot", str(store.runroot), "--tmpdir", str(store.tmpdir)]
     driver = ["--storage-driver", findings.storage_driver] if findings.storage_driver else []
     in_cgroup = ["--cgroup-parent", store.cgroup] if store.cgroup and findings.cgroup_parents else []
-    return ContainerEngine(
+    engine = ContainerEngine(
         command=("/usr/bin/env", *environment, findings.program, *places, *driver),
         run_flags=tuple(in_cgroup),
         pull_flags=("--cert-dir", str(store.certificates)) if store.certificates else (),
         publish_address=store.address,
     )
+    return replace(engine, pull_command=(str(write_pull(store.settings, engine)),))
 
 
 def recover(engine: ContainerEngine) -> None:

@@ -1,0 +1,55 @@
+"""Bringing built images into the cluster's registry; what is there already is not sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from inaetics.containers.images import identity, local_reference
+from inaetics.containers.process import run
+from inaetics.containers.registry import Registry
+from inaetics.errors import NotFound
+from inaetics.units.container import ContainerEngine
+
+_PUSH_S = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pushed:
+    """A tag in the registry. `unchanged`: it meant this image before."""
+
+    reference: str
+    digest: str
+    unchanged: bool
+
+
+def push(engine: ContainerEngine, registry: Registry, name: str, *, tag: str = "latest") -> Pushed:
+    """Make `REGISTRY/inaetics/NAME:TAG` mean the image built last. Idempotent.
+
+    Raises `NotFound` when it was not built, `Unavailable` when the registry does not answer, `CommandFailed` with the
+    engine's words when it refuses (a full disk).
+    """
+    local = identity(engine, local_reference(name))
+    if local is None:
+        raise NotFound(f"image {name!r} is not built in this store (build it: inaetics image build {name})")
+    repository = f"inaetics/{name}"
+    reference = f"{registry.address}/{repository}:{tag}"
+    if digest := _digest_of(registry, repository, tag, local):
+        return Pushed(reference=reference, digest=digest, unchanged=True)
+    command = [*engine.command, "push", "--quiet", *engine.pull_flags, local_reference(name), reference]
+    run(command, doing=f"push image {name} to {registry.address}", timeout_s=_PUSH_S)
+    return Pushed(reference=reference, digest=registry.image(repository, tag).digest, unchanged=False)
+
+
+def push_all(engine: ContainerEngine, registry: Registry, names: Sequence[str]) -> list[Pushed]:
+    """Push several, one after another: the first carries the layers that all share."""
+    return [push(engine, registry, name) for name in names]
+
+
+def _digest_of(registry: Registry, repository: str, tag: str, local: str) -> str | None:
+    """The manifest's digest when the tag means exactly the image `local`, else None."""
+    try:
+        there = registry.image(repository, tag)
+    except NotFound:
+        return None
+    return there.digest if there.identity.removeprefix("sha256:") == local.removeprefix("sha256:") else None

@@ -1,0 +1,145 @@
+"""Asking an image registry what it holds, over mutual TLS and with nothing but the standard library.
+
+Only looking: images are pushed and pulled by the engine, which knows best how.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from typing_extensions import override
+
+from inaetics.errors import InvalidInput, NotFound, Unavailable
+
+_MANIFESTS = ", ".join(
+    (
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+    )
+)
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteImage:
+    """One tag of a repository.
+
+    `digest` names the manifest, as in `repository@sha256:…`; `identity` is the digest of the image's configuration,
+    the same that the engine calls its id; `size` counts the compressed layers in bytes.
+    """
+
+    repository: str
+    tag: str
+    digest: str
+    identity: str
+    size: int
+
+
+class Registry:
+    """One connection to the registry at `address` ("127.17.8.2:5000"); use it in a `with` block.
+
+    `certificates` holds ca.crt, client.cert and client.key. Everything raises `Unavailable` when the registry does
+    not answer, `NotFound` for a repository or tag that there is not.
+    """
+
+    def __init__(self, address: str, certificates: Path, *, timeout_s: float = 10.0) -> None:
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdigit():
+            raise InvalidInput(f"the registry's address is HOST:PORT, not {address!r}")
+        self.address = address
+        self._connection = http.client.HTTPSConnection(
+            host, int(port), timeout=timeout_s, context=_context(certificates)
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self._connection.close()
+
+    @override
+    def __repr__(self) -> str:
+        return f"Registry({self.address!r})"
+
+    def ping(self) -> None:
+        """Return when the registry answers."""
+        self._json("/v2/")
+
+    def repositories(self) -> list[str]:
+        """The names of all repositories, sorted."""
+        return sorted(self._pages(f"/v2/_catalog?n={_PAGE}", "repositories"))
+
+    def tags(self, repository: str) -> list[str]:
+        """The tags of a repository, sorted; none when all were deleted."""
+        return sorted(self._pages(f"/v2/{repository}/tags/list?n={_PAGE}", "tags"))
+
+    def image(self, repository: str, tag: str) -> RemoteImage:
+        """What a tag means now."""
+        manifest, digest = self._manifest(repository, tag)
+        if "manifests" in manifest:
+            # A list for several architectures: its first is as good as any for a look.
+            manifest, _ = self._manifest(repository, manifest["manifests"][0]["digest"])
+        size = sum(layer["size"] for layer in manifest["layers"])
+        identity = manifest["config"]["digest"]
+        return RemoteImage(repository=repository, tag=tag, digest=digest, identity=identity, size=size)
+
+    def images(self) -> Iterator[RemoteImage]:
+        """Every tag of every repository, in order. A tag deleted meanwhile is left out."""
+        for repository in self.repositories():
+            try:
+                for tag in self.tags(repository):
+                    yield self.image(repository, tag)
+            except NotFound:
+                continue
+
+    def _manifest(self, repository: str, reference: str) -> tuple[dict[str, Any], str]:
+        body, headers = self._json(f"/v2/{repository}/manifests/{reference}", {"Accept": _MANIFESTS})
+        return body, headers.get("docker-content-digest", "")
+
+    def _pages(self, path: str, key: str) -> Iterator[str]:
+        while path:
+            body, headers = self._json(path)
+            yield from body.get(key) or ()
+            following = re.match(r'<([^>]+)>;\s*rel="next"', headers.get("link", ""))
+            path = following[1] if following else ""
+
+    def _json(self, path: str, headers: Mapping[str, str] | None = None) -> tuple[dict[str, Any], Mapping[str, str]]:
+        try:
+            self._connection.request("GET", path, headers=dict(headers or {}))
+            response = self._connection.getresponse()
+            content = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
+            raise Unavailable(f"the registry at {self.address} does not answer: {error}{_help(error)}") from error
+        if response.status == http.HTTPStatus.NOT_FOUND:
+            raise NotFound(f"the registry at {self.address} has no {path.removeprefix('/v2/')}")
+        if response.status != http.HTTPStatus.OK:
+            words = content.decode(errors="replace").strip()[:200]
+            raise Unavailable(f"the registry at {self.address} answered {response.status} to {path}: {words}")
+        return json.loads(content), {name.lower(): value for name, value in response.getheaders()}
+
+
+def _context(certificates: Path) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=str(certificates / "ca.crt"))
+        context.load_cert_chain(certificates / "client.cert", certificates / "client.key")
+    except OSError as error:
+        raise NotFound(f"no certificates for the registry in {certificates}: {error}") from error
+    return context
+
+
+def _help(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError):
+        return " (is it the registry of this cluster?)"
+    if isinstance(error, ConnectionRefusedError):
+        return " (is its host up? `inaetics status` tells; `inaetics up bootstrap` starts it)"
+    return ""
