@@ -30,7 +30,8 @@ class UnitStatus:
     `load` is systemd's load state ("loaded", "not-found", "error"), `sub` its sub state ("running", "start-pre",
     "auto-restart", "exited", "dead", "failed", …), `result` its result ("success", "exit-code", "signal", "timeout",
     "start-limit-hit", "unknown"). `content_hash` is the SHA-256 hex digest of the text last given to `load`.
-    `since` is Unix seconds of the last change of `active`. `message` is for people: why it failed, or None.
+    `since` is Unix seconds of the last change of `active`. `message` is for people: why it failed, or None. `system`
+    marks the host's own units, which nobody loaded over the protocol.
     """
 
     name: str
@@ -43,6 +44,7 @@ class UnitStatus:
     main_pid: int | None = None
     exit_status: int | None = None
     message: str | None = None
+    system: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
