@@ -24,7 +24,7 @@ from inaetics.store.protocol import (
     WatchEvent,
 )
 from inaetics.store.watch import Patience, Watches
-from inaetics.store.wire import Doubt, open_wire
+from inaetics.store.wire import DELETE, PUT, RANGE, TXN, Doubt, open_wire
 
 
 class EtcdStore:
@@ -53,31 +53,31 @@ class EtcdStore:
     async def get(self, key: str) -> KeyValue | None:
         check_key(key)
         request = messages.range_request(key)
-        found = await self._wire.call(self._wire.kv.Range, request, what=f"cannot get {key!r}")
+        found = await self._wire.call(RANGE, request, what=f"cannot get {key!r}")
         return messages.key_value(found.kvs[0]) if found.kvs else None
 
     async def list(self, prefix: str) -> Listing:
         request = messages.range_request(prefix, prefix=True)
-        return messages.listing(await self._wire.call(self._wire.kv.Range, request, what=f"cannot list {prefix!r}"))
+        return messages.listing(await self._wire.call(RANGE, request, what=f"cannot list {prefix!r}"))
 
     async def put(self, key: str, value: bytes, *, lease: int = 0) -> int:
         check_key(key)
         request = messages.put_request(Put(key=key, value=value, lease=lease))
-        answer = await self._wire.call(self._wire.kv.Put, request, what=f"cannot put {key!r}")
+        answer = await self._wire.call(PUT, request, what=f"cannot put {key!r}")
         return int(answer.header.revision)
 
     async def delete(self, key: str, *, prefix: bool = False) -> int:
         if not prefix:
             check_key(key)
         request = messages.delete_request(Delete(key=key, prefix=prefix))
-        answer = await self._wire.call(self._wire.kv.DeleteRange, request, what=f"cannot delete {key!r}")
+        answer = await self._wire.call(DELETE, request, what=f"cannot delete {key!r}")
         return int(answer.deleted)
 
     async def commit(self, ops: Sequence[Op], *, guards: Sequence[Guard] = ()) -> int:
         check_commit(ops, guards)
         doubt = Doubt()
         what = f"cannot commit {len(ops)} operations" + (f" on {ops[0].key!r} …" if ops else "")
-        answer = await self._wire.call(self._wire.kv.Txn, messages.txn_request(ops, guards), what=what, doubt=doubt)
+        answer = await self._wire.call(TXN, messages.txn_request(ops, guards), what=what, doubt=doubt)
         if answer.succeeded:
             return int(answer.header.revision)
         refusal = (
@@ -89,7 +89,7 @@ class EtcdStore:
 
     async def _settle(self, ops: Sequence[Op], what: str, refusal: str) -> int:
         """Find out whether guards failed only because an earlier attempt, whose answer was lost, was applied."""
-        answer: Any = await self._wire.call(self._wire.kv.Txn, messages.read_request(ops), what=what)
+        answer: Any = await self._wire.call(TXN, messages.read_request(ops), what=what)
         if revision := messages.written_at(ops, answer):
             return revision
         raise Unavailable(f"{refusal}; an earlier attempt may have been applied before that")

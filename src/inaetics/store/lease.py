@@ -19,7 +19,7 @@ from etcd3aio import _protobuf as rpc
 
 from inaetics.errors import InaeticsError, InvalidInput, Unavailable
 from inaetics.store.background import beside
-from inaetics.store.wire import REQUIRE_LEADER, Wire
+from inaetics.store.wire import GRANT, REQUIRE_LEADER, REVOKE, Wire
 
 _log = structlog.get_logger()
 
@@ -84,11 +84,13 @@ class EtcdLease:
         """Send one renewal; returns the TTL that etcd answers, 0 when the lease is gone."""
         request = rpc.LeaseKeepAliveRequest(ID=self._id)
         self._wire.raise_if_closed()
-        call = self._wire.leases.LeaseKeepAlive(timeout=timeout_s, metadata=REQUIRE_LEADER)
+        member = self._wire.member
+        call = member.leases.LeaseKeepAlive(timeout=timeout_s, metadata=REQUIRE_LEADER)
         try:
             await call.write(request)
             response = await call.read()
         except grpc.aio.AioRpcError as error:
+            self._wire.failed(member, error)
             raise self._wire.translated(error, f"cannot renew lease {self._id:x}") from error
         except asyncio.CancelledError:
             self._wire.raise_if_closed()
@@ -96,6 +98,7 @@ class EtcdLease:
         finally:
             call.cancel()
         if response is grpc.aio.EOF:
+            self._wire.leave(member)
             raise Unavailable(f"cannot renew lease {self._id:x}: the member ended the stream")
         return float(response.TTL)
 
@@ -106,7 +109,7 @@ class EtcdLease:
         request = rpc.LeaseRevokeRequest(ID=self._id)
         what = f"cannot revoke lease {self._id:x}"
         try:
-            await self._wire.call(self._wire.leases.LeaseRevoke, request, what=what, timeout_s=_REVOKE_S)
+            await self._wire.call(REVOKE, request, what=what, timeout_s=_REVOKE_S)
         except InaeticsError as error:
             _log.debug("lease not revoked", lease=f"{self._id:x}", reason=str(error))
 
@@ -127,6 +130,6 @@ async def _grant(wire: Wire, ttl_s: float) -> EtcdLease:
         raise InvalidInput(f"cannot grant a lease of {ttl_s} s: it must be more than 0")
     sent_at = asyncio.get_running_loop().time()
     request = rpc.LeaseGrantRequest(TTL=math.ceil(ttl_s))
-    granted: Any = await wire.call(wire.leases.LeaseGrant, request, what=f"cannot grant a lease of {ttl_s:g} s")
+    granted: Any = await wire.call(GRANT, request, what=f"cannot grant a lease of {ttl_s:g} s")
     # etcd raises a TTL that is shorter than its election; what it granted is what holds.
     return EtcdLease(wire, lease_id=granted.ID, ttl_s=float(granted.TTL), sent_at=sent_at)

@@ -18,7 +18,7 @@ import structlog
 from inaetics.errors import Unavailable
 from inaetics.store import messages
 from inaetics.store.protocol import Listing, Relisted, Synced, WatchEvent
-from inaetics.store.wire import REQUIRE_LEADER, Wire
+from inaetics.store.wire import RANGE, REQUIRE_LEADER, Member, Wire
 
 _log = structlog.get_logger()
 
@@ -46,6 +46,7 @@ class Watches:
         self.wire = wire
         self.patience = patience
         self._streams: set[_Stream] = set()
+        wire.on_silence = self._suspect
 
     async def pulse(self) -> None:
         """Ask the servers of all open streams for a sign of life, again and again: one timer for all watches."""
@@ -53,6 +54,12 @@ class Watches:
             await asyncio.sleep(self.patience.silence_s)
             for stream in tuple(self._streams):
                 stream.ask()
+
+    def _suspect(self, member: Member) -> None:
+        """Do not wait for the next pulse with a member that left a call unanswered."""
+        for stream in self._streams:
+            if stream.member is member:
+                stream.ask_now()
 
     async def watch(self, prefix: str) -> AsyncIterator[WatchEvent]:
         """See `Store.watch`."""
@@ -126,9 +133,8 @@ class _Position:
         return self._seen(await self._stream.receive())
 
     async def _list(self) -> Listing:
-        wire = self._watches.wire
         request = messages.range_request(self._prefix, prefix=True)
-        return messages.listing(await wire.call(wire.kv.Range, request, what=f"cannot list {self._prefix!r}"))
+        return messages.listing(await self._watches.wire.call(RANGE, request, what=f"cannot list {self._prefix!r}"))
 
     def _seen(self, response: Any) -> Sequence[WatchEvent]:
         changes = [messages.changed(event) for event in response.events]
@@ -159,11 +165,13 @@ class _Stream:
     def __init__(self, wire: Wire, patience: Patience, prefix: str, revision: int) -> None:
         self._wire = wire
         self._patience = patience
+        self._limit: asyncio.Timeout | None = None
         self._asked = asyncio.Event()
+        self.member = wire.member
         self._ended = False
         request = messages.watch_request(prefix, revision)
         # The library sends what this yields. Its `write` would hang for ever if the channel were closed meanwhile.
-        self._call = wire.watches.Watch(self._requests(request), metadata=REQUIRE_LEADER)
+        self._call = self.member.watches.Watch(self._requests(request), metadata=REQUIRE_LEADER)
 
     async def _requests(self, first: Any) -> AsyncIterator[Any]:
         yield first
@@ -185,6 +193,14 @@ class _Stream:
         """Ask for a sign of life."""
         self._asked.set()
 
+    def ask_now(self) -> None:
+        """Ask for a sign of life, and give the stream up if it does not come soon."""
+        self.ask()
+        soon = asyncio.get_running_loop().time() + self._patience.answer_s
+        limit = self._limit and self._limit.when()
+        if self._limit and limit and soon < limit:
+            self._limit.reschedule(soon)
+
     def cancel(self) -> None:
         self._ended = True
         self._asked.set()
@@ -193,6 +209,7 @@ class _Stream:
     async def _read(self, limit_s: float) -> Any:
         response = await self._receive(limit_s)
         if response is grpc.aio.EOF:
+            self._wire.leave(self.member)
             raise Unavailable("the member ended the stream")
         if response.canceled:
             compacted = f"history before revision {response.compact_revision} was compacted"
@@ -201,12 +218,16 @@ class _Stream:
 
     async def _receive(self, limit_s: float) -> Any:
         try:
-            async with asyncio.timeout(limit_s):
+            async with asyncio.timeout(limit_s) as self._limit:
                 return await self._call.read()
         except TimeoutError as error:
-            raise Unavailable(f"the member fell silent for {limit_s:g} s") from error
+            self._wire.leave(self.member)
+            raise Unavailable("the member fell silent") from error
         except grpc.aio.AioRpcError as error:
+            self._wire.failed(self.member, error)
             raise self._wire.translated(error, "cannot watch") from error
         except asyncio.CancelledError:
             self._wire.raise_if_closed()
             raise
+        finally:
+            self._limit = None

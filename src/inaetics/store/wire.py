@@ -1,17 +1,22 @@
-"""The wire to etcd: one channel over all members, calls with a deadline, and etcd's errors as ours.
+"""The wire to etcd: calls with a deadline that go on to another member when one fails, and etcd's errors as ours.
 
-The only module that imports the library, and late: `connect` loads it. What it takes from it are the channel and the
-generated messages; the library's own services hide status codes, and its watch stays silent after a compaction.
+The only module, with `messages`, that imports the library, and late: `connect` loads it. What it takes are channels
+and generated messages; the library's own services hide status codes, and its watch is silent after a compaction.
 
-Promises: a call is tried on the next member while its deadline allows; whether a failed attempt may yet have been
-applied is told, never guessed (`Doubt`).
+One member is used at a time, and left when it refuses, fails or does not answer: a client costs one connection, and
+a member that hangs delays one call, not every third as when calls go round. Where a client begins is left to chance.
+
+Promises: a call is tried while its deadline allows; whether a failed attempt may yet have been applied is told, never
+guessed (`Doubt`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import grpc
@@ -43,11 +48,15 @@ _RETRIED = frozenset(
     }
 )
 
+RANGE, PUT, DELETE, TXN = (attrgetter(f"kv.{name}") for name in ("Range", "Put", "DeleteRange", "Txn"))
+GRANT, REVOKE = (attrgetter(f"leases.{name}") for name in ("LeaseGrant", "LeaseRevoke"))
+
 _NEVER_SENT = ("failed to connect to all addresses", "connections to all backends failing", "etcdserver: no leader")
 
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 0.5
-_SHORTEST_ATTEMPT_S = 1.0
+_FIRST_ATTEMPT = 0.2
+"""Part of its time that a call gives to its first attempt: a member that hangs leaves enough for two others."""
 
 
 @dataclass(slots=True)
@@ -57,37 +66,74 @@ class Doubt:
     applied: bool = False
 
 
-class Wire:
-    """One channel to all members. Make it with `open_wire`."""
+class Member:
+    """One member's channel and its services; it connects when it is first used."""
 
-    def __init__(self, channel: grpc.aio.Channel, endpoints: str, timeout_s: float) -> None:
-        self._channel = channel
-        self._endpoints = endpoints
-        self._timeout_s = timeout_s
-        self._closed = False
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.channel = channel
         self.kv = rpc.KVStub(channel)
         self.leases = rpc.LeaseStub(channel)
         self.watches = rpc.WatchStub(channel)
 
+
+class Wire:
+    """All members of one cluster, one of them in use. Make it with `open_wire`."""
+
+    def __init__(self, members: Sequence[Member], *, endpoints: str, timeout_s: float) -> None:
+        self._members = members
+        self._used = random.randrange(len(members))
+        self._endpoints = endpoints
+        self._timeout_s = timeout_s
+        self._closed = False
+        self.on_silence: Callable[[Member], None] = lambda member: None
+        """Called with a member that did not answer in time."""
+
+    @property
+    def member(self) -> Member:
+        """The member in use."""
+        return self._members[self._used]
+
+    def leave(self, member: Member) -> None:
+        """Use the next member if `member` is the one in use."""
+        if member is self.member:
+            self._used = (self._used + 1) % len(self._members)
+
     async def call(
-        self, method: Any, request: Any, *, what: str, timeout_s: float | None = None, doubt: Doubt | None = None
+        self,
+        method: Callable[[Member], Any],
+        request: Any,
+        *,
+        what: str,
+        timeout_s: float | None = None,
+        doubt: Doubt | None = None,
     ) -> Any:
         """Call `method` until it answers or `timeout_s` has passed; `what` begins the error: "cannot get '/a'"."""
         loop = asyncio.get_running_loop()
-        end = loop.time() + (timeout_s or self._timeout_s)
+        timeout_s = timeout_s or self._timeout_s
+        end = loop.time() + timeout_s
         pause_s = _FIRST_PAUSE_S
+        attempt_s = timeout_s * _FIRST_ATTEMPT
         while True:
-            left_s = end - loop.time()
+            member = self.member
             try:
-                attempt_s = min(left_s, max(left_s / 2, _SHORTEST_ATTEMPT_S))
-                return await self._attempt(method, request, attempt_s)
+                return await self._attempt(method(member), request, min(attempt_s, end - loop.time()))
             except grpc.aio.AioRpcError as error:
-                if doubt and error.code() in _RETRIED and not (error.details() or "").startswith(_NEVER_SENT):
+                if error.code() not in _RETRIED:
+                    raise self.translated(error, what) from error
+                self.failed(member, error)
+                if doubt and not (error.details() or "").startswith(_NEVER_SENT):
                     doubt.applied = True
-                if error.code() not in _RETRIED or loop.time() + pause_s >= end:
+                if loop.time() + pause_s >= end:
                     raise self.translated(error, what) from error
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+            attempt_s *= 2
+
+    def failed(self, member: Member, error: grpc.aio.AioRpcError) -> None:
+        """Leave a member on which a call failed with `error`, and spread the word if it kept silent."""
+        self.leave(member)
+        if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+            self.on_silence(member)
 
     async def _attempt(self, method: Any, request: Any, timeout_s: float) -> Any:
         self.raise_if_closed()
@@ -124,22 +170,21 @@ class Wire:
 
     async def aclose(self) -> None:
         self._closed = True
-        await self._channel.close()
+        for member in self._members:
+            await member.channel.close()
 
 
-def open_wire(
-    hosts: Sequence[str], credentials: Credentials | None, *, endpoints: str, timeout_s: float, ping_s: float = 10.0
-) -> Wire:
-    """Open a channel to `hosts` (`address:port`). Does no input or output: connecting is the first call's affair."""
-    manager = ConnectionManager(hosts, keepalive_time_ms=int(ping_s * 1000), keepalive_timeout_ms=3_000)
+def open_wire(hosts: Sequence[str], credentials: Credentials | None, *, endpoints: str, timeout_s: float) -> Wire:
+    """Open channels to `hosts` (`address:port`). Does no input or output: connecting is the first call's affair."""
+    members = [Member(_channel(host, credentials)) for host in hosts]
+    return Wire(members, endpoints=endpoints, timeout_s=timeout_s)
+
+
+def _channel(host: str, credentials: Credentials | None) -> grpc.aio.Channel:
+    manager = ConnectionManager([host], keepalive_time_ms=10_000, keepalive_timeout_ms=3_000)
     manager.grpc_options.extend(_OPTIONS)
     if credentials is None:
-        channel = manager.get_channel()
-    else:
-        channel = manager.get_channel(
-            ca_cert=credentials.ca,
-            cert_chain=credentials.cert,
-            cert_key=credentials.key,
-            tls_server_name=SERVER_NAME,
-        )
-    return Wire(channel, endpoints, timeout_s)
+        return manager.get_channel()
+    return manager.get_channel(
+        ca_cert=credentials.ca, cert_chain=credentials.cert, cert_key=credentials.key, tls_server_name=SERVER_NAME
+    )

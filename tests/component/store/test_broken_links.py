@@ -1,0 +1,214 @@
+"""A client whose link to etcd breaks, falls silent or loses answers, while etcd and others go on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from inaetics.errors import Conflict, LeaseLost, Unavailable
+from inaetics.store.etcd import connect
+from inaetics.store.protocol import Delete, ModIs, Put, Store
+from tests.component.store.link import Link, linked
+from tests.component.store.record import judge, recording
+from tests.support.etcd import EtcdCluster
+from tests.support.eventually import aeventually
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Far:
+    """`store` goes over `link`; `direct` does not."""
+
+    store: Store
+    direct: Store
+    link: Link
+
+
+@asynccontextmanager
+async def _far(etcd: EtcdCluster, *, silence_s: float = 10.0) -> AsyncIterator[Far]:
+    async with (
+        asyncio.timeout(40),
+        linked(etcd.endpoints[0]) as link,
+        etcd.connect() as direct,
+        connect([link.endpoint], timeout_s=8.0, silence_s=silence_s) as store,
+    ):
+        yield Far(store=store, direct=direct, link=link)
+
+
+def test_a_watch_resumes_where_it_was_cut_and_misses_nothing(etcd: EtcdCluster) -> None:
+    async def main() -> None:
+        async with _far(etcd) as far, recording(far.store, "/cut/") as record:
+            await record.begins()
+            for n in range(3):
+                await record.reaches(await far.direct.put("/cut/a", f"seen {n}".encode()))
+                far.link.cut()
+                await far.direct.put("/cut/a", f"missed {n}".encode())
+                await far.direct.delete("/cut/a")
+                far.link.heal()
+            await record.reaches(await far.direct.put("/cut/a", b"last"))
+            judge(record.events)
+            assert record.relistings == 1
+            assert len(record.changes) == 3 * 3 + 1
+
+    asyncio.run(main())
+
+
+def test_a_watch_lists_again_when_what_it_missed_was_compacted(etcd: EtcdCluster) -> None:
+    async def main() -> None:
+        async with _far(etcd) as far, recording(far.store, "/compacted/") as record:
+            await record.begins()
+            await record.reaches(await far.direct.put("/compacted/gone", b""))
+            far.link.cut()
+            await far.direct.delete("/compacted/gone")
+            await far.direct.put("/compacted/stays", b"")
+            await asyncio.to_thread(etcd.compact)
+            far.link.heal()
+            await record.reaches(await far.direct.put("/compacted/new", b""))
+            assert record.relistings == 2
+            assert sorted(judge(record.events)) == ["/compacted/new", "/compacted/stays"]
+
+    asyncio.run(main())
+
+
+def test_a_watch_whose_member_falls_silent_is_resumed(etcd: EtcdCluster) -> None:
+    async def main() -> None:
+        async with _far(etcd, silence_s=0.5) as far, recording(far.store, "/silent/") as record:
+            await record.begins()
+            await record.reaches(await far.direct.put("/silent/a", b"1"))
+            connections = far.link.connections
+            far.link.silence()
+            last = await far.direct.put("/silent/a", b"2")
+            # The old connection stays, and stays silent: only a client that notices makes another one.
+            await asyncio.sleep(0.5 + 3.0 + 0.5)
+            far.link.heal()
+            await record.reaches(last)
+            assert far.link.connections > connections
+            judge(record.events)
+            assert record.relistings == 1
+
+    asyncio.run(main())
+
+
+def test_a_quiet_watch_is_not_taken_for_a_silent_one(etcd: EtcdCluster, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with etcd.connect(silence_s=0.2) as store, recording(store, "/quiet/") as record:
+            await record.begins()
+            await asyncio.sleep(1)
+            await record.reaches(await store.put("/quiet/a", b""))
+            assert len(record.events) == 3
+
+    asyncio.run(main())
+
+
+async def _with_lost_answer(far: Far, commit: Awaitable[int], *, meanwhile: Callable[[], Awaitable[object]]) -> int:
+    """Await `commit` while the answer to its first attempt is lost; do `meanwhile` before it can try again."""
+    before = await far.store.commit([])  # over a connection that stands, or it could not even be sent
+
+    async def applied() -> bool:
+        return await far.direct.commit([]) > before
+
+    far.link.lose_answers()
+    task = asyncio.ensure_future(commit)  # noqa: TID251 - awaited below
+    await aeventually(applied, within_s=5, what="the commit is applied")
+    far.link.cut()
+    await meanwhile()
+    far.link.heal()
+    return await task
+
+
+async def _nothing() -> None:
+    pass
+
+
+def test_a_guarded_commit_whose_answer_was_lost_is_found_to_have_succeeded(etcd: EtcdCluster) -> None:
+    async def main() -> None:
+        async with _far(etcd) as far:
+            await far.store.put("/doubt/old", b"")
+            commit = far.store.commit(
+                [Put(key="/doubt/a", value=b"mine"), Delete(key="/doubt/old")],
+                guards=[ModIs(key="/doubt/a", revision=0)],
+            )
+            revision = await _with_lost_answer(far, commit, meanwhile=_nothing)
+            listing = await far.direct.list("/doubt/")
+            assert [(item.key, item.mod_revision) for item in listing.items] == [("/doubt/a", revision)]
+            await far.direct.delete("/doubt/", prefix=True)
+
+    asyncio.run(main())
+
+
+def test_a_guarded_commit_whose_answer_was_lost_and_that_was_overwritten_stays_in_doubt(etcd: EtcdCluster) -> None:
+    async def main() -> None:
+        async with _far(etcd) as far:
+            commit = far.store.commit([Put(key="/doubt/b", value=b"mine")], guards=[ModIs(key="/doubt/b", revision=0)])
+            with pytest.raises(Unavailable, match="may have been applied"):
+                await _with_lost_answer(far, commit, meanwhile=lambda: far.direct.put("/doubt/b", b"other"))
+            await far.direct.delete("/doubt/", prefix=True)
+
+    asyncio.run(main())
+
+
+def test_a_refused_commit_is_a_conflict_however_often_it_could_not_be_sent(etcd: EtcdCluster) -> None:
+    async def main() -> None:
+        async with _far(etcd) as far:
+            await far.direct.put("/doubt/c", b"other")
+            far.link.cut()
+            commit = far.store.commit([Put(key="/doubt/c", value=b"mine")], guards=[ModIs(key="/doubt/c", revision=0)])
+            task = asyncio.ensure_future(commit)  # noqa: TID251 - awaited below
+            await asyncio.sleep(0.5)
+            far.link.heal()
+            with pytest.raises(Conflict):
+                await task
+            await far.direct.delete("/doubt/", prefix=True)
+
+    asyncio.run(main())
+
+
+def test_a_lease_survives_a_link_that_breaks_for_less_than_its_ttl(etcd: EtcdCluster) -> None:
+    async def main() -> None:
+        async with _far(etcd) as far, far.store.lease(3) as lease:
+            await far.store.put("/lease/a", b"", lease=lease.id)
+            for _ in range(3):
+                far.link.cut()
+                await asyncio.sleep(1.2)
+                far.link.heal()
+                await asyncio.sleep(0.8)
+            assert await far.direct.get("/lease/a") is not None
+            assert lease.deadline > asyncio.get_running_loop().time() + 1
+
+    asyncio.run(main())
+
+
+def test_a_leader_cut_off_stops_before_its_successor_begins(etcd: EtcdCluster) -> None:
+    """Invariant: two never govern at once. Both see the same loop clock here."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        stopped_at: list[float] = []
+
+        async def govern() -> None:
+            try:
+                await asyncio.sleep(30)
+            finally:
+                stopped_at.append(loop.time())
+
+        async def old(far: Far) -> None:
+            with pytest.raises(LeaseLost):
+                async with far.store.lead("/office/cut", "old", ttl_s=2):
+                    await govern()
+
+        async with _far(etcd) as far, asyncio.TaskGroup() as group:
+            group.create_task(old(far))
+
+            async def governs() -> bool:
+                return await far.direct.leader("/office/cut") == "old"
+
+            await aeventually(governs, within_s=5, what="the old leader governs")
+            far.link.silence()
+            async with far.direct.lead("/office/cut", "new", ttl_s=2) as leadership:
+                assert stopped_at
+                assert stopped_at[0] < leadership.since
+
+    asyncio.run(main())
