@@ -1,8 +1,8 @@
 """Turns decisions into guarded transactions. Pure: it only says what to commit.
 
 Promises: each transaction leaves a valid state, since it holds the next actions of a plan, whole and in order; it fails
-as a whole when anything changed that its actions were decided from: the unit, the machine, what people say of it, or the
-report of the machine that gave the unit up. (Who commits adds the leader's guard and the ledger's.)
+as a whole when anything changed that its actions were decided from: the unit, the machine, what people say of it, or
+the report of the machine that gave the unit up. (Who commits adds the leader's guard and the ledger's.)
 """
 
 from __future__ import annotations

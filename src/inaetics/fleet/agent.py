@@ -1,0 +1,204 @@
+"""The agent: makes one machine run what was placed there, and says what became of it.
+
+Promises: it acts only on what it has read from the store, so while the store is silent healthy work goes on; work on
+one unit is serial, units are worked on in parallel; its own end changes nothing for the units; a new agent takes over
+what runs as it is, and stops what is not placed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import structlog
+
+from inaetics.errors import InaeticsError, InvalidInput, Unavailable
+from inaetics.fleet import agent_plan, keys, mapper
+from inaetics.fleet.agent_content import Content, Contents
+from inaetics.fleet.agent_host import Host
+from inaetics.fleet.agent_plan import Confirm, Load, Memory, Restart, Start, Stop, Task, Unload
+from inaetics.fleet.agent_reports import Reports
+from inaetics.fleet.model import Machine, Placement, UnitName
+from inaetics.fleet.settings import AgentSettings
+from inaetics.store.protocol import Changed, KeyValue, Relisted, Store, Synced
+from inaetics.supervisor.protocol import Supervisor
+
+_log = structlog.get_logger()
+
+_NEW = Memory()
+
+
+class Agent:
+    """Runs one machine's share over `supervisor`. `engine_file` describes the host's container engine."""
+
+    def __init__(
+        self,
+        store: Store,
+        supervisor: Supervisor,
+        machine: Machine,
+        *,
+        engine_file: Path | None = None,
+        settings: AgentSettings | None = None,
+    ) -> None:
+        self._store = store
+        self._supervisor = supervisor
+        self._machine = machine
+        self._settings = settings or AgentSettings()
+        self._contents = Contents(store, engine_file)
+        self._reports = Reports(store, machine, self._settings)
+        self._host = Host(supervisor, self._mark, self._settings)
+        self._placements: dict[UnitName, Placement] = {}
+        self._placed_known = asyncio.Event()
+        self._memories: dict[UnitName, Memory] = {}
+        self._dirty: dict[UnitName, None] = {}
+        self._busy: set[UnitName] = set()
+        self._marked = asyncio.Event()
+        self._slots = asyncio.Semaphore(self._settings.parallel)
+
+    @property
+    def listed(self) -> asyncio.Event:
+        """Set while the fleet sees this machine."""
+        return self._reports.listed
+
+    async def run(self) -> None:
+        """Serve until cancelled. Silence of the store or the supervisor is waited out."""
+        await self._recall()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow_placements(), name="agent: placements")
+            group.create_task(self._host.follow(), name="agent: supervisor")
+            await self._placed_known.wait()
+            await self._host.known.wait()
+            for unit in self._placements.keys() | self._host.units:
+                self._mark(unit)
+            group.create_task(self._reports.run(), name="agent: reports")
+            await self._work(group)
+
+    async def _recall(self) -> None:
+        """Read what an earlier agent of this machine has reported: those placements need not be carried out again."""
+        while True:
+            try:
+                listing = await self._store.list(keys.states_of(self._machine.id))
+            except Unavailable as error:
+                _log.warning("store does not answer", reason=str(error))
+                await asyncio.sleep(self._settings.retry_s)
+                continue
+            for item in listing.items:
+                state = mapper.state(keys.on_machine(item.key.removeprefix(keys.STATES)), item)
+                self._memories[state.unit] = Memory(answered=state.placement_revision, content_hash=state.content_hash)
+            return
+
+    # Placements.
+
+    async def _follow_placements(self) -> None:
+        async for event in self._store.watch(keys.placements_of(self._machine.id)):
+            match event:
+                case Changed():
+                    self._take(event.key, event.current)
+                case Relisted():
+                    listed = {item.key: item for item in event.listing.items}
+                    for unit in list(self._placements):
+                        key = keys.placement(self._machine.id, unit)
+                        if key not in listed:
+                            self._take(key, None)
+                    for key, item in listed.items():
+                        self._take(key, item)
+                    self._placed_known.set()
+                case Synced():
+                    pass
+
+    def _take(self, key: str, item: KeyValue | None) -> None:
+        where = keys.on_machine(key.removeprefix(keys.PLACEMENTS))
+        unit = where[1]
+        try:
+            placement = mapper.placement(where, item) if item else None
+        except InvalidInput as error:
+            _log.error("placement ignored", unit=unit, reason=str(error))
+            return
+        if placement:
+            self._placements[unit] = placement
+        else:
+            self._placements.pop(unit, None)
+        self._mark(unit)
+
+    # Work.
+
+    def _mark(self, unit: UnitName) -> None:
+        self._dirty[unit] = None
+        self._marked.set()
+
+    async def _work(self, group: asyncio.TaskGroup) -> None:
+        while True:
+            await self._marked.wait()
+            self._marked.clear()
+            for unit in [unit for unit in self._dirty if unit not in self._busy]:
+                del self._dirty[unit]
+                self._busy.add(unit)
+                group.create_task(self._attend(unit), name=f"unit {unit}")
+
+    async def _attend(self, unit: UnitName) -> None:
+        try:
+            async with self._slots:
+                await self._carry_out(unit)
+            self._report(unit)
+        except Unavailable as error:
+            _log.debug("unit waits", unit=unit, reason=str(error))
+            self._report(unit)
+            await asyncio.sleep(self._settings.retry_s)
+            self._mark(unit)
+        finally:
+            self._busy.discard(unit)
+            if unit in self._dirty:
+                self._marked.set()
+
+    async def _carry_out(self, unit: UnitName) -> None:
+        placement, memory = self._placements.get(unit), self._memories.get(unit, _NEW)
+        if placement is None or placement.withdraw:
+            await self._give_up(unit, placement, memory)
+        elif not agent_plan.has_failed(placement, memory):
+            try:
+                await self._bring_up(unit, placement, memory)
+            except Unavailable:
+                raise
+            except InaeticsError as error:
+                _log.warning("unit cannot run here", unit=unit, reason=str(error))
+                self._memories[unit] = agent_plan.failed(placement, memory, str(error))
+
+    async def _give_up(self, unit: UnitName, placement: Placement | None, memory: Memory) -> None:
+        for task in agent_plan.tasks(placement, self._host.seen(unit), memory, text_hash=""):
+            await self._do(unit, task, None)
+            if placement and isinstance(task, Confirm):
+                self._memories[unit] = agent_plan.given_up(placement, self._host.seen(unit), memory)
+        if placement is None and not self._host.seen(unit).known:
+            self._memories.pop(unit, None)
+
+    async def _bring_up(self, unit: UnitName, placement: Placement, memory: Memory) -> None:
+        content = await self._contents.of(placement)
+        todo = agent_plan.tasks(placement, self._host.seen(unit), memory, text_hash=content.hash)
+        for task in todo:
+            await self._do(unit, task, content)
+        self._memories[unit] = agent_plan.carried_out(placement, memory, text_hash=content.hash)
+
+    async def _do(self, unit: UnitName, task: Task, content: Content | None) -> None:
+        _log.info(type(task).__name__.lower(), unit=unit)
+        match task:
+            case Load():
+                assert content is not None, "only a placed unit is loaded, and then its content was fetched"
+                await self._supervisor.load(unit, content.text)
+                self._host.loaded(unit)
+            case Start():
+                await self._supervisor.start(unit)
+            case Stop():
+                await self._supervisor.stop(unit)
+            case Restart():
+                await self._supervisor.restart(unit)
+            case Unload():
+                await self._supervisor.unload(unit)
+                if self._host.seen(unit).status is None:
+                    await self._host.ask()
+            case Confirm():
+                await self._host.ask()
+
+    def _report(self, unit: UnitName) -> None:
+        placement, memory = self._placements.get(unit), self._memories.get(unit, _NEW)
+        state = agent_plan.report(self._machine.id, unit, placement, self._host.seen(unit), memory)
+        self._reports.tell(unit, state)

@@ -1,0 +1,78 @@
+"""The text a host's supervisor gets for a placed unit: the submitted file, a container's turned into a service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from inaetics.errors import InvalidInput, NotFound
+from inaetics.fleet import keys, mapper
+from inaetics.fleet.model import Placement
+from inaetics.store.protocol import Store
+from inaetics.units.container import ContainerEngine, is_container, to_service
+from inaetics.units.grammar import parse
+from inaetics.units.names import parse_name
+
+_KEPT = 256
+"""Files kept in memory; each is asked for again when a unit with it is placed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """`hash` is the SHA-256 in hex of `text`, as the supervisor reports it."""
+
+    text: str
+    hash: str
+
+
+class Contents:
+    """Fetches files once and converts them for this host; `engine_file` describes its container engine."""
+
+    def __init__(self, store: Store, engine_file: Path | None) -> None:
+        self._store = store
+        self._engine_file = engine_file
+        self._texts: dict[str, str] = {}
+
+    async def of(self, placement: Placement) -> Content:
+        """Return what the supervisor should have for `placement`.
+
+        Raises NotFound or InvalidInput when that cannot be, whatever is tried; Unavailable when the store is silent.
+        """
+        text = await self._text(placement.content_hash)
+        unit_file = parse(text, source=placement.unit)
+        if is_container(unit_file):
+            text = str(to_service(unit_file, parse_name(placement.unit), self._engine(placement)))
+        return Content(text, mapper.content_hash(text))
+
+    async def _text(self, content_hash: str) -> str:
+        known = self._texts.get(content_hash)
+        if known is not None:
+            return known
+        item = await self._store.get(keys.file(content_hash))
+        if item is None:
+            raise NotFound(f"its unit file {content_hash[:12]} is not in the store (submit the unit again)")
+        while len(self._texts) >= _KEPT:
+            del self._texts[next(iter(self._texts))]
+        text = self._texts[content_hash] = mapper.file(item).text
+        return text
+
+    def _engine(self, placement: Placement) -> ContainerEngine:
+        """Read the host's description each time: `doctor` and a repaired engine take effect without a restart."""
+        what = f"cannot run container unit '{placement.unit}' here"
+        if self._engine_file is None:
+            raise NotFound(f"{what}: this host was set up without a container engine (inaetics doctor)")
+        try:
+            described = self._engine_file.read_bytes()
+        except OSError as error:
+            raise NotFound(
+                f"{what}: this host has no container engine that works, as far as {self._engine_file} says "
+                f"({error.strerror}); what is missing: inaetics doctor"
+            ) from error
+        try:
+            return msgspec.json.decode(described, type=ContainerEngine)
+        except msgspec.MsgspecError as error:
+            raise InvalidInput(
+                f"{what}: {self._engine_file} is damaged: {error} (make it anew: inaetics up)"
+            ) from error

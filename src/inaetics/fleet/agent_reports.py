@@ -1,0 +1,140 @@
+"""What a machine says of itself and its units, written under the machine's lease.
+
+Promises: whoever sees the machine's key sees no report from before: everything is written anew under a new lease, the
+reports first, the machine last, with a new incarnation; reports that are due together go in one transaction, which
+fails as a whole once the machine's key is not the one this agent wrote.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+import structlog
+
+from inaetics.errors import Conflict, LeaseLost, Unavailable
+from inaetics.fleet import keys, mapper
+from inaetics.fleet.model import Machine, UnitName, UnitState
+from inaetics.fleet.settings import AgentSettings
+from inaetics.store.background import beside
+from inaetics.store.protocol import Delete, Lease, ModIs, Op, Put, Store, chunks
+
+_log = structlog.get_logger()
+
+_AT_REST = frozenset({"active", "inactive", "failed"})
+
+
+class Reports:
+    """Keeps the store in step with what `tell` said last of each unit, for as long as `run` runs."""
+
+    def __init__(self, store: Store, machine: Machine, settings: AgentSettings) -> None:
+        self._store = store
+        self._machine = machine
+        self._settings = settings
+        self._said: dict[UnitName, UnitState] = {}
+        self._due: dict[UnitName, float] = {}
+        self._written: dict[UnitName, bytes] = {}
+        self._machine_revision = 0
+        self._told = asyncio.Event()
+        self.listed = asyncio.Event()
+        """Set while the machine's key stands."""
+
+    def tell(self, unit: UnitName, state: UnitState | None) -> None:
+        """Have this written soon; None: no record stands. The last word counts."""
+        if self._said.get(unit) == state:
+            return
+        if state is None:
+            del self._said[unit]
+        else:
+            self._said[unit] = state
+        at_rest = state is None or state.active in _AT_REST
+        delay_s = self._settings.settled_delay_s if at_rest else self._settings.passing_delay_s
+        due = asyncio.get_running_loop().time() + delay_s
+        self._due[unit] = min(due, self._due.get(unit, due)) if at_rest else self._due.get(unit, due)
+        self._told.set()
+
+    async def run(self) -> None:
+        """Register the machine and report, for ever; after a lost lease everything once more."""
+        while True:
+            try:
+                await self._report_under_lease()
+            except Unavailable as error:  # LeaseLost is one
+                _log.warning("machine is not listed", machine=self._machine.name, reason=str(error))
+            except Conflict as error:
+                _log.warning("somebody else wrote this machine's key", machine=self._machine.name, reason=str(error))
+            self.listed.clear()
+            await asyncio.sleep(self._settings.retry_s)
+
+    async def _report_under_lease(self) -> None:
+        async with (
+            self._store.lease(self._settings.lease_ttl_s) as lease,
+            beside(_raise_when_lost(lease), name="machine: lease"),
+        ):
+            await self._report(lease)
+
+    async def _report(self, lease: Lease) -> None:
+        await self._write_everything(lease)
+        self.listed.set()
+        while True:
+            await self._wait_until_due()
+            now = asyncio.get_running_loop().time()
+            due = [unit for unit, at in self._due.items() if at <= now]
+            for unit in due:
+                del self._due[unit]
+            await self._write(due, lease)
+
+    async def _wait_until_due(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._told.clear()
+            first = min(self._due.values(), default=None)
+            if first is not None and first <= loop.time():
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(first):
+                    await self._told.wait()
+
+    async def _write_everything(self, lease: Lease) -> None:
+        """Take the place of whatever an earlier incarnation left; the machine's own key comes last."""
+        self._due.clear()
+        self._written = {}
+        listing = await self._store.list(keys.states_of(self._machine.id))
+        before = {keys.on_machine(item.key.removeprefix(keys.STATES))[1] for item in listing.items}
+        ops: list[Op] = [Delete(key=self._key(unit)) for unit in sorted(before - self._said.keys())]
+        for unit, state in sorted(self._said.items()):
+            value = self._written[unit] = mapper.state_value(state)
+            ops.append(Put(key=self._key(unit), value=value, lease=lease.id))
+        for some in chunks(ops):
+            await self._store.commit(some)
+        machine = replace(self._machine, incarnation=uuid.uuid4().hex)
+        put = Put(key=keys.machine(machine.id), value=mapper.machine_value(machine), lease=lease.id)
+        self._machine_revision = await self._store.commit([put])
+        _log.info("machine is listed", machine=machine.name, incarnation=machine.incarnation, units=len(self._said))
+
+    async def _write(self, units: Sequence[UnitName], lease: Lease) -> None:
+        guard = ModIs(key=keys.machine(self._machine.id), revision=self._machine_revision)
+        ops = [op for unit in units for op in self._op(unit, lease)]
+        for some in chunks(ops):
+            await self._store.commit(some, guards=[guard])
+
+    def _op(self, unit: UnitName, lease: Lease) -> Sequence[Op]:
+        state = self._said.get(unit)
+        value = mapper.state_value(state) if state else None
+        if self._written.get(unit) == value:
+            return ()
+        if value is None:
+            del self._written[unit]
+            return (Delete(key=self._key(unit)),)
+        self._written[unit] = value
+        return (Put(key=self._key(unit), value=value, lease=lease.id),)
+
+    def _key(self, unit: UnitName) -> str:
+        return keys.state(self._machine.id, unit)
+
+
+async def _raise_when_lost(lease: Lease) -> None:
+    await lease.wait_lost()
+    raise LeaseLost(f"the machine's lease could not be renewed within {lease.ttl_s:g} s")
