@@ -45,7 +45,6 @@ class ContainerEngine:
     pull_command: tuple[str, ...] = ()
     publish_address: str = "127.0.0.1"
     kind: str = "podman"
-    pull_command: tuple[str, ...] = ()
 
 
 def is_container(unit: UnitFile) -> bool:
@@ -102,13 +101,6 @@ def _kind(engine: ContainerEngine) -> Iterator[tuple[str, str]]:
     else:
         yield "Type", "notify"
         yield "NotifyAccess", "all"
-
-
-def _pull(engine: ContainerEngine) -> str:
-    """Get the newest image; that a plain `pull` fails does not matter as long as an older one is here."""
-    if engine.pull_command:
-        return join(engine.pull_command, quote_literal)
-    return "-" + join([*engine.command, "pull", "--quiet", *engine.pull_flags], quote_literal)
 
 
 def _clean_up(engine: ContainerEngine) -> tuple[str, ...]:
