@@ -1,0 +1,74 @@
+"""The few Linux calls that Python 3.11 does not offer, through ctypes. Each raises OSError as `os` would."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+_libc.inotify_add_watch.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32]
+
+_PR_SET_CHILD_SUBREAPER = 36
+_FALLOC_FL_KEEP_SIZE = 1
+_FALLOC_FL_PUNCH_HOLE = 2
+
+IN_MODIFY = 0x2
+IN_ONESHOT = 0x80000000
+_INOTIFY_HEADER = struct.Struct("iIII")
+
+
+def become_subreaper() -> None:
+    """Make orphaned descendants children of this process, so that it can see them end."""
+    _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+
+
+def punch_hole(fd: int, offset: int, length: int) -> None:
+    """Give the disk space of a range back; the file's size and all other content stay as they are."""
+    _check(_libc.fallocate(fd, _FALLOC_FL_PUNCH_HOLE | _FALLOC_FL_KEEP_SIZE, offset, length))
+
+
+def inotify_open() -> int:
+    """Return a new inotify file descriptor, non-blocking and not inherited."""
+    return _check(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+
+
+def inotify_add(fd: int, path: bytes, mask: int) -> int:
+    """Watch `path`; return the watch's number, the same one when the file is watched already."""
+    return _check(_libc.inotify_add_watch(fd, path, mask))
+
+
+def inotify_remove(fd: int, watch: int) -> None:
+    """Forget a watch."""
+    _check(_libc.inotify_rm_watch(fd, watch))
+
+
+@dataclass(frozen=True, slots=True)
+class InotifyEvent:
+    """Something happened to the file of `watch`."""
+
+    watch: int
+    mask: int
+
+
+def inotify_read(fd: int) -> Iterator[InotifyEvent]:
+    """Yield what is to be read now, maybe nothing."""
+    try:
+        data = os.read(fd, 65536)
+    except BlockingIOError:
+        return
+    at = 0
+    while at < len(data):
+        watch, mask, _cookie, length = _INOTIFY_HEADER.unpack_from(data, at)
+        at += _INOTIFY_HEADER.size + length
+        yield InotifyEvent(watch, mask)
+
+
+def _check(result: int) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result

@@ -1,0 +1,281 @@
+"""All units of one host: loading, jobs that wait for each other, boot, adoption, and the way out.
+
+A start or stop is a job of its unit. It waits while units that order says come first are still pending, and then
+becomes an event of the unit's state machine; nothing else here touches a process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from inaetics.errors import Conflict, InaeticsError, NotFound, Unavailable
+from inaetics.supervisor.ordering import Ordering
+from inaetics.supervisor.processes import Tools
+from inaetics.supervisor.records import Job, Records
+from inaetics.supervisor.specs import checked_name, read_spec
+from inaetics.supervisor.unit import Unit
+from inaetics.supervisor.values import (
+    RESTING,
+    DependencyFailed,
+    ReloadRequested,
+    RestartRequested,
+    StartRequested,
+    StopRequested,
+)
+
+_log = structlog.get_logger()
+
+OnChange = Callable[[str], None]
+"""Called with a unit's name after each change, also when it was forgotten."""
+
+
+class Manager:
+    """The units of one run directory."""
+
+    def __init__(self, records: Records, tools: Tools, on_change: OnChange) -> None:
+        self.units: dict[str, Unit] = {}
+        self.closing = False
+        self._records = records
+        self._tools = tools
+        self._on_change = on_change
+        self._ordering = Ordering()
+        self._waiters: dict[str, set[str]] = {}
+        self._ready: dict[str, None] = {}
+        self._advancing = False
+        self._progress = asyncio.Event()
+
+    # ---- what clients ask for
+
+    def load(self, name: str, text: str, *, system: bool = False) -> None:
+        """Make a unit known; when it raises, nothing changed.
+
+        Raises `UnitFileError`, `InvalidInput`, `Conflict` for a system unit's name, `Unavailable`.
+        """
+        self._refuse_when_closing()
+        checked_name(name)
+        spec = read_spec(name, text, self._tools.launcher.host_environment())
+        unit = self.units.get(name)
+        if unit is not None and unit.system and not system:
+            raise Conflict(f"cannot load {name!r}: it is a system unit of this host")
+        if unit is None:
+            unit = Unit(name, self._records.of(name), self._tools, self._changed)
+            unit.system = system
+        try:
+            unit.load(text, spec)
+            self._tools.journals.make(name)
+        except OSError as error:
+            raise Unavailable(f"cannot load {name!r}: {error}") from error
+        unit.unloading = False
+        self.units[name] = unit
+        self._ordering.put(spec)
+        self._changed(unit)
+
+    def start(self, name: str) -> None:
+        """Queue a start, and of all that the unit needs. Raises `NotFound`, `Unavailable`."""
+        self._refuse_when_closing()
+        self._known(name)
+        for needed in self._ordering.needed_by(name):
+            unit = self.units[needed]
+            if needed == name or not unit.is_up:
+                self._queue(unit, Job.START)
+        self._advance()
+
+    def stop(self, name: str) -> None:
+        """Queue a stop, and of all that cannot do without the unit. A name that is not known is no error."""
+        for dependent in self._ordering.stopped_with(name):
+            unit = self.units.get(dependent)
+            if unit is not None and (dependent == name or not unit.is_over):
+                self._queue(unit, Job.STOP)
+        self._advance()
+
+    def restart(self, name: str) -> None:
+        """Stop the unit and start it again. Raises `NotFound`, `Unavailable`."""
+        self._refuse_when_closing()
+        unit = self._known(name)
+        if unit.is_over:
+            self.start(name)
+        else:
+            unit.job = None
+            unit.dispatch(RestartRequested())
+
+    def reload(self, name: str) -> None:
+        """Run ExecReload of a running unit. Raises `NotFound`, `Conflict`."""
+        unit = self._known(name)
+        if not unit.is_up or not unit.spec.exec_reload:
+            raise Conflict(f"cannot reload {name!r}: it is not running, or has no ExecReload=")
+        unit.dispatch(ReloadRequested())
+
+    def unload(self, name: str) -> None:
+        """Stop the unit, then forget it. A name that is not known is no error. Raises `Conflict`."""
+        unit = self.units.get(name)
+        if unit is None:
+            return
+        if unit.system:
+            raise Conflict(f"cannot unload {name!r}: it is a system unit of this host")
+        unit.unloading = True
+        unit.save()
+        self.stop(name)
+        self._changed(unit)
+
+    # ---- beginning and end
+
+    def load_system_units(self, directory: Path) -> None:
+        """Load the host's own units. A bad one is said and left out: the others may be what repairs it."""
+        for file in sorted(directory.glob("*.service")):
+            try:
+                self.load(file.name, file.read_text(encoding="utf-8"), system=True)
+            except (InaeticsError, OSError, UnicodeDecodeError) as error:
+                _log.error("cannot load a system unit", unit=file.name, error=str(error))
+
+    def queue_system_units(self) -> None:
+        """Put every system unit down to be started; `advance` starts them."""
+        for unit in self.units.values():
+            if unit.system:
+                self._queue(unit, Job.START)
+
+    def adopt(self) -> None:
+        """Take over all units on record."""
+        for name in self._records.names():
+            try:
+                self._restore(name)
+            except (InaeticsError, OSError) as error:
+                _log.error("cannot take over a unit", unit=name, error=str(error))
+        for unit in list(self.units.values()):
+            unit.resume()
+            self._ready[unit.name] = None
+
+    def advance(self) -> None:
+        """Start what was queued."""
+        self._advance()
+
+    async def stop_all(self) -> None:
+        """Stop what was loaded, then the system units; what comes after others is stopped before them."""
+        self.closing = True
+        for system in (False, True):
+            names = [unit.name for unit in self.units.values() if unit.system is system]
+            for name in names:
+                self.stop(name)
+            await self._all_over(names)
+
+    async def _all_over(self, names: list[str]) -> None:
+        left = names
+        while left := [name for name in left if name in self.units and not self.units[name].is_over]:
+            self._progress.clear()
+            await self._progress.wait()
+
+    # ---- jobs
+
+    def _queue(self, unit: Unit, job: Job) -> None:
+        unit.job = job
+        unit.save()
+        self._ready[unit.name] = None
+
+    def _advance(self) -> None:
+        """Let every job go on that has nothing more to wait for."""
+        if self._advancing:
+            return
+        self._advancing = True
+        try:
+            while self._ready:
+                name = next(iter(self._ready))
+                del self._ready[name]
+                if name in self.units:
+                    self._go_on(self.units[name])
+        finally:
+            self._advancing = False
+
+    def _go_on(self, unit: Unit) -> None:
+        if unit.job is None:
+            return
+        starting = unit.job is Job.START
+        neighbours = self._ordering.earlier if starting else self._ordering.later
+        blockers = neighbours(unit.name, self._is_starting if starting else self._is_stopping)
+        if blockers:
+            for blocker in blockers:
+                self._waiters.setdefault(blocker, set()).add(unit.name)
+            return
+        unit.job = None
+        if not starting:
+            unit.dispatch(StopRequested())
+        elif (missing := self._unmet(unit)) is not None:
+            unit.dispatch(DependencyFailed(missing))
+        else:
+            unit.dispatch(StartRequested())
+        self._changed(unit)
+
+    def _unmet(self, unit: Unit) -> str | None:
+        missing = self._ordering.missing(unit.name)
+        if missing:
+            return f"it requires {missing[0]}, which this host does not have"
+        down = [name for name in self._ordering.required_first(unit.name) if not self.units[name].is_up]
+        return f"it requires {down[0]}, which did not start" if down else None
+
+    def _is_starting(self, name: str) -> bool:
+        unit = self.units.get(name)
+        return unit is not None and unit.is_pending
+
+    def _is_stopping(self, name: str) -> bool:
+        unit = self.units.get(name)
+        return unit is not None and (unit.job is Job.STOP or (unit.is_pending and unit.job is None))
+
+    # ---- changes
+
+    def _changed(self, unit: Unit) -> None:
+        """A unit is not as it was: tell who looks on, and let those go on who waited."""
+        if self.units.get(unit.name) is not unit:
+            return  # it is not taken in yet, or forgotten already
+        if unit.unloading and unit.is_over and unit.job is None:
+            self._forget(unit)
+            return
+        self._on_change(unit.name)
+        if unit.state.sub in RESTING:
+            self._stop_bound(unit)
+        if not unit.is_pending or unit.is_over:
+            self._wake_waiters(unit.name)
+        self._advance()
+
+    def _stop_bound(self, unit: Unit) -> None:
+        for name in self._ordering.bound_to(unit.name):
+            bound = self.units.get(name)
+            if bound is not None and not bound.is_over and bound.job is not Job.STOP:
+                self._queue(bound, Job.STOP)
+
+    def _wake_waiters(self, name: str) -> None:
+        for waiter in self._waiters.pop(name, ()):
+            self._ready[waiter] = None
+
+    def _forget(self, unit: Unit) -> None:
+        unit.forget()
+        self.units.pop(unit.name, None)
+        self._ordering.drop(unit.name)
+        self._on_change(unit.name)
+        self._wake_waiters(unit.name)
+        self._advance()
+
+    # ---- small words
+
+    def _known(self, name: str) -> Unit:
+        unit = self.units.get(name)
+        if unit is None:
+            raise NotFound(f"there is no unit {name!r} on this host (load it first)")
+        return unit
+
+    def _refuse_when_closing(self) -> None:
+        if self.closing:
+            raise Unavailable("the supervisor is shutting down")
+
+    def _restore(self, name: str) -> None:
+        checked_name(name)
+        files = self._records.of(name)
+        record, text = files.read(), files.read_text("loaded")
+        if record is None or text is None:
+            files.remove()  # its load was never answered
+            return
+        unit = Unit(name, files, self._tools, self._changed)
+        unit.restore(record, text, files.read_text("running"))
+        self.units[name] = unit
+        self._ordering.put(unit.spec)

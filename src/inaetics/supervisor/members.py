@@ -1,0 +1,78 @@
+"""Finding every process of a unit, without cgroups: they may not be ours to use, and this needs no rights.
+
+Whatever a unit started either descends from a process we know, or was orphaned. Orphans become our children (we are
+a subreaper); those of a unit adopted after a restart go where the adopted processes went, to a foster parent. Which
+unit an orphan belongs to is told by the marker in its environment, which a fork inherits. So a look costs what the
+unit has, plus a word for every child of ours; the whole of /proc is read only on the way out.
+
+What escapes: a process that was orphaned *and* had thrown its environment away before it was ever seen.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+
+from inaetics.supervisor import procfs
+from inaetics.supervisor.procfs import Process
+
+
+class Members:
+    """Who belongs to which unit.
+
+    `run` is the identity of this supervisor's run directory; `is_known` tells of a pid whether some unit has it.
+    """
+
+    def __init__(self, run: str, *, is_known: Callable[[int], bool]) -> None:
+        self._run = run
+        self._own = os.getpid()
+        self._is_known = is_known
+        self._fosters: set[int] = set()
+        self._markers: dict[Process, str] = {}
+
+    def marker(self, unit: str) -> str:
+        """Return the marker that every process of `unit` is started with."""
+        return f"{unit}@{self._run}"
+
+    def adopt(self, process: Process) -> None:
+        """Take note of a process started before our time: its orphans will be where it is now."""
+        seen = procfs.stat(process.pid)
+        if seen is not None and seen.parent not in (0, self._own):
+            self._fosters.add(seen.parent)
+
+    def of(self, unit: str, roots: Iterable[Process]) -> set[Process]:
+        """Return the living processes of `unit`: `roots`, its orphans, and the descendants of both."""
+        found = {root for root in roots if procfs.is_alive(root)}
+        found.update(self._orphans(unit))
+        return self._with_descendants(found)
+
+    def everyone(self) -> set[Process]:
+        """Return every living process that this supervisor, or one before it in this run directory, started."""
+        found = {process for pid in procfs.children(self._own) if (process := procfs.identify(pid)) is not None}
+        ending = f"@{self._run}"
+        for pid in procfs.all_pids():
+            marker = procfs.marker(pid) if pid != self._own else None
+            if marker is not None and marker.endswith(ending) and (process := procfs.identify(pid)) is not None:
+                found.add(process)
+        return self._with_descendants(found)
+
+    def _orphans(self, unit: str) -> list[Process]:
+        marker = self.marker(unit)
+        seen: dict[Process, str] = {}
+        for parent in (self._own, *self._fosters):
+            for pid in procfs.children(parent):
+                if pid != self._own and not self._is_known(pid) and (process := procfs.identify(pid)) is not None:
+                    known = self._markers.get(process)
+                    seen[process] = known if known is not None else procfs.marker(pid) or ""
+        self._markers = seen
+        return [process for process, its in seen.items() if its == marker]
+
+    def _with_descendants(self, found: set[Process]) -> set[Process]:
+        todo = list(found)
+        while todo:
+            for pid in procfs.children(todo.pop().pid):
+                child = procfs.identify(pid)
+                if child is not None and child not in found and pid != self._own:
+                    found.add(child)
+                    todo.append(child)
+        return found

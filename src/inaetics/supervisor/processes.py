@@ -1,0 +1,264 @@
+"""The processes of one unit: makes them, signals them, finds what they left, and reports what they do as events."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from inaetics.supervisor import procfs
+from inaetics.supervisor.journal import Journals
+from inaetics.supervisor.launcher import Launcher
+from inaetics.supervisor.members import Members
+from inaetics.supervisor.notify_socket import NotifySocket, Sender
+from inaetics.supervisor.phases import commands_of
+from inaetics.supervisor.policy import signal_name
+from inaetics.supervisor.procfs import MARKER, Process
+from inaetics.supervisor.reaper import UNKNOWN, Reaper
+from inaetics.supervisor.spawn import Gate
+from inaetics.supervisor.values import (
+    Commands,
+    ControlExited,
+    Event,
+    Executed,
+    Exit,
+    Extended,
+    GroupEmpty,
+    How,
+    Kill,
+    MainAnnounced,
+    MainExited,
+    Ready,
+    Role,
+    Spawn,
+    State,
+    StatusSaid,
+    Stopping,
+)
+from inaetics.units.service_model import NotifyAccess, ServiceSpec, ServiceType
+
+
+@dataclass(slots=True, kw_only=True)
+class Tools:
+    """What all units share."""
+
+    reaper: Reaper
+    members: Members
+    journals: Journals
+    launcher: Launcher
+    notify_directory: Path
+
+
+_MAX_STATUS = 500
+
+
+class Processes:
+    """The processes of `unit`. `report` takes events; it is never called from within a call into this object."""
+
+    def __init__(self, unit: str, tools: Tools, report: Callable[[Event], None]) -> None:
+        self._unit = unit
+        self._tools = tools
+        self._report = report
+        self._others: set[Process] = set()
+        self._notify: NotifySocket | None = None
+        self._kill: Kill | None = None
+        self._access = NotifyAccess.NONE
+        self._checking = False
+        self.main: Process | None = None
+        self.control: Process | None = None
+        self.invocation = ""
+        self.status_text: str | None = None
+
+    def begin(self) -> None:
+        """Start afresh, with a new invocation id."""
+        self.clear()
+        self.invocation = uuid.uuid4().hex
+        self.status_text = None
+
+    def spawn(self, spec: ServiceSpec, state: State, action: Spawn) -> Gate:
+        """Fork the command's process; it waits until the gate is opened. Raises InaeticsError or OSError."""
+        tell = action.role is Role.MAIN and spec.type is ServiceType.EXEC
+        command = commands_of(spec, action.commands)[action.index]
+        self._listen(spec)
+        gate = self._tools.launcher.launch(spec, command, self._variables(state, action), tell_executed=tell)
+        seen = procfs.stat(gate.pid)
+        if seen is None:  # cannot be: nobody else waits for our children
+            gate.shut()
+            raise OSError(f"process {gate.pid} vanished before it ran")
+        self._tools.reaper.expect(seen.process, self._ended)
+        if action.role is Role.MAIN:
+            self.main = seen.process
+        else:
+            self.control = seen.process
+        if gate.executed is not None:
+            asyncio.get_running_loop().add_reader(gate.executed, self._executed, gate.executed)
+        return gate
+
+    def disown(self, gate: Gate) -> None:
+        """Shut the gate: the process that waits there never runs, and never counted."""
+        for process in (self.main, self.control):
+            if process is not None and process.pid == gate.pid:
+                self._tools.reaper.forget(process)
+        gate.shut()
+
+    def targets(self, kill: Kill) -> set[Process]:
+        """Return the living processes that a Kill means."""
+        named = {self.main} if kill.main else set()
+        if kill.control:
+            named.add(self.control)
+        roots = {process for process in named if process is not None}
+        if kill.group:
+            return self._tools.members.of(self._unit, roots | self._others)
+        return {process for process in roots if procfs.is_alive(process)}
+
+    def kill(self, kill: Kill, targets: set[Process]) -> None:
+        """Signal the targets and see to it that their ends are noticed."""
+        self._kill = kill
+        for process in targets:
+            self._signal(process, kill.signal)
+        self._check_soon()
+
+    def adopt(self, spec: ServiceSpec, main: Process | None, control: Process | None) -> list[Event]:
+        """Take over what an earlier supervisor started; return the ends that nobody saw."""
+        self.main, self.control = main, control
+        self._listen(spec)
+        missed: list[Event] = []
+        for process, event in ((main, MainExited(UNKNOWN)), (control, ControlExited(UNKNOWN))):
+            if process is not None:
+                self._tools.members.adopt(process)
+                if not self._tools.reaper.watch(process, self._ended):
+                    missed.append(event)
+        return missed
+
+    def clear(self) -> None:
+        """The run is over: what is left (KillMode=process leaves things) is not the unit's any more."""
+        for process in (self.main, self.control, *self._others):
+            if process is not None:
+                self._tools.reaper.forget(process)
+        self.main = self.control = self._kill = None
+        self._others.clear()
+        if self._notify is not None:
+            self._notify.close()
+            self._notify = None
+
+    # ---- ends
+
+    def _ended(self, process: Process, exit_: Exit) -> None:
+        if self._notify is not None:
+            self._notify.drain()  # what it said before it ended counts first: MAINPID= may name another main process
+        if process == self.main:
+            self.main = None
+            self._report(MainExited(exit_))
+        elif process == self.control:
+            self.control = None
+            self._report(ControlExited(exit_))
+        self._others.discard(process)
+        self._check_soon()
+
+    def _check_soon(self) -> None:
+        if self._kill is not None and self._kill.group and not self._checking:
+            self._checking = True
+            asyncio.get_running_loop().call_soon(self._check)
+
+    def _check(self) -> None:
+        """After a signal to everybody: is anyone left, and does somebody new have to get it too?"""
+        self._checking = False
+        if self._kill is None:
+            return
+        left = self.targets(self._kill)
+        if not left:
+            self._report(GroupEmpty())
+            return
+        for process in left:
+            if not self._tools.reaper.is_watched(process):
+                self._signal(process, self._kill.signal)
+
+    def _signal(self, process: Process, number: int) -> None:
+        if not self._tools.reaper.is_watched(process):
+            if not self._tools.reaper.watch(process, self._ended):
+                return
+            self._others.add(process)
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(process.pid, number)
+            if number != signal.SIGKILL:
+                os.kill(process.pid, signal.SIGCONT)  # a stopped process would never see the other one
+
+    # ---- words exchanged with the processes
+
+    def _variables(self, state: State, action: Spawn) -> Mapping[str, str]:
+        own = {MARKER: self._tools.members.marker(self._unit), "INVOCATION_ID": self.invocation}
+        if self._notify is not None:
+            own["NOTIFY_SOCKET"] = str(self._notify.path)
+        if action.role is Role.CONTROL and self.main is not None:
+            own["MAINPID"] = str(self.main.pid)
+        if action.commands in (Commands.STOP, Commands.STOP_POST):
+            own["SERVICE_RESULT"] = state.result
+            own.update(_told_of(state.main_exit))
+        return own
+
+    def _listen(self, spec: ServiceSpec) -> None:
+        if self._notify is None and spec.notify_access is not NotifyAccess.NONE:
+            self._notify = NotifySocket(self._tools.notify_directory, self._unit, self._heard)
+        self._access = spec.notify_access
+
+    def _executed(self, fd: int) -> None:
+        asyncio.get_running_loop().remove_reader(fd)
+        ran = os.read(fd, 1) == b""
+        os.close(fd)
+        if ran:
+            self._report(Executed())
+
+    def _heard(self, sender: Sender, said: Mapping[str, str]) -> None:
+        if not self._may_speak(sender.pid):
+            return
+        if "MAINPID" in said:
+            self._announced(said["MAINPID"], sender)
+        if said.get("READY") == "1":
+            self._report(Ready())
+        if said.get("STOPPING") == "1":
+            self._report(Stopping())
+        if "STATUS" in said:
+            self.status_text = said["STATUS"][:_MAX_STATUS] or None
+            self._report(StatusSaid())
+        if said.get("EXTEND_TIMEOUT_USEC", "").isdigit():
+            self._report(Extended(int(said["EXTEND_TIMEOUT_USEC"]) / 1e6))
+
+    def _may_speak(self, pid: int) -> bool:
+        main = self.main.pid if self.main is not None else None
+        control = self.control.pid if self.control is not None else None
+        match self._access:
+            case NotifyAccess.ALL:
+                return True
+            case NotifyAccess.EXEC:
+                return pid in (main, control)
+            case NotifyAccess.MAIN:
+                return pid == main
+            case NotifyAccess.NONE:
+                return False
+
+    def _announced(self, text: str, sender: Sender) -> None:
+        """Take another process as the main one: the unit's own, or one that somebody says who could signal it."""
+        process = procfs.identify(int(text)) if text.isdigit() and int(text) not in (1, os.getpid()) else None
+        if process is None or process in (self.main, self.control):
+            return
+        if sender.uid != os.getuid() and procfs.marker(process.pid) != self._tools.members.marker(self._unit):
+            return
+        if not self._tools.reaper.is_watched(process) and not self._tools.reaper.watch(process, self._ended):
+            return
+        if self.main is not None:
+            self._others.add(self.main)
+        self.main = process
+        self._report(MainAnnounced())
+
+
+def _told_of(exit_: Exit | None) -> dict[str, str]:
+    """Return the variables that tell ExecStop and ExecStopPost how the main process ended; none when unknown."""
+    if exit_ is None or exit_.how is How.UNKNOWN:
+        return {}
+    status = str(exit_.status) if exit_.how is How.EXITED else signal_name(exit_.status).removeprefix("SIG")
+    return {"EXIT_CODE": exit_.how, "EXIT_STATUS": status}

@@ -1,0 +1,112 @@
+"""Reading /proc: who a process is (pid and start time), whose child, and which unit's marker it carries.
+
+A pid alone names nothing, since numbers are used again; pid and start time do, until the machine boots.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import NamedTuple
+
+MARKER = "INAETICS_UNIT"
+"""The variable that every process of a unit has in its environment: `name@invocation`."""
+
+_DEAD_STATES = "ZX"
+
+
+class Process(NamedTuple):
+    """A process for good: its number and its start time in clock ticks since the machine's boot."""
+
+    pid: int
+    started: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What /proc/PID/stat tells. `alive` is False for a process that ended and was not waited for."""
+
+    process: Process
+    alive: bool
+    parent: int
+
+
+def boot_id() -> str:
+    """Return the identity of this boot of the machine."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def stat(pid: int) -> Stat | None:
+    """Return who `pid` is now, or None when there is no such process."""
+    text = _read(f"/proc/{pid}/stat")
+    if text is None:
+        return None
+    fields = text[text.rindex(b")") + 2 :].split(None, 20)
+    return Stat(Process(pid, int(fields[19])), fields[0].decode() not in _DEAD_STATES, int(fields[1]))
+
+
+def identify(pid: int) -> Process | None:
+    """Return the process that lives under this number, or None."""
+    seen = stat(pid)
+    return seen.process if seen is not None and seen.alive else None
+
+
+def is_alive(process: Process) -> bool:
+    """Return whether this very process still runs; one that ended and was not waited for does not."""
+    return identify(process.pid) == process
+
+
+def children(pid: int) -> tuple[int, ...]:
+    """Return the numbers of the children of `pid`, ended ones included; none when it is gone.
+
+    Reliable for the children of this process itself, which only this process can wait for; for another's a child
+    may be left out while others end, so ask again after they have.
+    """
+    found: list[int] = []
+    for thread in _threads(pid):
+        text = _read(f"/proc/{pid}/task/{thread}/children")
+        if text:
+            found.extend(int(word) for word in text.split())
+    return tuple(found)
+
+
+def marker(pid: int) -> str | None:
+    """Return the marker in the environment of `pid`; None when it has none, is gone, or is not ours to read."""
+    text = _read(f"/proc/{pid}/environ")
+    if not text:
+        return None
+    prefix = f"{MARKER}=".encode()
+    for assignment in text.split(b"\0"):
+        if assignment.startswith(prefix):
+            return assignment[len(prefix) :].decode(errors="replace")
+    return None
+
+
+def all_pids() -> list[int]:
+    """Return the number of every process there is."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _threads(pid: int) -> list[str]:
+    try:
+        return os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return []
+
+
+def _read(path: str) -> bytes | None:
+    """Return a whole file of /proc, or None: processes go away, and some are not ours to read."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        parts = []
+        while part := os.read(fd, 65536):
+            parts.append(part)
+        return b"".join(parts)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)

@@ -1,0 +1,334 @@
+"""One unit at work: feeds what happens to the state machine and does what that returns. No judgement here.
+
+Work on one unit is serial by construction: everything happens in callbacks of one event loop, none of which waits.
+Order within a transition: fork the child at its gate, write the record, then open the gate or send the signals. So
+the disk knows of every process before it runs, and of a stop before anything dies of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+
+import structlog
+
+from inaetics.errors import InaeticsError
+from inaetics.supervisor.machine import step
+from inaetics.supervisor.narrate import narrate
+from inaetics.supervisor.processes import Processes, Tools
+from inaetics.supervisor.protocol import Active, UnitStatus
+from inaetics.supervisor.records import Job, Record, UnitFiles
+from inaetics.supervisor.spawn import Gate
+from inaetics.supervisor.specs import read_spec
+from inaetics.supervisor.values import (
+    OVER,
+    RESTING,
+    UP,
+    Action,
+    Arm,
+    Begin,
+    Begun,
+    Event,
+    Exit,
+    How,
+    Kill,
+    KillSent,
+    MainSpawned,
+    Resumed,
+    Role,
+    Spawn,
+    SpawnFailed,
+    State,
+    TimedOut,
+    active_of,
+)
+from inaetics.units.service_model import ServiceSpec
+
+_log = structlog.get_logger()
+
+
+def clock() -> float:
+    """Read the clock that deadlines are on: it never goes back, and a restarted supervisor reads the same one."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Unit:
+    """A unit that was loaded. `changed` is called after each change that can be seen from outside."""
+
+    def __init__(self, name: str, files: UnitFiles, tools: Tools, changed: Callable[[Unit], None]) -> None:
+        self.name = name
+        self.system = False
+        self.unloading = False
+        self.job: Job | None = None
+        self.state = State()
+        self._files = files
+        self._tools = tools
+        self._changed = changed
+        self._processes = Processes(name, tools, self.dispatch)
+        self._text = ""
+        self._hash = ""
+        self._running_text: str | None = None
+        self._loaded_spec: ServiceSpec | None = None
+        self._spec: ServiceSpec | None = None
+        self._events: deque[Event] = deque()
+        self._busy = False
+        self._gates: list[tuple[Role, Gate]] = []
+        self._later: list[Callable[[], None]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline: float | None = None
+        self._since = time.time()
+        self._written: Record | None = None
+        self._shown: UnitStatus | None = None
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether it is on its way up or down, or will be: others may have to wait for it."""
+        return self.job is not None or active_of(self.state.sub) in (Active.ACTIVATING, Active.DEACTIVATING)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it does what it is for."""
+        return self.state.sub in UP
+
+    @property
+    def spec(self) -> ServiceSpec:
+        """What was loaded last: the next start's."""
+        if self._loaded_spec is None:
+            raise AssertionError(f"{self.name} was never loaded")
+        return self._loaded_spec
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of the unit runs, and nothing will by itself."""
+        return self.state.sub in OVER
+
+    def load(self, text: str, spec: ServiceSpec) -> None:
+        """Take `text`, already read into `spec`, for the next start."""
+        if text != self._text:
+            self._files.make()
+            self._files.write_text("loaded", text)
+            self.state = _forget_starts(self.state)
+        self._text, self._loaded_spec = text, spec
+        self._hash = hashlib.sha256(text.encode()).hexdigest()
+        self.save()
+        self._show()
+
+    def status(self) -> UnitStatus:
+        """Return what is to be seen of the unit now."""
+        state = self.state
+        return UnitStatus(
+            name=self.name,
+            load="loaded",
+            active=active_of(state.sub),
+            sub=state.sub,
+            result=state.result,
+            content_hash=self._hash,
+            since=self._since,
+            main_pid=self._processes.main.pid if self._processes.main is not None else None,
+            exit_status=_status_of(state.main_exit),
+            message=state.message or self._processes.status_text,
+            system=self.system,
+        )
+
+    # ---- the loop
+
+    def dispatch(self, event: Event) -> None:
+        """Let `event` happen, with all that follows from it at once."""
+        self._events.append(event)
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._events:
+                self._drain()
+                self.save()
+                self._carry_out()
+        finally:
+            self._busy = False
+        self._show()
+
+    def _drain(self) -> None:
+        while self._events:
+            event = self._events.popleft()
+            before = self.state
+            self.state, actions = step(self._spec or self.spec, before, event, clock())
+            self._say(*narrate(self._spec or self.spec, before, event, self.state))
+            for action in actions:
+                self._do(action)
+            if self.state.sub in RESTING and before.sub not in RESTING:
+                self._processes.clear()
+
+    def _do(self, action: Action) -> None:
+        match action:
+            case Begin():
+                self._begin()
+            case Spawn():
+                self._spawn(action)
+            case Arm():
+                self._arm(action.seconds)
+            case Kill():
+                self._kill(action)
+
+    def _begin(self) -> None:
+        try:
+            spec = read_spec(self.name, self._text, self._tools.launcher.host_environment())
+            if self._text != self._running_text:
+                self._files.write_text("running", self._text)
+        except (InaeticsError, OSError) as error:
+            self._events.append(SpawnFailed(Role.CONTROL, str(error)))
+            return
+        self._spec, self._running_text = spec, self._text
+        self._processes.begin()
+        self._events.append(Begun())
+
+    def _spawn(self, action: Spawn) -> None:
+        try:
+            gate = self._processes.spawn(self._spec or self.spec, self.state, action)
+        except (InaeticsError, OSError) as error:
+            self._events.append(SpawnFailed(action.role, str(error)))
+            return
+        self._gates.append((action.role, gate))
+        if action.role is Role.MAIN:
+            self._events.append(MainSpawned())
+
+    def _kill(self, action: Kill) -> None:
+        targets = self._processes.targets(action)
+        if targets:
+            self._later.append(partial(self._processes.kill, action, targets))
+        self._events.append(KillSent(waiting=bool(targets)))
+
+    def _arm(self, seconds: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._deadline = None, None
+        if seconds is not None:
+            self._deadline = clock() + seconds
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._time_is_up)
+
+    def _time_is_up(self) -> None:
+        self._timer, self._deadline = None, None
+        self.dispatch(TimedOut())
+
+    def _carry_out(self) -> None:
+        """Do what had to wait for the record: the record of a child that could not be written keeps it from running."""
+        gates, self._gates = self._gates, []
+        later, self._later = self._later, []
+        for role, gate in gates:
+            if self._written is None:
+                self._processes.disown(gate)
+                self._events.append(SpawnFailed(role, f"cannot write the record of {self.name}: is the disk full?"))
+            else:
+                gate.open()
+        for action in later:
+            action()
+
+    # ---- what others see
+
+    def save(self) -> None:
+        """Write the record when it changed. A disk that takes no more is said, and tried again at the next change."""
+        record = Record(
+            state=self.state,
+            system=self.system,
+            unloading=self.unloading,
+            job=self.job,
+            invocation=self._processes.invocation,
+            main=self._processes.main,
+            control=self._processes.control,
+            deadline=self._deadline,
+            since=self._since,
+        )
+        if record == self._written:
+            return
+        try:
+            self._files.write(record)
+        except OSError as error:
+            self._written = None
+            _log.error("cannot write a unit's record", unit=self.name, error=str(error))
+        else:
+            self._written = record
+
+    def _show(self) -> None:
+        status = self.status()
+        if self._shown is not None and self._shown.active is not status.active:
+            self._since = time.time()
+            self.save()
+            status = self.status()
+        if status != self._shown:
+            self._shown = status
+            self._changed(self)
+
+    def _say(self, *texts: str) -> None:
+        if not texts:
+            return
+        for text in texts:
+            _log.info("unit", unit=self.name, text=text)
+        try:
+            self._tools.journals.say(self.name, *texts)
+        except OSError as error:
+            _log.error("cannot write to a unit's journal", unit=self.name, error=str(error))
+
+    # ---- another supervisor's work
+
+    def restore(self, record: Record, text: str, running_text: str | None) -> None:
+        """Take over a unit as its record has it; `resume` must follow."""
+        host = self._host_environment()
+        self.state, self._since, self._written = record.state, record.since, record
+        self.system, self.unloading, self.job = record.system, record.unloading, record.job
+        self._deadline = record.deadline
+        self._text, self._running_text = text, running_text
+        self._hash = hashlib.sha256(text.encode()).hexdigest()
+        self._loaded_spec = _read_or_plain(self.name, text, host)
+        if running_text is not None:
+            self._spec = _read_or_plain(self.name, running_text, host)
+
+    def _host_environment(self) -> dict[str, str]:
+        try:
+            return self._tools.launcher.host_environment()
+        except InaeticsError as error:
+            _log.error("cannot read the host's environment", unit=self.name, error=str(error))
+            return {}
+
+    def resume(self) -> None:
+        """Watch what lives, learn of what died meanwhile, go on with what was half done."""
+        record = self._written
+        if record is None or self.is_over:
+            self._show()
+            return
+        self._processes.invocation = record.invocation
+        missed = self._processes.adopt(self._spec or self.spec, record.main, record.control)
+        if self._deadline is not None:
+            self._arm(max(0.0, self._deadline - clock()))
+        for event in (*missed, Resumed()):
+            self.dispatch(event)
+
+    def forget(self) -> None:
+        """Remove the unit's files; its journal stays."""
+        self._arm(None)
+        self._processes.clear()
+        self._files.remove()
+
+
+def _forget_starts(state: State) -> State:
+    """New content may start at once, whatever the old one did."""
+    return replace(state, starts=())
+
+
+def _read_or_plain(name: str, text: str, host: Mapping[str, str]) -> ServiceSpec:
+    """Read a text that an earlier supervisor understood; if this one does not, what runs can still be stopped."""
+    try:
+        return read_spec(name, text, host)
+    except InaeticsError as error:
+        _log.error("cannot read the unit file of a unit on record", unit=name, error=str(error))
+        return ServiceSpec(name=name)
+
+
+def _status_of(exit_: Exit | None) -> int | None:
+    """Return the exit status, or the signal as a negative number; None when it runs or nobody saw the end."""
+    if exit_ is None or exit_.how is How.UNKNOWN:
+        return None
+    return exit_.status if exit_.how is How.EXITED else -exit_.status

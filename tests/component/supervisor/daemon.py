@@ -1,0 +1,179 @@
+"""A real supervisor's daemon in a directory of its own, and words to say what is expected of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from inaetics.errors import Unavailable
+from inaetics.supervisor import procfs
+from inaetics.supervisor.client import EmbeddedSupervisor
+from inaetics.supervisor.protocol import Active, UnitGone, UnitStatus
+from tests.support.eventually import aeventually
+
+WITHIN_S = 10.0
+
+
+class Daemon:
+    """One daemon at a time over the same directories; it may be killed and started again."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.identity = uuid.uuid4().hex
+        self.run = home / "r"
+        self.socket = home / "s"
+        self.environment_file = home / "env"
+        self.environment_file.write_text("INAETICS_HOST=worker-1\nINAETICS_MACHINE_ID=0123\nSHARED=host\n")
+        self.system_units = home / "u"
+        self.system_units.mkdir()
+        self.client = EmbeddedSupervisor(self.socket)
+        self.process: asyncio.subprocess.Process | None = None
+        self.stop_within_s = 10.0
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    async def begin(self) -> None:
+        """Start the daemon and wait until it answers."""
+        command = [sys.executable, "-m", "inaetics.supervisor", "--directory", str(self.home / "d")]
+        command += ["--run-directory", str(self.run), "--socket", str(self.socket), "--units", str(self.system_units)]
+        command += ["--environment-file", str(self.environment_file), "--stop-within", str(self.stop_within_s)]
+        log = os.open(self.home / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        try:
+            environment = {**os.environ, "INAETICS_SUPERVISED": self.identity}
+            self.process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=log, stderr=log)
+        finally:
+            os.close(log)
+        await aeventually(self._answers, within_s=WITHIN_S, what="the daemon answers")
+
+    async def kill(self) -> None:
+        """kill -9 the daemon, and only the daemon."""
+        assert self.process is not None
+        self.process.kill()
+        await self.process.wait()
+
+    async def again(self) -> None:
+        """kill -9 and start on the same directories."""
+        await self.kill()
+        await self.begin()
+
+    async def end(self) -> int:
+        """Ask the daemon to end and return its exit status."""
+        assert self.process is not None
+        await self.client.shutdown()
+        return await self.process.wait()
+
+    async def start(self, name: str, text: str) -> None:
+        """Load and start."""
+        await self.client.load(name, text)
+        await self.client.start(name)
+
+    async def status(self, name: str) -> UnitStatus:
+        """Return the unit's status now."""
+        return (await self.client.states())[name]
+
+    async def becomes(self, name: str, expected: Callable[[UnitStatus], bool]) -> UnitStatus:
+        """Wait, by watching, until the unit's status is as expected, and return it."""
+        last: UnitStatus | None = None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WITHIN_S):
+                async for change in self.client.watch():
+                    if isinstance(change, UnitStatus) and change.name == name:
+                        last = change
+                        if expected(change):
+                            return change
+        raise AssertionError(f"{name} did not become what it should: {last}; log: {self.log()}")
+
+    async def is_active(self, name: str) -> UnitStatus:
+        """Wait until the unit is active."""
+        return await self.becomes(name, lambda status: status.active is Active.ACTIVE)
+
+    async def is_over(self, name: str) -> UnitStatus:
+        """Wait until the unit is inactive or failed."""
+        return await self.becomes(name, lambda status: status.active in (Active.INACTIVE, Active.FAILED))
+
+    async def is_gone(self, name: str) -> None:
+        """Wait until the unit is forgotten."""
+        async with asyncio.timeout(WITHIN_S):
+            async for change in self.client.watch():
+                if change == UnitGone(name=name) or name not in await self.client.states():
+                    return
+
+    async def journal(self, name: str, lines: int = 100) -> list[str]:
+        """Return the unit's last lines."""
+        return [line async for line in self.client.journal(name, lines=lines)]
+
+    async def said(self, name: str, word: str) -> str:
+        """Wait until a line of the journal contains `word`, and return that line."""
+
+        async def look() -> str:
+            return next((line for line in await self.journal(name) if word in line), "")
+
+        return await aeventually(look, within_s=WITHIN_S, what=f"{name} says {word!r}")
+
+    def processes(self) -> dict[int, str]:
+        """Return what lives of all this daemon, or one before it, started: command lines by pid."""
+        needle = f"INAETICS_SUPERVISED={self.identity}".encode()
+        found = {}
+        for pid in procfs.all_pids():
+            with suppress(OSError):
+                if needle in Path(f"/proc/{pid}/environ").read_bytes() and pid != self.process_pid():
+                    found[pid] = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+        return found
+
+    def process_pid(self) -> int | None:
+        """Return the daemon's pid while it runs."""
+        return self.process.pid if self.process is not None and self.process.returncode is None else None
+
+    def log(self) -> str:
+        """Return the end of the daemon's log."""
+        return (self.home / "log").read_text()[-3000:]
+
+    async def _answers(self) -> bool:
+        if self.process is None or self.process.returncode is not None:
+            raise RuntimeError(f"the daemon ended: {self.log()}")
+        try:
+            return await self.client.ping() == self.process.pid
+        except Unavailable:
+            return False
+
+
+@asynccontextmanager
+async def daemon(*, begin: bool = True) -> AsyncIterator[Daemon]:
+    """Yield a running daemon; afterwards it is shut down, and a process that is left fails the test."""
+    home = Path(tempfile.mkdtemp(prefix="sv"))  # sockets' paths are short
+    it = Daemon(home)
+    try:
+        if begin:
+            await it.begin()
+        yield it
+        if it.process_pid() is not None:
+            assert await it.end() == 0, it.log()
+        assert not it.processes()
+    finally:
+        if it.process is not None and it.process.returncode is None:
+            await it.kill()
+        for pid in it.processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(home)
+
+
+def alive(pid: int | None) -> bool:
+    """Return whether a process lives under this number."""
+    return pid is not None and procfs.identify(pid) is not None
+
+
+def service(text: str, *, unit: str = "") -> str:
+    """Return a unit file with these lines in [Service], and in [Unit]."""
+    return f"[Unit]\n{unit}\n[Service]\n{text}\n"
