@@ -1,0 +1,80 @@
+"""`inaetics image`: build, push and list the images of a cluster."""
+
+from __future__ import annotations
+
+import click
+
+from inaetics.cli.common import cluster_option, output_option, print_json, print_table, say
+from inaetics.cli.progress import TerminalProgress
+
+
+@click.group("image")
+def image() -> None:
+    """Build the images of the node agents and of the provisioning server, and bring them into the cluster's registry.
+
+    Images are made from Debian packages, locked Python packages and this project itself; no registry on the internet
+    is needed. A unit takes the newest image of its tag when it is restarted.
+
+    \b
+      inaetics image build                   all of them, as far as something changed
+      inaetics image push felix-agent        one of them, into the registry
+      inaetics image list                    what the registry holds
+
+    By hand: 'inaetics ssh bootstrap', then podman build and podman push; the store is the same.
+    """
+
+
+@image.command("build")
+@click.argument("names", metavar="[IMAGE]...", nargs=-1)
+@click.option("--refresh", is_flag=True, help="Make the base image anew, from today's Debian packages.")
+@output_option
+@cluster_option
+def build(names: tuple[str, ...], refresh: bool, output: str, cluster: str) -> None:
+    """Build images (none named: all), as far as something changed since."""
+    from inaetics.cli.image_work import build_images, workshop
+
+    with TerminalProgress().step("build images") as step:
+        built = build_images(workshop(cluster), names, refresh=refresh, progress=step.update)
+    rows = [(each.name, each.identity[:12], "unchanged" if each.unchanged else "built") for each in built]
+    if output == "json":
+        print_json([{"name": each.name, "id": each.identity, "unchanged": each.unchanged} for each in built])
+    else:
+        print_table(("IMAGE", "ID", "RESULT"), rows)
+
+
+@image.command("push")
+@click.argument("names", metavar="[IMAGE]...", nargs=-1)
+@output_option
+@cluster_option
+def push(names: tuple[str, ...], output: str, cluster: str) -> None:
+    """Push images (none named: all) to the cluster's registry; what it has already is not sent again."""
+    from inaetics.cli.image_work import push_images, workshop
+
+    with TerminalProgress().step("push images") as step:
+        pushed = push_images(workshop(cluster), names, progress=step.update)
+    if output == "json":
+        print_json([{"name": each.reference, "digest": each.digest, "unchanged": each.unchanged} for each in pushed])
+    else:
+        rows = [(each.reference, each.digest[:19], "unchanged" if each.unchanged else "pushed") for each in pushed]
+        print_table(("IMAGE", "DIGEST", "RESULT"), rows)
+
+
+@image.command("list")
+@output_option
+@cluster_option
+def list_(output: str, cluster: str) -> None:
+    """List what the cluster's registry holds; sizes are those of the compressed layers, many of them shared."""
+    from inaetics.cli.image_work import workshop
+
+    with workshop(cluster).connect() as registry:
+        images = list(registry.images())
+    if output == "json":
+        keys = ("repository", "tag", "digest", "identity", "size")
+        print_json([{key: getattr(each, key) for key in keys} for each in images])
+        return
+    print_table(
+        ("REPOSITORY", "TAG", "DIGEST", "MB"),
+        [(each.repository, each.tag, each.digest[:19], f"{each.size / 1e6:.1f}") for each in images],
+    )
+    if not images:
+        say("the registry is empty (fill it: inaetics image build, then inaetics image push)")
