@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pathlib import Path
 import structlog
 
 from inaetics.containers import trim
-from inaetics.containers.cache import cache_directory
+from inaetics.containers.cache import cache_directory, scratch, used
 from inaetics.containers.debian import Distribution, apt_network_options, apt_sources, distribution
 from inaetics.containers.process import find_program, run
 from inaetics.containers.tarball import write_tar
@@ -77,15 +76,17 @@ def base(*, cache: Path | None = None, refresh: bool = False) -> Base:
                 old.unlink()
         existing = [made]
     _, _, digest, python = existing[0].name.removesuffix(".tar").split("-")
-    return Base(archive=existing[0], key=digest, python=python[6:], architecture=source.architecture)
+    return Base(
+        archive=used(existing[0], "base-*.tar"), key=digest, python=python[6:], architecture=source.architecture
+    )
 
 
 @contextmanager
 def unpacked(archive: Path) -> Iterator[Path]:
     """The content of a tar as a temporary directory."""
-    with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=archive.parent) as place:
+    with scratch(archive.parent, "unpacked") as place:
         run(["tar", "-xf", archive, "-C", place], doing=f"unpack {archive}", timeout_s=_UNPACK_S)
-        yield Path(place)
+        yield place
 
 
 def compile_modules(root: Path, tree: Path, *, inside: str) -> None:
@@ -104,10 +105,9 @@ def compile_modules(root: Path, tree: Path, *, inside: str) -> None:
 
 
 def _make(source: Distribution, place: Path, key: str) -> Path:
-    place.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".base-", dir=place) as scratch:
-        root = Path(scratch) / "root"
-        _bootstrap(source, Path(scratch), root)
+    with scratch(place, "base") as workplace:
+        root = workplace / "root"
+        _bootstrap(source, workplace, root)
         python = _python_of(root)
         version = python.name.removeprefix("python")
         if tuple(int(part) for part in version.split(".")) < OLDEST_PYTHON:
@@ -118,26 +118,26 @@ def _make(source: Distribution, place: Path, key: str) -> Path:
         trim.trim(root, python)
         _add_files(source, root)
         compile_modules(root, root / "usr/lib" / python.name, inside=f"/usr/lib/{python.name}")
-        tar = Path(scratch) / "base.tar"
+        tar = workplace / "base.tar"
         digest = write_tar(tar, root)
         archive = tar.replace(place / f"base-{key}-{digest[:16]}-python{version}.tar")
     _log.info("base image made", archive=str(archive), bytes=archive.stat().st_size)
     return archive
 
 
-def _bootstrap(source: Distribution, scratch: Path, root: Path) -> None:
+def _bootstrap(source: Distribution, workplace: Path, root: Path) -> None:
     mmdebstrap = find_program("mmdebstrap", package="mmdebstrap")
     files = []
     for name, text in apt_sources(source.codename).items():
-        (scratch / name).write_text(text)
-        files.append(scratch / name)
+        (workplace / name).write_text(text)
+        files.append(workplace / name)
     options = [f"--aptopt={option}" for option in ('APT::Install-Recommends "false";', *apt_network_options())]
     mode = "root" if os.getuid() == 0 else "chrootless"
     command: list[str | Path] = [
         mmdebstrap, "--quiet", f"--mode={mode}", "--variant=extract", "--format=directory",
         f"--architectures={source.architecture}", f"--include={','.join(PACKAGES)}", *options, "", root, *files,
     ]  # fmt: skip
-    run(command, doing="make the base image from packages", timeout_s=_BOOTSTRAP_S, env={"TMPDIR": str(scratch)})
+    run(command, doing="make the base image from packages", timeout_s=_BOOTSTRAP_S, env={"TMPDIR": str(workplace)})
 
 
 def _python_of(root: Path) -> Path:

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+_STALE_S = 86_400
+"""A scratch directory this old was left by a program that was killed."""
+
+_KEPT = 4
+"""Archives of one kind that stay: several checkouts may take turns."""
 
 
 def cache_directory() -> Path:
@@ -20,3 +31,23 @@ def write_whole(path: Path, data: bytes) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     partial.write_bytes(data)
     partial.replace(path)
+
+
+@contextmanager
+def scratch(place: Path, purpose: str) -> Iterator[Path]:
+    """A temporary directory on the cache's file system; those that killed programs left are cleared on the way."""
+    place.mkdir(parents=True, exist_ok=True)
+    for old in place.glob(f".{purpose}-*"):
+        if time.time() - old.stat().st_mtime > _STALE_S:
+            shutil.rmtree(old, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f".{purpose}-", dir=place) as directory:
+        yield Path(directory)
+
+
+def used(archive: Path, kind: str) -> Path:
+    """Note that `archive` was used, and let go of the archives matching `kind` that were not for the longest time."""
+    archive.touch()
+    archives = sorted(archive.parent.glob(kind), key=lambda path: path.stat().st_mtime, reverse=True)
+    for old in archives[_KEPT:]:
+        old.unlink(missing_ok=True)
+    return archive

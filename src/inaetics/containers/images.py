@@ -11,14 +11,13 @@ import hashlib
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from inaetics.containers.base import Base, base, compile_modules, unpacked
-from inaetics.containers.cache import cache_directory
-from inaetics.containers.process import run
+from inaetics.containers.cache import cache_directory, scratch
+from inaetics.containers.process import files_for, run
 from inaetics.containers.tarball import content_hash, write_tar
 from inaetics.containers.wheels import wheels
 from inaetics.errors import CommandFailed, InvalidInput, NotFound
@@ -98,13 +97,19 @@ def build(
     Raises `NotFound` (an image, a program), `InvalidInput` (an image's folder lacks something), `CommandFailed`.
     """
     wanted = check_names(names, sources.images)
-    place = cache or cache_directory()
+    with files_for("build images"):
+        return _build_all(engine, sources, wanted, cache or cache_directory(), refresh=refresh, progress=progress)
+
+
+def _build_all(
+    engine: ContainerEngine, sources: Sources, wanted: Sequence[str], place: Path, *, refresh: bool, progress: Progress
+) -> list[Built]:
     progress("base image")
     ground = base(cache=place, refresh=refresh)
     progress("Python packages")
     packages = wheels(sources.lock, ground, cache=place)
-    with tempfile.TemporaryDirectory(prefix=".build-", dir=place) as scratch:
-        builder = _Builder(engine, sources, ground, packages, Path(scratch), progress)
+    with scratch(place, "build") as workplace:
+        builder = _Builder(engine, sources, ground, packages, workplace, progress)
         builder.base()
         builder.shared()
         return [builder.image(name) for name in wanted]
@@ -119,13 +124,19 @@ class _Builder:
     """One build: the inputs, the scratch directory, and the digest chain from the base to the single image."""
 
     def __init__(
-        self, engine: ContainerEngine, sources: Sources, ground: Base, packages: Path, scratch: Path, progress: Progress
+        self,
+        engine: ContainerEngine,
+        sources: Sources,
+        ground: Base,
+        packages: Path,
+        workplace: Path,
+        progress: Progress,
     ) -> None:
         self._engine = engine
         self._sources = sources
         self._ground = ground
         self._packages = packages
-        self._scratch = scratch
+        self._workplace = workplace
         self._progress = progress
         self._modules = _package_files(sources.package)
         self._package_hash = content_hash(self._modules, relative_to=sources.package)
@@ -170,7 +181,7 @@ class _Builder:
         return self._sources.extra.get(name, {})
 
     def _context(self, name: str) -> Path:
-        context = self._scratch / name
+        context = self._workplace / name
         shutil.copytree(self._sources.images / name, context)
         for key, path in self._extra(name).items():
             shutil.copytree(path, context / key)
@@ -180,7 +191,7 @@ class _Builder:
         return context
 
     def _pack_package(self, archive: Path) -> None:
-        tree = self._scratch / "package"
+        tree = self._workplace / "package"
         inside = tree / PACKAGE_INSIDE.lstrip("/") / "inaetics"
         for module in self._modules:
             copy = inside / module.relative_to(self._sources.package)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from inaetics.errors import CommandFailed, NotFound
@@ -73,12 +74,25 @@ def run(
     return _text(done.stdout)
 
 
+@contextmanager
+def files_for(doing: str) -> Iterator[None]:
+    """Translate what the file system refuses (a full disk, missing rights) while we `doing`."""
+    try:
+        yield
+    except OSError as error:
+        hint = _hint(str(error))
+        raise CommandFailed(f"cannot {doing}: {error}{hint}", status=error.errno or 1, output=str(error)) from error
+
+
 def failed(program: str, *, doing: str, status: int, said: str) -> CommandFailed:
     """The error for a program that ended with `status` and said `said`, with what would help where we know it."""
     how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
-    hint = next((f" ({help_})" for sign, help_ in _HINTS if sign in said.lower()), "")
-    message = f"cannot {doing}: {Path(program).name} {how}{hint}{_quoted(said)}"
+    message = f"cannot {doing}: {Path(program).name} {how}{_hint(said)}{_quoted(said)}"
     return CommandFailed(message, status=status, output=said)
+
+
+def _hint(said: str) -> str:
+    return next((f" ({help_})" for sign, help_ in _HINTS if sign in said.lower()), "")
 
 
 def _quoted(said: str) -> str:

@@ -6,6 +6,7 @@ That is what keeps layers shared: an image built again from the same input has t
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 import tarfile
 from collections.abc import Iterable
@@ -20,7 +21,7 @@ def write_tar(archive: Path, tree: Path) -> str:
 
     Returns the archive's SHA-256 digest. The archive appears whole or not at all.
     """
-    partial = archive.with_name(f".{archive.name}.partial")
+    partial = archive.with_name(f".{archive.name}.{os.getpid()}")
     with tarfile.open(partial, "w", format=tarfile.GNU_FORMAT) as tar:
         for path in sorted(tree.rglob("*")):
             if path.is_symlink() or path.is_dir() or path.is_file():

@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 import structlog
 
 from inaetics.containers.base import Base, compile_modules, unpacked
-from inaetics.containers.cache import cache_directory
+from inaetics.containers.cache import cache_directory, scratch, used
 from inaetics.containers.process import run
 from inaetics.containers.tarball import write_tar
 from inaetics.errors import NotFound
@@ -54,19 +53,19 @@ def wheels(lock: Path, base: Base, *, cache: Path | None = None) -> Path:
     archive = (cache or cache_directory()) / f"wheels-{key[:16]}.tar"
     if not archive.exists():
         _make(lock, base, archive)
-    return archive
+    return used(archive, "wheels-*.tar")
 
 
 def _make(lock: Path, base: Base, archive: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix=".wheels-", dir=archive.parent) as place:
-        tree = Path(place) / INSIDE.lstrip("/")
+    with scratch(archive.parent, "wheels") as place:
+        tree = place / INSIDE.lstrip("/")
         _install(lock, base, tree)
         for pattern in _USELESS:
             for path in sorted(tree.glob(pattern)):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         with unpacked(base.archive) as root:
             compile_modules(root, tree, inside=INSIDE)
-        write_tar(archive, Path(place))
+        write_tar(archive, place)
     _log.info("wheels layer made", archive=str(archive), bytes=archive.stat().st_size)
 
 
