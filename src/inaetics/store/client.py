@@ -97,8 +97,8 @@ class EtcdStore:
     def watch(self, prefix: str) -> AsyncIterator[WatchEvent]:
         return self._watches.watch(prefix)
 
-    def lease(self, ttl_s: float) -> AbstractAsyncContextManager[Lease]:
-        return kept_lease(self._wire, ttl_s)
+    def lease(self, ttl_s: float, *, revoke: bool = True) -> AbstractAsyncContextManager[Lease]:
+        return kept_lease(self._wire, ttl_s, revoke=revoke)
 
     def lead(self, name: str, candidate: str, *, ttl_s: float) -> AbstractAsyncContextManager[Leadership]:
         return election.lead(self, name, candidate, ttl_s=ttl_s)

@@ -249,7 +249,7 @@ class FakeStore:
         return ((*mine, Synced(revision=mine[-1].revision)) if mine else ()), data.revision
 
     @asynccontextmanager
-    async def _lease(self, ttl_s: float) -> AsyncIterator[Lease]:
+    async def _lease(self, ttl_s: float, *, revoke: bool) -> AsyncIterator[Lease]:
         if not ttl_s > 0:
             raise InvalidInput(f"cannot grant a lease of {ttl_s} s: it must be more than 0")
         await self._reach(f"cannot grant a lease of {ttl_s:g} s")
@@ -260,11 +260,13 @@ class FakeStore:
             yield lease
         finally:
             self._leases.discard(lease)
-            if not self._away:
+            if not revoke:
+                lease.freeze(self._data)
+            elif not self._away:
                 self._data.end_lease(lease.id)
 
-    def lease(self, ttl_s: float) -> AbstractAsyncContextManager[Lease]:
-        return self._lease(ttl_s)
+    def lease(self, ttl_s: float, *, revoke: bool = True) -> AbstractAsyncContextManager[Lease]:
+        return self._lease(ttl_s, revoke=revoke)
 
     def lead(self, name: str, candidate: str, *, ttl_s: float) -> AbstractAsyncContextManager[Leadership]:
         return election.lead(self, name, candidate, ttl_s=ttl_s)

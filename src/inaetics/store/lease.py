@@ -56,32 +56,37 @@ class EtcdLease:
 
     async def keep(self) -> None:
         """Renew until the lease is gone or could not be renewed by its deadline; then say so and return."""
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(self._sent_at + self._ttl_s / 3 - loop.time())
-            if not await self._renew():
-                break
+        try:
+            async with asyncio.timeout_at(self.deadline) as limit:
+                while await self._renew():
+                    limit.reschedule(self.deadline)
+                self._gone = True
+        except TimeoutError:
+            pass  # the deadline: etcd may still hold the lease, but nobody may rely on it
         self._lost.set()
         _log.info("lease lost", lease=f"{self._id:x}", ttl_s=self._ttl_s, ended_by_store=self._gone)
 
     async def _renew(self) -> bool:
-        """Try until it is renewed or the deadline has come. One stream an attempt, so that each may go elsewhere."""
+        """Renew it once it is due, trying until etcd answers; returns whether it lives."""
         loop = asyncio.get_running_loop()
-        while (left_s := self.deadline - loop.time()) > 0:
+        await asyncio.sleep(self._sent_at + self._ttl_s / 3 - loop.time())
+        while True:
             sent_at = loop.time()
             try:
-                granted_s = await self._attempt(min(left_s, max(self._ttl_s / 6, 0.25)))
+                granted_s = await self._attempt(max(self._ttl_s / 6, 0.25))
             except Unavailable as error:
-                _log.debug("lease not renewed", lease=f"{self._id:x}", left_s=left_s, reason=str(error))
+                _log.debug("lease not renewed", lease=f"{self._id:x}", reason=str(error))
                 await asyncio.sleep(_PAUSE_S)
                 continue
-            self._gone = granted_s <= 0
-            self._sent_at = sent_at if granted_s > 0 else self._sent_at
-            return not self._gone
-        return False
+            if granted_s > 0:
+                self._sent_at = sent_at
+            return granted_s > 0
 
     async def _attempt(self, timeout_s: float) -> float:
-        """Send one renewal; returns the TTL that etcd answers, 0 when the lease is gone."""
+        """Send one renewal, on a stream of its own that may go to another member than the last one's.
+
+        Returns the TTL that etcd answers, 0 when the lease is gone.
+        """
         request = rpc.LeaseKeepAliveRequest(ID=self._id)
         self._wire.raise_if_closed()
         member = self._wire.member
@@ -115,14 +120,15 @@ class EtcdLease:
 
 
 @asynccontextmanager
-async def lease(wire: Wire, ttl_s: float) -> AsyncIterator[EtcdLease]:
+async def lease(wire: Wire, ttl_s: float, *, revoke: bool) -> AsyncIterator[EtcdLease]:
     """See `Store.lease`."""
     granted = await _grant(wire, ttl_s)
     try:
         async with beside(granted.keep(), name=f"lease {granted.id:x}"):
             yield granted
     finally:
-        await granted.revoke()
+        if revoke:
+            await granted.revoke()
 
 
 async def _grant(wire: Wire, ttl_s: float) -> EtcdLease:

@@ -146,8 +146,11 @@ class Store(Protocol):
         The first event is `Relisted`; another one follows whenever history was compacted away.
         """
 
-    def lease(self, ttl_s: float) -> AbstractAsyncContextManager[Lease]:
-        """Grant a lease and keep it alive every third of its TTL inside the block; revoke it at the end."""
+    def lease(self, ttl_s: float, *, revoke: bool = True) -> AbstractAsyncContextManager[Lease]:
+        """Grant a lease and keep it alive every third of its TTL inside the block; revoke it at the end.
+
+        Without `revoke` it runs out by itself after the block, for one who means to come back before that.
+        """
 
     def lead(self, name: str, candidate: str, *, ttl_s: float) -> AbstractAsyncContextManager[Leadership]:
         """Wait for the office `name` and hold it inside the block, as `candidate` (what `leader` shows).
