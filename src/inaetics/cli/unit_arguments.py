@@ -66,8 +66,17 @@ def select(patterns: Iterable[str], names: Iterable[str]) -> list[str]:
     return list(chosen)
 
 
+def named(patterns: Iterable[str]) -> list[str]:
+    """The units that `patterns` name one by one, not by a glob."""
+    return [unit_name(pattern) for pattern in expand(patterns) if not _is_glob(pattern)]
+
+
+def _is_glob(pattern: str) -> bool:
+    return bool(set(pattern) & set("*?["))
+
+
 def _matching(pattern: str, known: Sequence[str]) -> list[str]:
-    if not set(pattern) & set("*?["):
+    if not _is_glob(pattern):
         name = unit_name(pattern)
         if name not in known:
             raise NotFound(f"unit {name!r} does not exist{_near(name, known)} (all units: fleetctl list-unit-files)")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import structlog
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
@@ -214,7 +216,8 @@ class LiveFleet:
 
 @contextmanager
 def live_fleet(*, machines: int = 3) -> Iterator[LiveFleet]:
-    """Run a fleet for the block."""
+    """Run a fleet for the block. It logs errors only: what commands print is looked at by tests."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with tempfile.TemporaryDirectory(prefix="inaetics-api-") as directory:
         fleet = LiveFleet(Path(directory), machines)
         fleet.start()
@@ -222,3 +225,4 @@ def live_fleet(*, machines: int = 3) -> Iterator[LiveFleet]:
             yield fleet
         finally:
             fleet.stop()
+            structlog.reset_defaults()

@@ -7,7 +7,7 @@ import click
 from inaetics.cli.common import say
 from inaetics.cli.fleetctl_commands.arguments import blocking_options, units_argument
 from inaetics.cli.session import Session, pass_session
-from inaetics.cli.unit_arguments import select
+from inaetics.cli.unit_arguments import named, select
 from inaetics.cli.verdicts import judge_stop
 from inaetics.cli.waiting import wait_for
 from inaetics.errors import Conflict
@@ -26,11 +26,10 @@ def command(session: Session, units: tuple[str, ...], no_block: bool, block_atte
     """
     with session.client() as client:
         known = {unit.name: unit for unit in client.units().units}
-        names = select(units, known)
-        for name in names:
-            if known[name].desired == "inactive" and name in units:
+        names = [name for name in select(units, known) if known[name].desired != "inactive"]
+        for name in named(units):
+            if name not in names:
                 raise Conflict(f"cannot stop unit {name}: it is inactive (start it: fleetctl start {name})")
-        names = [name for name in names if known[name].desired != "inactive"]
         for name in names:
             if known[name].desired == "launched":
                 client.set_desired(name, "loaded")
