@@ -12,7 +12,7 @@ _ANY_ENGINE = ContainerEngine(command=("podman",))
 _ANY_INSTANCE = "1"
 """Stands for the instance when a template is checked."""
 
-_NOT_WITH_GLOBAL = ("MachineID", "MachineOf", "Conflicts", "Replaces")
+_NOT_WITH_GLOBAL = ("MachineID", "MachineOf", "Replaces")
 
 
 def verify(unit: UnitFile, name: Name) -> None:

@@ -27,6 +27,7 @@ CONTAINER = "[Container]\nImage=a\n"
             "a.service", SERVICE + "[X-Fleet]\nGlobal=true\nMachineMetadata=a=b\n", id="everywhere it matches"
         ),
         pytest.param("a.service", SERVICE + "[X-Fleet]\nGlobal=no\nMachineID=abc\n", id="not everywhere"),
+        pytest.param("a.service", SERVICE + "[X-Fleet]\nGlobal=yes\nConflicts=b*\n", id="everywhere without a rival"),
         pytest.param("a.service", SERVICE + "[X-Fleet]\nMachineOf=b.service c.service\n", id="tied to two others"),
     ],
 )
@@ -67,7 +68,7 @@ def test_takes(name: str, text: str) -> None:
                 f"{option}= contradicts Global=yes",
                 id=f"everywhere, with {option}",
             )
-            for option in ("MachineID", "MachineOf", "Conflicts", "X-Conflicts", "Replaces")
+            for option in ("MachineID", "MachineOf", "X-ConditionMachineOf", "Replaces")
         ),
     ],
 )
