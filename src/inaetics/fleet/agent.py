@@ -73,6 +73,13 @@ class Agent:
             group.create_task(self._reports.run(), name="agent: reports")
             await self._work(group)
 
+    async def leave(self) -> None:
+        """After `run` was cancelled: say good-bye, unless units run here that an agent may come back to."""
+        if any(agent_plan.runs(self._host.seen(unit)) for unit in self._host.units):
+            _log.info("machine stays listed until its lease ends: units run", machine=self._machine.name)
+            return
+        await self._reports.sign_off()
+
     async def _recall(self) -> None:
         """Read what an earlier agent of this machine has reported: those placements need not be carried out again."""
         while True:

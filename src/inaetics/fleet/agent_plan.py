@@ -113,6 +113,15 @@ def _with_new_content(status: UnitStatus, *, wanted: bool, carried_out: bool) ->
     return (Load(), Start()) if wanted else (Load(),)
 
 
+def runs(seen: Seen) -> bool:
+    """Whether there may be processes of the unit."""
+    status = seen.status
+    return seen.known and (status is None or status.main_pid is not None or status.active not in _AT_REST)
+
+
+_AT_REST = (Active.INACTIVE, Active.FAILED)
+
+
 def _is_up(status: UnitStatus) -> bool:
     match status.active:
         case Active.ACTIVE | Active.ACTIVATING | Active.RELOADING:

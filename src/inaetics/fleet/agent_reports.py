@@ -20,11 +20,14 @@ from inaetics.fleet import keys, mapper
 from inaetics.fleet.model import Machine, UnitName, UnitState
 from inaetics.fleet.settings import AgentSettings
 from inaetics.store.background import beside
-from inaetics.store.protocol import Delete, Lease, ModIs, Op, Put, Store, chunks
+from inaetics.store.protocol import MAX_OPS, Delete, Lease, ModIs, Op, Put, Store, chunks
 
 _log = structlog.get_logger()
 
 _AT_REST = frozenset({"active", "inactive", "failed"})
+_SIGN_OFF_S = 2.0
+_UNCERTAIN = b""
+"""Stands for a value that may or may not have been written."""
 
 
 class Reports:
@@ -68,9 +71,22 @@ class Reports:
             self.listed.clear()
             await asyncio.sleep(self._settings.retry_s)
 
+    async def sign_off(self) -> None:
+        """Take the machine and its reports off the store at once, if it can be told soon; else the lease's end does."""
+        if not self._machine_revision:
+            return
+        machine = keys.machine(self._machine.id)
+        ops = [Delete(key=machine), Delete(key=keys.states_of(self._machine.id), prefix=True)]
+        try:
+            async with asyncio.timeout(_SIGN_OFF_S):
+                await self._store.commit(ops, guards=[ModIs(key=machine, revision=self._machine_revision)])
+        except (Unavailable, Conflict, TimeoutError) as error:
+            _log.info("machine stays listed until its lease ends", machine=self._machine.name, reason=str(error))
+
     async def _report_under_lease(self) -> None:
         async with (
-            self._store.lease(self._settings.lease_ttl_s) as lease,
+            # Not revoked: what ends this block may be an answer that was lost, and the next one takes the keys over.
+            self._store.lease(self._settings.lease_ttl_s, revoke=False) as lease,
             beside(_raise_when_lost(lease), name="machine: lease"),
         ):
             await self._report(lease)
@@ -84,7 +100,8 @@ class Reports:
             due = [unit for unit, at in self._due.items() if at <= now]
             for unit in due:
                 del self._due[unit]
-            await self._write(due, lease)
+            for start in range(0, len(due), MAX_OPS):
+                await self._write(due[start : start + MAX_OPS], lease)
 
     async def _wait_until_due(self) -> None:
         loop = asyncio.get_running_loop()
@@ -115,21 +132,34 @@ class Reports:
         _log.info("machine is listed", machine=machine.name, incarnation=machine.incarnation, units=len(self._said))
 
     async def _write(self, units: Sequence[UnitName], lease: Lease) -> None:
+        """Write what was said of `units`; a store that does not answer is asked again while the lease lasts."""
+        values = {unit: mapper.state_value(self._said[unit]) if unit in self._said else None for unit in units}
+        news = {unit: value for unit, value in values.items() if self._written.get(unit) != value}
+        if not news:
+            return
         guard = ModIs(key=keys.machine(self._machine.id), revision=self._machine_revision)
-        ops = [op for unit in units for op in self._op(unit, lease)]
-        for some in chunks(ops):
-            await self._store.commit(some, guards=[guard])
+        ops = [self._op(unit, value, lease) for unit, value in news.items()]
+        try:
+            await self._store.commit(ops, guards=[guard])
+        except LeaseLost:
+            raise
+        except Unavailable as error:
+            _log.debug("reports wait", units=len(news), reason=str(error))
+            await asyncio.sleep(self._settings.retry_s)
+            for unit in news:
+                self._written[unit] = _UNCERTAIN
+                self._due.setdefault(unit, 0.0)
+            return
+        for unit, value in news.items():
+            if value is None:
+                self._written.pop(unit, None)
+            else:
+                self._written[unit] = value
 
-    def _op(self, unit: UnitName, lease: Lease) -> Sequence[Op]:
-        state = self._said.get(unit)
-        value = mapper.state_value(state) if state else None
-        if self._written.get(unit) == value:
-            return ()
+    def _op(self, unit: UnitName, value: bytes | None, lease: Lease) -> Op:
         if value is None:
-            del self._written[unit]
-            return (Delete(key=self._key(unit)),)
-        self._written[unit] = value
-        return (Put(key=self._key(unit), value=value, lease=lease.id),)
+            return Delete(key=self._key(unit))
+        return Put(key=self._key(unit), value=value, lease=lease.id)
 
     def _key(self, unit: UnitName) -> str:
         return keys.state(self._machine.id, unit)
