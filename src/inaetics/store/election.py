@@ -1,14 +1,14 @@
 """Elections over any `Store`: one key per candidate under `name/`, each under its own lease; the oldest key governs.
 
-Promises: two holders never overlap by the lease's clock, because a holder stops at its lease's deadline, which is
-counted from the sending of its last renewal; what a deposed holder still sends fails by its guard.
+Promises: two holders do not overlap unless a whole process is paused, because a holder is stopped before its lease's
+deadline, which is counted from the sending of its last renewal; what a deposed holder still sends fails by its guard.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import structlog
 
@@ -20,6 +20,9 @@ _log = structlog.get_logger()
 
 _AGAIN_S = 0.25
 """Pause before standing again when the store is away; its own calls already wait for their timeout."""
+
+_MARGIN = 0.1
+"""Part of the TTL by which a holder is stopped before its lease's deadline: stopping takes time too."""
 
 
 @asynccontextmanager
@@ -75,7 +78,12 @@ async def _until_oldest(store: Store, name: str, key: str) -> None:
 
 
 async def _raise_when_lost(lease: Lease, name: str) -> None:
-    await lease.wait_lost()
+    loop = asyncio.get_running_loop()
+    while (left_s := lease.deadline - lease.ttl_s * _MARGIN - loop.time()) > 0:
+        with suppress(TimeoutError):  # renewed meanwhile, or about to be lost: the deadline tells
+            async with asyncio.timeout(left_s):
+                await lease.wait_lost()
+                break
     raise LeaseLost(f"lost the office {name!r}: its lease could not be renewed within {lease.ttl_s:g} s")
 
 
