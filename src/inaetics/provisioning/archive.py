@@ -22,6 +22,7 @@ import io
 import os
 import re
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -36,6 +37,9 @@ MANIFEST = "bundle.json"
 MAX_BYTES = 64 * 1024 * 1024
 """Content of one archive, unpacked; more is refused before anything is read (a small zip can announce terabytes)."""
 MAX_FILES = 2000
+
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, LookupError, RuntimeError, ValueError, OSError)
+"""Everything `zipfile` raises for a file that was cut or altered somewhere."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 _VERSION = re.compile(r"(0|[1-9]\d{0,8})(\.(0|[1-9]\d{0,8})){1,3}\Z")
@@ -194,7 +198,7 @@ def _verify(file: io.BytesIO, *, source: str) -> Manifest:
             if (broken := archive.testzip()) is not None:
                 raise InvalidInput(f"bundle archive {source} is corrupt at {broken!r} (fetch or pack it again)")
             manifest = read_manifest(archive.read(MANIFEST), source=f"{source}:{MANIFEST}")
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+    except _UNREADABLE as error:
         raise InvalidInput(f"cannot open bundle archive {source}: {error}") from error
     _check_package(manifest, {info.filename for info in infos}, source)
     return manifest

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 
 import structlog
 
@@ -22,7 +22,11 @@ log = structlog.get_logger()
 Job = Callable[[Store], Coroutine[None, None, None]]
 OpenStore = Callable[[], AbstractAsyncContextManager[Store]]
 
+Body = Callable[[int], Coroutine[None, None, None]]
+
 RETRY_S = 0.5
+FAREWELL_S = 1.0
+"""How long the end of a process waits for etcd to delete its keys; they go with their lease otherwise."""
 
 
 class Wake:
@@ -92,18 +96,29 @@ class EtcdThread:
                 task.cancel()
 
 
-async def hold_lease(store: Store, ttl_s: float, body: Callable[[int], Coroutine[None, None, None]]) -> None:
-    """Run `body(lease id)` under a lease for ever, under a new one each time the lease or the store was lost.
+async def hold_lease(store: Store, ttl_s: float, prefix: str, body: Body) -> None:
+    """Run `body(lease id)`, which writes keys below `prefix` and goes on, under a lease for ever.
 
-    `body` writes its keys and then goes on; it is cancelled when the lease is lost and called again under the next.
+    When the lease or the store is lost it is cancelled and run again under a new lease. The old one is left to run out:
+    its keys are written over meanwhile, and nobody who watches them sees them go. When this is cancelled, the keys are
+    deleted.
     """
-    while True:
-        try:
-            async with store.lease(ttl_s) as lease, asyncio.TaskGroup() as group:
-                task = group.create_task(body(lease.id), name="under lease")
-                await lease.wait_lost()
-                log.warning("lease lost, registering again", ttl_s=ttl_s)
-                task.cancel()
-        except* Unavailable as errors:
-            log.warning("store does not answer, trying again", error=str(errors.exceptions[0]))
-            await asyncio.sleep(RETRY_S)
+    try:
+        while True:
+            await _under_one_lease(store, ttl_s, body)
+    finally:
+        with suppress(Unavailable, TimeoutError):
+            async with asyncio.timeout(FAREWELL_S):
+                await store.delete(prefix, prefix=True)
+
+
+async def _under_one_lease(store: Store, ttl_s: float, body: Body) -> None:
+    try:
+        async with store.lease(ttl_s, revoke=False) as lease, asyncio.TaskGroup() as group:
+            task = group.create_task(body(lease.id), name="under lease")
+            await lease.wait_lost()
+            log.warning("lease lost, registering again", ttl_s=ttl_s)
+            task.cancel()
+    except* Unavailable as errors:
+        log.warning("store does not answer, trying again", error=str(errors.exceptions[0]))
+        await asyncio.sleep(RETRY_S)

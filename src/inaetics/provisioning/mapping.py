@@ -76,8 +76,8 @@ def parse_mapping(text: str, bundles: Iterable[Manifest], *, source: str = "mapp
         wanted = msgspec.convert(tomllib.loads(text), _MappingText)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise InvalidInput(f"{source}: {error}") from error
-    names = _Names(wanted.features, _by_name(bundles))
     try:
+        names = _Names(wanted.features, _by_name(bundles))
         for feature in wanted.features:
             names.expand(feature, where=f"feature {feature!r}")
         rules = tuple(names.rule(rule) for rule in wanted.rules)

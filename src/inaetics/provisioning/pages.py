@@ -38,7 +38,11 @@ class _Server(_HttpServerFamily):
 
     @override
     def server_bind(self) -> None:
-        TCPServer.server_bind(self)
+        try:
+            TCPServer.server_bind(self)
+        except OSError:
+            self.server_close()  # nobody else has it yet
+            raise
         self.server_name, self.server_port = self.socket.getsockname()[:2]
 
 

@@ -92,7 +92,7 @@ class Server:
             log.info("registered", key=key, url=url)
             await asyncio.Event().wait()
 
-        await hold_lease(store, LEASE_TTL_S, under)
+        await hold_lease(store, LEASE_TTL_S, key, under)
 
 
 def _mapping_of(event: WatchEvent) -> tuple[bool, KeyValue | None]:

@@ -23,6 +23,7 @@ from inaetics.node.remote.wire import (
     Call,
     Connection,
     Failure,
+    encode,
     greet,
     prepare,
 )
@@ -52,12 +53,13 @@ class Peer:
         `raised_by_provider` makes of an error over there.
         """
         deadline = time.monotonic() + timeout_s
-        message = Call(next(self._ids), endpoint, method, args, kwargs)
+        number = next(self._ids)
+        frame = encode(Call(number, endpoint, method, args, kwargs))
         what = f"cannot call {method} at {self._at[0]}:{self._at[1]}"
         connection = self._take(what, timeout_s)
         try:
             connection.stream.settimeout(max(deadline - time.monotonic(), 0.001))
-            connection.send(message)
+            connection.stream.sendall(frame)
             answer = connection.receive(within_s=max(deadline - time.monotonic(), 0.001))
         except TimeoutError as error:
             connection.close()
@@ -65,10 +67,10 @@ class Peer:
         except OSError as error:
             connection.close()
             raise Unreachable(f"{what}: the connection broke: {error.strerror or error}") from error
-        except InvalidInput:
+        except InvalidInput as error:
             connection.close()
-            raise
-        return self._value(what, method, message.id, answer, connection)
+            raise Unreachable(f"{what}: {error}") from error
+        return self._value(what, method, number, answer, connection)
 
     def close(self) -> None:
         """Close idle connections; those in use are closed after their call. Idempotent."""

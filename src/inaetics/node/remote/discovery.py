@@ -92,7 +92,7 @@ class Discovery:
         async def under(lease: int) -> None:
             await self._advertiser.write(store, lease)
 
-        await hold_lease(store, self._lease_ttl_s, under)
+        await hold_lease(store, self._lease_ttl_s, self._advertiser.prefix, under)
 
     async def _find(self, store: Store) -> None:
         async for event in store.watch(PREFIX):
@@ -134,26 +134,26 @@ class _Advertiser(EndpointAdvertiser):
 
     def __init__(self, prefix: str, wake: Wake) -> None:
         super().__init__()
-        self._prefix = prefix
+        self.prefix = prefix
         self._wake = wake
         self._wanted: dict[str, bytes] = {}
 
     async def write(self, store: Store, lease: int) -> None:
-        """Write everything under `lease`, then every change, for ever."""
-        written: dict[str, bytes] = {}
+        """Write everything under `lease`, then every change, for ever. What is there of before is written over."""
+        there: dict[str, bytes | None] = {item.key: None for item in (await store.list(self.prefix)).items}
         while True:
-            wanted = dict(self._wanted)
-            for key in written.keys() - wanted.keys():
+            wanted = self._wanted
+            for key in there.keys() - wanted.keys():
                 await store.delete(key)
-            for key in wanted:
-                if written.get(key) != wanted[key]:
-                    await store.put(key, wanted[key], lease=lease)
-            written = wanted
+            for key, value in wanted.items():
+                if there.get(key) != value:
+                    await store.put(key, value, lease=lease)
+            there = dict(wanted)
             await self._wake.wait()
 
     @override
     def _advertise(self, endpoint_description: EndpointDescription) -> bool:
-        key = f"{self._prefix}{endpoint_description.get_id()}"
+        key = f"{self.prefix}{endpoint_description.get_id()}"
         self._want(self._wanted | {key: encode_endpoint(endpoint_description.get_properties())})
         return True
 
@@ -163,7 +163,7 @@ class _Advertiser(EndpointAdvertiser):
 
     @override
     def _unadvertise(self, advertised: tuple[EndpointDescription, Any]) -> bool:
-        gone = f"{self._prefix}{advertised[0].get_id()}"
+        gone = f"{self.prefix}{advertised[0].get_id()}"
         self._want({key: value for key, value in self._wanted.items() if key != gone})
         return True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -21,6 +22,7 @@ Dispatch = Callable[[Call], Any]
 
 HANDSHAKE_S = 5.0
 MAX_CONNECTIONS = 512
+PAUSE_S = 0.1
 _BACKLOG = 128
 
 
@@ -68,17 +70,23 @@ class Server:
         while self._listener is listener:
             try:
                 stream, peer = listener.accept()
-            except OSError as error:
+                self._admit(stream, peer)
+            except (OSError, RuntimeError) as error:  # out of files or threads: others end, and there is room again
                 if self._listener is listener:
-                    log.error("cannot accept remote calls", error=str(error))  # noqa: TRY400 - the words are enough
-                return
-            with self._lock:
-                full = len(self._connections) >= MAX_CONNECTIONS
-            if full:
-                log.warning("too many connections, one refused", peer=peer[0], limit=MAX_CONNECTIONS)
-                stream.close()
-                continue
+                    log.error("cannot accept a remote caller", error=str(error))  # noqa: TRY400 - the words are enough
+                    time.sleep(PAUSE_S)
+
+    def _admit(self, stream: socket.socket, peer: tuple[str, int]) -> None:
+        with self._lock:
+            full = len(self._connections) >= MAX_CONNECTIONS
+        if full:
+            stream.close()
+            raise OSError(f"{MAX_CONNECTIONS} connections are open, {peer[0]} was turned away")
+        try:
             threading.Thread(target=self._serve, args=(stream, peer), name=f"remote {peer[0]}", daemon=True).start()
+        except RuntimeError:
+            stream.close()
+            raise
 
     def _serve(self, stream: socket.socket, peer: tuple[str, int]) -> None:
         prepare(stream)
@@ -88,9 +96,10 @@ class Server:
             self._open(connection, stream)
             while isinstance(call := connection.receive(), Call):
                 self._carry_out(connection, call)
+        except ssl.SSLError as error:
+            log.warning("caller without a certificate of the cluster?", peer=peer[0], error=str(error))
         except (OSError, InaeticsError) as error:
-            if self._listener is not None:
-                log.debug("connection ended", peer=peer[0], error=str(error))
+            log.debug("connection ended", peer=peer[0], error=str(error))
         finally:
             connection.close()
             with self._lock:

@@ -95,7 +95,7 @@ def decode(payload: bytes) -> Message:
 
 
 class Connection:
-    """Frames on one socket. Use it from one thread at a time; after any error but `InvalidInput` of `send` close it."""
+    """Frames on one socket, for one thread at a time. After any error but `InvalidInput` of `send` close it."""
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
