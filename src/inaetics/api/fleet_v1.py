@@ -46,14 +46,14 @@ class _FleetV1:
         self._services = services
 
     async def list_units(self, request: Request) -> Response:
-        snapshot = self._services.snapshot
+        snapshot = await self._services.snapshot()
         names, token = page_of(sorted(snapshot.units), request.query_params.getlist("nextPageToken"))
         where = views.places(snapshot)
         units = [views.v1_unit(snapshot.units[name], where.get(name)) for name in names]
         return _page("units", units, token)
 
     async def get_unit(self, request: Request) -> Response:
-        snapshot = self._services.snapshot
+        snapshot = await self._services.snapshot()
         name = UnitName(request.path_params["name"])
         unit = snapshot.units.get(name)
         if unit is None:
@@ -67,7 +67,7 @@ class _FleetV1:
             raise InvalidInput(f"name in URL {name!r} differs from unit name in request body {wanted.name!r}")
         parse_name(name)
         desired = desired_state(wanted.desired_state)
-        if UnitName(name) not in self._services.snapshot.units:
+        if UnitName(name) not in (await self._services.snapshot()).units:
             return await self._create(name, wanted.options, desired)
         if desired is None:
             raise Conflict("must provide desiredState to update existing unit")
@@ -89,13 +89,13 @@ class _FleetV1:
     async def list_states(self, request: Request) -> Response:
         query = request.query_params
         states = views.v1_states(
-            self._services.snapshot, machine_id=query.get("machineID"), unit_name=query.get("unitName")
+            await self._services.snapshot(), machine_id=query.get("machineID"), unit_name=query.get("unitName")
         )
         page, token = page_of(states, query.getlist("nextPageToken"))
         return _page("states", page, token)
 
     async def list_machines(self, request: Request) -> Response:
-        machines = views.v1_machines(self._services.snapshot)
+        machines = views.v1_machines(await self._services.snapshot())
         page, token = page_of(machines, request.query_params.getlist("nextPageToken"))
         return _page("machines", page, token)
 

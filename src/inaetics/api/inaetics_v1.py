@@ -62,7 +62,7 @@ class _InaeticsV1:
         return reply(views.state_list(await self._snapshot(request)))
 
     async def unit(self, request: Request) -> Response:
-        snapshot, name = self._known(request)
+        snapshot, name = await self._known(request)
         unit = snapshot.units[name]
         entry = views.unit_entry(snapshot, unit, views.place_of(snapshot, name), self._services.reasons(snapshot))
         return reply(UnitDetail(unit=entry, text=unit.text))
@@ -86,11 +86,11 @@ class _InaeticsV1:
         return reply(Written(await self._services.seen(revision)))
 
     async def explain(self, request: Request) -> Response:
-        snapshot, name = self._known(request)
+        snapshot, name = await self._known(request)
         return reply(views.explain_report(explain(snapshot, name)))
 
     async def journal(self, request: Request) -> Response:
-        snapshot, name = self._known(request)
+        snapshot, name = await self._known(request)
         lines = _number(request, "lines", default=10, limit=MAX_JOURNAL_LINES)
         follow = request.query_params.get("follow", "0") not in ("", "0", "false")
         address = _address_of(snapshot, name)
@@ -108,8 +108,8 @@ class _InaeticsV1:
             raise InvalidInput(f"the mapping is not UTF-8 text: {error}") from error
         return reply(Written(await self._services.put_mapping(text)))
 
-    def _known(self, request: Request) -> tuple[Snapshot, UnitName]:
-        snapshot, name = self._services.snapshot, UnitName(request.path_params["name"])
+    async def _known(self, request: Request) -> tuple[Snapshot, UnitName]:
+        snapshot, name = await self._services.snapshot(), UnitName(request.path_params["name"])
         if name not in snapshot.units:
             raise unknown(name)
         return snapshot, name
@@ -117,7 +117,7 @@ class _InaeticsV1:
     async def _snapshot(self, request: Request) -> Snapshot:
         """What is known now, or as soon as it is newer than the request's `after`."""
         if "after" not in request.query_params:
-            return self._services.snapshot
+            return await self._services.snapshot()
         after = _number(request, "after", default=0, limit=2**63)
         return await self._services.changed(after, _seconds(request, "wait_s", limit=MAX_WAIT_S))
 

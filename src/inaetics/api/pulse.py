@@ -14,6 +14,8 @@ from inaetics.fleet import keys
 from inaetics.store.protocol import Store
 
 EVERY_S = 3.0
+VACANT_EVERY_S = 0.5
+"""While nobody leads, or the store is silent: the end of either is worth seeing soon."""
 WITHIN_S = 2.0
 """A three-member etcd elects a new leader in less."""
 
@@ -63,7 +65,7 @@ class Pulse:
         self._last = self._led = asyncio.get_running_loop().time()
         while True:
             await self.beat()
-            await asyncio.sleep(self._every_s)
+            await asyncio.sleep(self._every_s if self.leader and self._why is None else VACANT_EVERY_S)
 
     async def beat(self) -> None:
         """Ask once."""

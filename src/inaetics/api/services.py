@@ -25,6 +25,9 @@ from inaetics.store.protocol import Store
 MAPPING = "/inaetics/provisioning/mapping"
 """The key under which the provisioning servers look for their mapping."""
 
+FIRST_READING_S = 5.0
+"""How long a request made right after the start waits for the store to be read."""
+
 CATCH_UP_S = 5.0
 """How long a write that the store has taken may need to appear in the mirror."""
 
@@ -52,19 +55,19 @@ class Services:
     check_mapping: Callable[[str], None] = field(default=check_toml)
     requirements: RequirementsCache = field(default_factory=RequirementsCache)
 
-    @property
-    def snapshot(self) -> Snapshot:
-        """What is known now; raises `Unavailable` before the store was read for the first time."""
-        snapshot = self.mirror.snapshot
-        if snapshot.revision == 0:
-            raise Unavailable("the fleet API has not read the store yet: it does not answer (etcdctl endpoint status)")
-        return snapshot
+    async def snapshot(self) -> Snapshot:
+        """What is known now. Right after the start it waits for the first reading of the store.
+
+        Raises `Unavailable` when there is none. It is a live view: not to be kept across an await.
+        """
+        return await self.mirror.ready(within_s=FIRST_READING_S)
 
     async def changed(self, after: int, wait_s: float) -> Snapshot:
         """What is known once something newer than `after` is, or after `wait_s`, or when this process is to stop."""
-        if self.snapshot.revision <= after:
+        snapshot = await self.snapshot()
+        if snapshot.revision <= after:
             await _first_of(wait_s, self.mirror.changed(after), self.stopping.wait())
-        return self.snapshot
+        return await self.snapshot()
 
     async def seen(self, revision: int) -> int:
         """Wait until reads show `revision`; return it. A mirror that lags makes no write fail that was done."""
