@@ -16,7 +16,7 @@ from inaetics.errors import Conflict, InaeticsError, NotFound, Unavailable
 from inaetics.supervisor.ordering import Ordering
 from inaetics.supervisor.processes import Tools
 from inaetics.supervisor.records import Job, Records
-from inaetics.supervisor.specs import checked_name, read_spec
+from inaetics.supervisor.specs import checked_name
 from inaetics.supervisor.unit import Unit
 from inaetics.supervisor.values import (
     RESTING,
@@ -57,7 +57,6 @@ class Manager:
         """
         self._refuse_when_closing()
         checked_name(name)
-        spec = read_spec(name, text, self._tools.launcher.host_environment())
         unit = self.units.get(name)
         if unit is not None and unit.system and not system:
             raise Conflict(f"cannot load {name!r}: it is a system unit of this host")
@@ -65,13 +64,13 @@ class Manager:
             unit = Unit(name, self._records.of(name), self._tools, self._changed)
             unit.system = system
         try:
-            unit.load(text, spec)
+            unit.load(text)
             self._tools.journals.make(name)
         except OSError as error:
             raise Unavailable(f"cannot load {name!r}: {error}") from error
         unit.unloading = False
         self.units[name] = unit
-        self._ordering.put(spec)
+        self._ordering.put(unit.spec)
         self._changed(unit)
 
     def start(self, name: str) -> None:
@@ -228,10 +227,12 @@ class Manager:
         """A unit is not as it was: tell who looks on, and let those go on who waited."""
         if self.units.get(unit.name) is not unit:
             return  # it is not taken in yet, or forgotten already
+        self._progress.set()
         if unit.unloading and unit.is_over and unit.job is None:
             self._forget(unit)
             return
         self._on_change(unit.name)
+        self._progress.set()
         if unit.state.sub in RESTING:
             self._stop_bound(unit)
         if not unit.is_pending or unit.is_over:
@@ -253,6 +254,7 @@ class Manager:
         self.units.pop(unit.name, None)
         self._ordering.drop(unit.name)
         self._on_change(unit.name)
+        self._progress.set()
         self._wake_waiters(unit.name)
         self._advance()
 
