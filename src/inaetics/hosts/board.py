@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
@@ -15,7 +16,10 @@ from inaetics.supervisor.client import EmbeddedSupervisor
 from inaetics.supervisor.protocol import Active, UnitGone, UnitStatus
 
 RETRY_S = 0.03
-TAIL_LINES = 5
+TAIL_LINES = 8
+
+HOPELESS = 4
+"""A system unit that died this often while it was waited for: it goes on trying, the waiting does not."""
 
 
 class Board:
@@ -26,6 +30,7 @@ class Board:
         self.hosts = tuple(hosts)
         self.units: dict[str, dict[str, UnitStatus]] = {}
         self._changed = asyncio.Event()
+        self._restarts: Counter[tuple[str, str]] = Counter()
 
     @asynccontextmanager
     async def following(self) -> AsyncIterator[Board]:
@@ -69,6 +74,7 @@ class Board:
                         known.pop(event.name, None)
                     else:
                         known[event.name] = event
+                        self._restarts[paths.name, event.name] += event.sub == "auto-restart"
                     self._changed.set()
             except Unavailable:
                 self.units.pop(paths.name, None)
@@ -78,7 +84,9 @@ class Board:
         for host in self.hosts:
             for unit in system_units(host):
                 status = self.units.get(host.name, {}).get(unit)
-                if status is not None and status.active is Active.FAILED:
+                if status is not None and (
+                    status.active is Active.FAILED or self._restarts[host.name, unit] >= HOPELESS
+                ):
                     raise Unavailable(await self._words(host.name, unit, status))
 
     async def _report(self) -> str:

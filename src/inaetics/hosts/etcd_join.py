@@ -1,5 +1,7 @@
 """How a member of the cluster's etcd finds the others, once in its life: `python -m inaetics.hosts.etcd_join`.
 
+etcd.service runs it only while `formation.json` is missing: starting Python costs more than starting etcd.
+
 Peers register at the discovery etcd with their certificates until as many are there as the cluster shall have; the
 first that many are the members. What came of it is kept on disk, so no later start needs discovery at all.
 """
@@ -133,6 +135,11 @@ async def join(settings: Settings) -> None:
         members = await _discover_there(settings)
         write_atomically(settings.formation, json.dumps(members, indent=2) + "\n")
         _log.info("members of the store are known", members=sorted(members))
+    write_config(settings, members)
+
+
+def write_config(settings: Settings, members: Mapping[str, str]) -> None:
+    """Write etcd's configuration file for a member that knows its cluster."""
     data = settings.state / "etcd" / "data"
     config = etcd_config(name=settings.name, address=settings.address, data=data, pki=settings.pki, members=members)
     write_atomically(settings.state / "etcd.yml", config)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 
+import structlog
+
 from inaetics.errors import InaeticsError, Unavailable
 from inaetics.hosts.boot import boot
 from inaetics.hosts.cluster import Cluster, Host, load
@@ -24,10 +26,15 @@ from inaetics.supervisor.protocol import Active, UnitGone
 ENGINE_S = 15.0
 """For an engine to lay down its office and its API to end; after that it is halted with its host."""
 
+ANSWER_S = 15.0
+"""For a supervisor that was dead to start and adopt what lives."""
+
 SHUTDOWN_S = 120.0
 """For all units of a host to stop (systemd's own limit for one unit is 90 s); after that its power is cut."""
 
 POLL_S = 0.05
+
+_log = structlog.get_logger()
 
 OVER = (Active.INACTIVE, Active.FAILED)
 
@@ -85,38 +92,43 @@ async def _stop_api(supervisor: EmbeddedSupervisor) -> None:
 
 
 async def _shut_down(seen: Sequence[Observation], paths: ClusterPaths, step: Step) -> None:
+    """Have every supervisor stop its units and end; one that does not is left to the power cut that follows."""
+    done = 0
+
+    async def one(each: Observation) -> None:
+        nonlocal done
+        await _ask(each, paths)
+        done += 1
+        step.update(f"{done} of {len(seen)}")
+
     async with asyncio.TaskGroup() as group:
         for each in seen:
-            group.create_task(_ask(each, paths), name=f"shut down {each.host.name}")
-    waiting = {each.host.name for each in seen}
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + SHUTDOWN_S
-    while waiting and loop.time() < deadline:
-        running = processes()
-        waiting = {name for name in waiting if supervisors(paths.host(name), running)}
-        step.update(f"{len(seen) - len(waiting)} of {len(seen)}")
-        await asyncio.sleep(POLL_S if waiting else 0)
+            group.create_task(one(each), name=f"shut down {each.host.name}")
 
 
 async def _ask(seen: Observation, paths: ClusterPaths) -> None:
     """Ask one supervisor to stop everything; one that is dead is started for it, so that units stop in order."""
     host = paths.host(seen.host.name)
     supervisor = EmbeddedSupervisor(host.supervisor_socket)
-    if not seen.answers:
-        await asyncio.to_thread(boot, host, seen)
     try:
-        async with asyncio.timeout(ENGINE_S):
+        if not seen.answers:
+            await asyncio.to_thread(boot, host, seen)
             await _when_it_answers(supervisor)
+        async with asyncio.timeout(SHUTDOWN_S):
             await supervisor.shutdown()
-    except (InaeticsError, TimeoutError):
-        await asyncio.to_thread(power_cut, [host])
+            while supervisors(host, processes()):  # noqa: ASYNC110 - another process's end has no event here
+                await asyncio.sleep(POLL_S)
+    except (InaeticsError, TimeoutError) as error:
+        _log.warning("supervisor did not shut down", host=seen.host.name, reason=str(error) or "time is up")
 
 
 async def _when_it_answers(supervisor: EmbeddedSupervisor) -> None:
-    while True:
-        try:
-            await supervisor.ping()
-        except Unavailable:
-            await asyncio.sleep(POLL_S)
-        else:
-            return
+    """Return when it does; raises `TimeoutError` when it does not."""
+    async with asyncio.timeout(ANSWER_S):
+        while True:
+            try:
+                await supervisor.ping()
+            except Unavailable:
+                await asyncio.sleep(POLL_S)
+            else:
+                return

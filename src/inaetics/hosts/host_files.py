@@ -15,6 +15,7 @@ from inaetics.errors import NotFound
 from inaetics.hosts.certificates import Authority
 from inaetics.hosts.cluster import PEER_PORT, Cluster, Host, Role, machine_id, write_atomically
 from inaetics.hosts.environment import host_environment, to_text
+from inaetics.hosts.etcd_join import settings_from, write_config
 from inaetics.hosts.paths import HostPaths
 from inaetics.hosts.pki import ensure_host
 from inaetics.hosts.services import etcd_config, registry_config
@@ -42,6 +43,8 @@ def write_host(cluster: Cluster, host: Host, paths: HostPaths, authorities: dict
     write_commands(paths)
     if host.role is Role.BOOTSTRAP:
         _write_bootstrap(host, paths)
+    elif host.control:
+        _rewrite_member(environment)
 
 
 def _ensure_identity(host: Host, paths: HostPaths) -> str:
@@ -76,6 +79,13 @@ def _write_bootstrap(host: Host, paths: HostPaths) -> None:
     write_atomically(paths.state / "discovery.yml", discovery)
     config = registry_config(address=host.address, data=paths.registry, pki=paths.pki, secret=_ensure_secret(paths))
     write_atomically(paths.state / "registry.yml", config)
+
+
+def _rewrite_member(environment: dict[str, str]) -> None:
+    """A member of the store that has joined gets its configuration as this release would make it."""
+    member = settings_from(environment)
+    if member.formation.exists():
+        write_config(member, json.loads(member.formation.read_text()))
 
 
 def _ensure_secret(paths: HostPaths) -> str:
