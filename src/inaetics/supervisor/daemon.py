@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import gc
 import os
 import resource
 import signal
@@ -72,6 +73,7 @@ async def supervise(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    gc.freeze()  # what is there now stays: forked children need not copy its pages
     try:
         _begin(settings, manager, records, run, previous)
         async with asyncio.TaskGroup() as group:

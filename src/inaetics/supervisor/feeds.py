@@ -10,7 +10,6 @@ import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Literal
 
 from typing_extensions import override
@@ -71,7 +70,7 @@ class Growth:
         self._waiting: dict[int, set[Written]] = {}
 
     @contextmanager
-    def watching(self, path: Path) -> Iterator[Written]:
+    def watching(self, path: str) -> Iterator[Written]:
         """Yield something to wait for that comes whenever the file is written to."""
         try:
             watch = self._join(path)
@@ -85,7 +84,7 @@ class Growth:
         finally:
             self._leave(watch, written)
 
-    def _join(self, path: Path) -> int:
+    def _join(self, path: str) -> int:
         if self._fd < 0:
             self._fd = linux.inotify_open()
             asyncio.get_running_loop().add_reader(self._fd, self._readable)

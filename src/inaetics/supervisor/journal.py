@@ -32,11 +32,11 @@ class Journals:
     """All journals below `directory`. Units' names were validated before they come here."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        self._directory = str(directory)
 
-    def path(self, unit: str) -> Path:
+    def path(self, unit: str) -> str:
         """Return where the journal of `unit` is, whether it exists or not."""
-        return self._directory / unit / "current"
+        return f"{self._directory}/{unit}/current"
 
     def make(self, unit: str) -> None:
         """Make an empty journal unless there is one. Raises OSError."""
@@ -49,7 +49,7 @@ class Journals:
         try:
             return os.open(path, flags, 0o640)
         except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
             return os.open(path, flags, 0o640)
 
     def say(self, unit: str, *texts: str) -> None:
@@ -117,7 +117,7 @@ def _tail(fd: int, lines: int) -> tuple[list[str], int]:
     return (found[-lines:] if lines > 0 else []), offset
 
 
-def _cut(path: Path) -> None:
+def _cut(path: str) -> None:
     fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         length = max(0, os.fstat(fd).st_size - KEEP_BYTES) // _BLOCK * _BLOCK

@@ -75,7 +75,7 @@ def why(what: str, exit_: Exit) -> str:
         case How.DUMPED:
             return f"{what} crashed with {signal_name(exit_.status)} and dumped core"
         case How.UNKNOWN:
-            return f"{what} ended while its supervisor was away: how is unknown"
+            return f"{what} ended, and how is unknown: the supervisor that started it was gone"
 
 
 _MEANING = {

@@ -1,9 +1,10 @@
 """What the supervisor writes down, so that one killed at any instant can be followed by another that knows.
 
 `RUN/boot` names the boot and the run; `RUN/units/<name>/` holds `loaded` (the text given last), `running` (the text
-of the present run) and `record` (where the state machine stands, and which processes there are). A file is written
-beside and renamed, so that a reader finds all of the old or all of the new. Nothing is synced to the disk: the
-records matter only as long as the machine's boot, and survive the end of any process.
+of the present run) and, in turns, `record.0` and `record.1` (where the state machine stands, and which processes
+there are). Texts are written beside and renamed. Records are written often, and replacing a file costs a millisecond
+on ext4, which flushes it then; so the older of two files is overwritten, and the newer one that is whole counts.
+Nothing is synced to the disk: the records matter only as long as the machine's boot, and outlive any process.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import errno
 import os
 import shutil
 import uuid
+from binascii import crc32
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
@@ -39,7 +42,6 @@ class Job(StrEnum):
 class Record(msgspec.Struct, kw_only=True, frozen=True):
     """Where one unit stands. `deadline` is a reading of CLOCK_BOOTTIME; `job` waits for other units."""
 
-    version: int = 1
     state: State
     system: bool = False
     unloading: bool = False
@@ -58,42 +60,57 @@ _decoder = msgspec.json.Decoder(Record)
 class UnitFiles:
     """The files of one unit."""
 
-    __slots__ = ("directory",)
+    __slots__ = ("_number", "directory")
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: str) -> None:
         self.directory = directory
+        self._number = 0
 
     def make(self) -> None:
         """Make the directory."""
-        self.directory.mkdir(mode=0o700, exist_ok=True)
+        with suppress(FileExistsError):
+            os.mkdir(self.directory, 0o700)
 
     def write_text(self, which: str, text: str) -> None:
         """Write `loaded` or `running`."""
-        _replace(self.directory / which, text.encode())
+        _replace(f"{self.directory}/{which}", text.encode())
 
     def read_text(self, which: str) -> str | None:
         """Return `loaded` or `running`, or None when it was never written."""
-        try:
-            return (self.directory / which).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return None
+        content = _content(f"{self.directory}/{which}")
+        return content.decode() if content is not None else None
 
     def write(self, record: Record) -> None:
-        """Write the record."""
-        _replace(self.directory / "record", _encoder.encode(record))
+        """Write the record. Raises OSError, and then the one before still counts."""
+        number = self._number + 1
+        body = b"%d %s" % (number, _encoder.encode(record))
+        _overwrite(f"{self.directory}/record.{number % 2}", b"%08x %s\n" % (crc32(body), body))
+        self._number = number
 
     def read(self) -> Record | None:
-        """Return the record, or None when there is none. Raises `InvalidInput` for one that cannot be understood."""
-        try:
-            return _decoder.decode((self.directory / "record").read_bytes())
-        except FileNotFoundError:
+        """Return the record, or None when none was ever written. Raises `InvalidInput` when it makes no sense."""
+        found = [whole for slot in (0, 1) if (whole := _whole(_content(f"{self.directory}/record.{slot}"))) is not None]
+        if not found:
             return None
+        self._number, encoded = max(found)
+        try:
+            return _decoder.decode(encoded)
         except msgspec.MsgspecError as error:
             raise InvalidInput(f"cannot read the record in {self.directory}: {error}") from error
 
     def remove(self) -> None:
         """Forget the unit."""
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def _whole(content: bytes | None) -> tuple[int, bytes] | None:
+    """Return number and record of a file; None when its writer was killed before the line was complete."""
+    line, end, _older = (content or b"").partition(b"\n")
+    checksum, _, body = line.partition(b" ")
+    number, _, encoded = body.partition(b" ")
+    if not end or checksum != b"%08x" % crc32(body):
+        return None
+    return int(number), encoded
 
 
 class Records:
@@ -119,7 +136,7 @@ class Records:
 
     def commit_run(self, run: str) -> None:
         """Write the run down: from now on a restarted supervisor continues it."""
-        _replace(self._boot, msgspec.json.encode(Boot(boot=boot_id(), run=run)))
+        _replace(str(self._boot), msgspec.json.encode(Boot(boot=boot_id(), run=run)))
 
     def clear(self) -> None:
         """Remove every record: the next start is a boot."""
@@ -132,15 +149,33 @@ class Records:
 
     def of(self, name: str) -> UnitFiles:
         """Return the files of a unit; `name` was validated."""
-        return UnitFiles(self._units / name)
+        return UnitFiles(f"{self._units}/{name}")
 
 
-def _replace(path: Path, content: bytes) -> None:
+def _content(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def _replace(path: str, content: bytes) -> None:
+    """Write all of a file or nothing."""
     beside = f"{path}.new"
-    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    _write(beside, os.O_TRUNC, content)
+    os.rename(beside, path)
+
+
+def _overwrite(path: str, content: bytes) -> None:
+    """Write the beginning of a file; what is behind stays."""
+    _write(path, 0, content)
+
+
+def _write(path: str, flags: int, content: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o600)
     try:
         if os.write(fd, content) < len(content):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), beside)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
     finally:
         os.close(fd)
-    os.rename(beside, path)

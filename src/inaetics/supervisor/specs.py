@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
+from typing import NamedTuple
 
 from inaetics.errors import InvalidInput
 from inaetics.units.grammar import parse
@@ -22,11 +22,19 @@ def checked_name(text: str) -> Name:
     return name
 
 
-def read_spec(name: str, text: str, host: Mapping[str, str]) -> ServiceSpec:
-    """Read and check a unit file; `host` is the host's environment. Raises `UnitFileError`, `InvalidInput`."""
-    return _read(name, text, host.get("INAETICS_MACHINE_ID", ""), host.get("INAETICS_HOST", ""))
+class HostIdentity(NamedTuple):
+    """What specifiers tell of the host."""
+
+    machine_id: str
+    host_name: str
 
 
-@lru_cache(maxsize=256)
-def _read(name: str, text: str, machine_id: str, host_name: str) -> ServiceSpec:
-    return service_spec(parse(text, source=name), checked_name(name), machine_id=machine_id, host_name=host_name)
+def identity(environment: Mapping[str, str]) -> HostIdentity:
+    """Return who the host is, from its environment."""
+    return HostIdentity(environment.get("INAETICS_MACHINE_ID", ""), environment.get("INAETICS_HOST", ""))
+
+
+def read_spec(name: str, text: str, host: HostIdentity) -> ServiceSpec:
+    """Read and check a unit file. Raises `UnitFileError`, `InvalidInput`."""
+    unit = parse(text, source=name)
+    return service_spec(unit, checked_name(name), machine_id=host.machine_id, host_name=host.host_name)

@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -24,7 +24,7 @@ from inaetics.supervisor.processes import Processes, Tools
 from inaetics.supervisor.protocol import Active, UnitStatus
 from inaetics.supervisor.records import Job, Record, UnitFiles
 from inaetics.supervisor.spawn import Gate
-from inaetics.supervisor.specs import read_spec
+from inaetics.supervisor.specs import HostIdentity, identity, read_spec
 from inaetics.supervisor.values import (
     OVER,
     RESTING,
@@ -75,6 +75,7 @@ class Unit:
         self._running_text: str | None = None
         self._loaded_spec: ServiceSpec | None = None
         self._spec: ServiceSpec | None = None
+        self._read_for: HostIdentity | None = None
         self._events: deque[Event] = deque()
         self._busy = False
         self._gates: list[tuple[Role, Gate]] = []
@@ -107,13 +108,17 @@ class Unit:
         """Whether nothing of the unit runs, and nothing will by itself."""
         return self.state.sub in OVER
 
-    def load(self, text: str, spec: ServiceSpec) -> None:
-        """Take `text`, already read into `spec`, for the next start."""
+    def load(self, text: str) -> None:
+        """Take `text` for the next start. Raises `UnitFileError` or `InvalidInput`, and then nothing changed."""
+        host = identity(self._tools.launcher.host_environment())
+        if text == self._text and host == self._read_for:
+            return
+        spec = read_spec(self.name, text, host)
         if text != self._text:
             self._files.make()
             self._files.write_text("loaded", text)
             self.state = _forget_starts(self.state)
-        self._text, self._loaded_spec = text, spec
+        self._text, self._loaded_spec, self._read_for = text, spec, host
         self._hash = hashlib.sha256(text.encode()).hexdigest()
         self.save()
         self._show()
@@ -176,7 +181,7 @@ class Unit:
 
     def _begin(self) -> None:
         try:
-            spec = read_spec(self.name, self._text, self._tools.launcher.host_environment())
+            spec = self._spec_of_today()
             if self._text != self._running_text:
                 self._files.write_text("running", self._text)
         except (InaeticsError, OSError) as error:
@@ -185,6 +190,13 @@ class Unit:
         self._spec, self._running_text = spec, self._text
         self._processes.begin()
         self._events.append(Begun())
+
+    def _spec_of_today(self) -> ServiceSpec:
+        """Read the text again when the host says other things about itself than at the last load."""
+        host = identity(self._tools.launcher.host_environment())
+        if host != self._read_for:
+            self._loaded_spec, self._read_for = read_spec(self.name, self._text, host), host
+        return self.spec
 
     def _spawn(self, action: Spawn) -> None:
         try:
@@ -276,7 +288,7 @@ class Unit:
 
     def restore(self, record: Record, text: str, running_text: str | None) -> None:
         """Take over a unit as its record has it; `resume` must follow."""
-        host = self._host_environment()
+        host = self._host_identity()
         self.state, self._since, self._written = record.state, record.since, record
         self.system, self.unloading, self.job = record.system, record.unloading, record.job
         self._deadline = record.deadline
@@ -286,12 +298,12 @@ class Unit:
         if running_text is not None:
             self._spec = _read_or_plain(self.name, running_text, host)
 
-    def _host_environment(self) -> dict[str, str]:
+    def _host_identity(self) -> HostIdentity:
         try:
-            return self._tools.launcher.host_environment()
+            return identity(self._tools.launcher.host_environment())
         except InaeticsError as error:
             _log.error("cannot read the host's environment", unit=self.name, error=str(error))
-            return {}
+            return identity({})
 
     def resume(self) -> None:
         """Watch what lives, learn of what died meanwhile, go on with what was half done."""
@@ -318,7 +330,7 @@ def _forget_starts(state: State) -> State:
     return replace(state, starts=())
 
 
-def _read_or_plain(name: str, text: str, host: Mapping[str, str]) -> ServiceSpec:
+def _read_or_plain(name: str, text: str, host: HostIdentity) -> ServiceSpec:
     """Read a text that an earlier supervisor understood; if this one does not, what runs can still be stopped."""
     try:
         return read_spec(name, text, host)
