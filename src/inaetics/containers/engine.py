@@ -35,7 +35,6 @@ from inaetics.units.container import ContainerEngine
 _log = structlog.get_logger()
 
 _IMAGE = "localhost/inaetics-probe:latest"
-_CGROUP = "/inaetics/probe"
 _STEP_S = 30.0
 _ENOUGH_FILES = 65536
 _SHOWN_WORDS = 8
@@ -148,7 +147,9 @@ def _scratch(near: Path) -> Iterator[Store]:
     place = Path(tempfile.mkdtemp(prefix=".probe-", dir=near))
     # The run directory is elsewhere: its path must be short.
     runroot = Path(tempfile.mkdtemp(prefix="inaetics-probe-"))
-    store = Store(root=place / "root", runroot=runroot, settings=place / "settings", cgroup=_CGROUP)
+    store = Store(
+        root=place / "root", runroot=runroot, settings=place / "settings", cgroup=f"/inaetics/probe-{os.getpid()}"
+    )
     try:
         yield store
     finally:

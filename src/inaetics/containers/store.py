@@ -13,28 +13,31 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from inaetics.containers.findings import Findings
-from inaetics.containers.process import run
+from inaetics.containers.process import files_for, run
 from inaetics.containers.pull import write_pull
+from inaetics.containers.shortcut import forget, short
 from inaetics.errors import CommandFailed
 from inaetics.units.container import ContainerEngine
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _CLEAR_S = 60.0
+_PAUSE_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Store:
     """The places of one store.
 
-    `root` survives reboots, `runroot` (short: it holds sockets) need not. `settings` is the directory for the
-    configuration files made by `prepare`. `cgroup` is the parent of its containers' cgroups ("/inaetics/demo/w1").
-    `registry` ("127.17.8.2:5000") is where short image names are looked up, `certificates` a directory in podman's
-    form (ca.crt, client.cert, client.key). Published ports are bound to `address`.
+    `root` survives reboots, `runroot` need not. `settings` is the directory for the configuration files made by
+    `prepare`. `cgroup` is the parent of its containers' cgroups ("/inaetics/demo/w1"). `registry` ("127.17.8.2:5000")
+    is where short image names are looked up, `certificates` a directory in podman's form (ca.crt, client.cert,
+    client.key). Published ports are bound to `address`.
     """
 
     root: Path
@@ -52,7 +55,15 @@ class Store:
 
 
 def prepare(store: Store, findings: Findings) -> ContainerEngine:
-    """Make the store's directories and configuration; return the engine that works on it. Idempotent."""
+    """Make the store's directories and configuration; return the engine that works on it. Idempotent.
+
+    To be done anew after a reboot. Raises `CommandFailed` when the file system refuses.
+    """
+    with files_for(f"prepare the container store {store.root}"):
+        return _prepare(store, findings)
+
+
+def _prepare(store: Store, findings: Findings) -> ContainerEngine:
     for directory in (store.root / "tmp", store.tmpdir, store.settings):
         directory.mkdir(parents=True, exist_ok=True)
     store.runroot.chmod(0o700)
@@ -63,7 +74,7 @@ def prepare(store: Store, findings: Findings) -> ContainerEngine:
     environment = [f"CONTAINERS_CONF={containers_conf}", f"CONTAINERS_REGISTRIES_CONF={registries_conf}"]
     if findings.isolation:
         environment.append(f"BUILDAH_ISOLATION={findings.isolation}")
-    places = ["--root", str(store.root), "--runroot", str(store.runroot), "--tmpdir", str(store.tmpdir)]
+    places = ["--root", str(store.root), "--runroot", str(short(store.runroot)), "--tmpdir", str(store.tmpdir)]
     driver = ["--storage-driver", findings.storage_driver] if findings.storage_driver else []
     in_cgroup = ["--cgroup-parent", store.cgroup] if store.cgroup and findings.cgroup_parents else []
     engine = ContainerEngine(
@@ -98,11 +109,10 @@ def remove(store: Store, engine: ContainerEngine | None) -> None:
             recover(engine)
         if os.getuid() != 0:
             _remove_rootless(store, engine)
-    for place in (store.root, store.runroot):
-        _unmount_below(place)
-        if place.exists():
-            shutil.rmtree(place)
-    shutil.rmtree(store.settings, ignore_errors=True)
+    with files_for(f"delete the container store {store.root}"):
+        for place in (store.root, store.runroot, store.settings):
+            _delete(place)
+        forget(store.runroot)
     if store.cgroup:
         _remove_cgroups(store.cgroup)
 
@@ -136,6 +146,19 @@ def _remove_rootless(store: Store, engine: ContainerEngine) -> None:
         run([*engine.command, "unshare", "rm", "-rf", store.root], doing=f"delete {store.root}", timeout_s=_CLEAR_S)
     with suppress(OSError, ValueError):
         os.kill(int((store.tmpdir / "pause.pid").read_text()), signal.SIGTERM)
+
+
+def _delete(place: Path) -> None:
+    """Unmount and delete. The engine's own cleaning up, started by a container's end, may still be under way."""
+    deadline = time.monotonic() + _CLEAR_S
+    while place.exists():
+        try:
+            _unmount_below(place)
+            shutil.rmtree(place)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE_S)
 
 
 def _unmount_below(place: Path) -> None:

@@ -1,0 +1,119 @@
+"""Real podman on stores of the tests' own, in temporary directories; nothing of them stays."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from inaetics import resources
+from inaetics.containers.engine import probe
+from inaetics.containers.findings import Findings
+from inaetics.containers.images import Built, Sources, build
+from inaetics.containers.store import Store, prepare, remove
+from inaetics.units.container import ContainerEngine
+from tests.support.registry import RegistryServer, registry_server
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """A store with its engine, as a host of a cluster has them."""
+
+    store: Store
+    engine: ContainerEngine
+
+
+Hosts = Callable[..., Host]
+
+
+@pytest.fixture(scope="session")
+def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
+    """What works on this machine, probed once."""
+    place = tmp_path_factory.mktemp("probe")
+    return probe(place, cache=place)
+
+
+@pytest.fixture(scope="session")
+def session_hosts(findings: Findings) -> Iterator[Hosts]:
+    """Make stores that live as long as the test run."""
+    with hosts_made(findings) as make:
+        yield make
+
+
+@pytest.fixture
+def hosts(findings: Findings) -> Iterator[Hosts]:
+    """Make stores for one test: `hosts(registry)` or `hosts()`."""
+    with hosts_made(findings) as make:
+        yield make
+
+
+@pytest.fixture(scope="session")
+def registry() -> Iterator[RegistryServer]:
+    """One registry for all tests that do not stop it."""
+    with registry_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Sources:
+    """The real sources of the images, copied, so that nobody edits them while they are built; bundles of one file."""
+    place = tmp_path_factory.mktemp("sources")
+    bundles = place / "bundles"
+    bundles.mkdir()
+    (bundles / "hello-1.0.0.zip").write_bytes(b"not looked into here")
+    leave = shutil.ignore_patterns("__pycache__", "_shipped")
+    shutil.copytree(resources.images_directory(), place / "images")
+    shutil.copytree(resources.package_directory(), place / "inaetics", ignore=leave)
+    return Sources(
+        images=place / "images",
+        package=place / "inaetics",
+        lock=resources.node_lock(),
+        extra={"provisioning": {"bundles": bundles}},
+    )
+
+
+@pytest.fixture(scope="session")
+def builder(session_hosts: Hosts, registry: RegistryServer) -> Host:
+    """The host that images are built on."""
+    return session_hosts(registry)
+
+
+@pytest.fixture(scope="session")
+def built(builder: Host, sources: Sources) -> list[Built]:
+    """All images, built once. The base image and the packages come from the user's cache when they are there."""
+    return build(builder.engine, sources)
+
+
+@contextmanager
+def hosts_made(findings: Findings) -> Iterator[Hosts]:
+    """Hand out a maker of stores; nothing of them is left afterwards."""
+    place = Path(tempfile.mkdtemp(prefix="inaetics-store-"))
+    made: list[Host] = []
+
+    def make(registry: RegistryServer | None = None) -> Host:
+        name = f"h{len(made)}"
+        store = Store(
+            root=place / name / "containers",
+            runroot=place / name / "run",
+            settings=place / name / "settings",
+            cgroup=f"/inaetics/{place.name}/{name}",
+            registry=registry.address if registry else "",
+            certificates=registry.certificates if registry else None,
+        )
+        made.append(Host(store=store, engine=prepare(store, findings)))
+        return made[-1]
+
+    try:
+        yield make
+    finally:
+        for host in made:
+            remove(host.store, host.engine)
+        mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(place) in line]
+        shutil.rmtree(place)
+    assert not mounts, f"still mounted: {mounts}"
+    assert not list(Path("/sys/fs/cgroup").glob(f"**/inaetics/{place.name}"))
