@@ -29,13 +29,23 @@ def test_a_counter_that_began_again_is_no_negative_rate() -> None:
     assert agent["series"][0]["points"] == [(2000, 10.0)]
 
 
-def test_totals_add_up_over_agents_that_are_not_late() -> None:
+def test_totals_add_up_gauges_only_of_agents_that_are_not_late() -> None:
     history = History(late_after_s=3)
     history.heard(_report(100), now_s=0, now_ms=0)
+    history.heard(_report(55, agent="felix@3", name="queued"), now_s=0, now_ms=0)
     history.heard(_report(30, agent="celix@2"), now_s=4, now_ms=4000)
     history.heard(_report(7, agent="felix@2", name="queued"), now_s=4, now_ms=4000)
     totals = history.totals(now_s=4)
-    assert (totals["produced"], totals["queued"], totals["stored"]) == (30, 7, 0)
+    assert (totals["produced"], totals["queued"], totals["stored"]) == (130, 7, 0)
+
+
+def test_totals_keep_what_ended_agents_did() -> None:
+    history = History(forget_after_s=30)
+    for second, (value, host) in enumerate([(100, "worker-1"), (10, "worker-1"), (4, "worker-2")]):
+        history.heard(_report(value, host=host), now_s=second, now_ms=second * 1000)
+    assert history.totals(now_s=2)["produced"] == 114
+    history.forget_silent(now_s=60)
+    assert history.totals(now_s=60)["produced"] == 114
 
 
 def test_a_silent_agent_is_late_and_then_forgotten() -> None:

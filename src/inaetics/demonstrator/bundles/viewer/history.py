@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +21,8 @@ TOTALS = {
     "stored": "stored",
 }
 """Name in the JSON → name of the stat that is summed over all agents."""
+
+GAUGES = {"queued", "in_flight"}
 
 
 @dataclass(slots=True)
@@ -58,22 +60,33 @@ class History:
         self._late_after_s = late_after_s
         self._forget_after_s = forget_after_s
         self._agents: dict[str, Agent] = {}
+        self._past: defaultdict[str, float] = defaultdict(float)
+        """Sums of counters of agents that ended or began again: what was processed stays processed."""
 
     def heard(self, report: AgentReport, *, now_s: float, now_ms: int) -> None:
         """Add what an agent just said."""
         agent = self._agents.get(report.agent)
         if agent is None or agent.report.host != report.host:  # new, or moved: its counters began again
+            self._forget(report.agent)
             agent = self._agents[report.agent] = Agent(report, now_s, now_ms)
         elapsed_s = now_s - agent.heard_s
         for stat in report.stats:
             series = agent.series.setdefault(stat.name, Series(stat))
+            if stat.type == "counter" and stat.value < series.stat.value:
+                self._past[stat.name] += series.stat.value
             series.add(stat, now_ms, elapsed_s)
         agent.report, agent.heard_s = report, now_s
 
     def forget_silent(self, *, now_s: float) -> None:
         """Remove the agents not heard for long."""
         for name in [n for n, a in self._agents.items() if now_s - a.heard_s > self._forget_after_s]:
-            del self._agents[name]
+            self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        agent = self._agents.pop(name, None)
+        for series in agent.series.values() if agent else ():
+            if series.stat.type == "counter":
+                self._past[series.stat.name] += series.stat.value
 
     def statistics(self, *, since_ms: int, now_s: float) -> list[dict[str, Any]]:
         """Every agent's series with the points after `since_ms`, by agent's name."""
@@ -96,13 +109,19 @@ class History:
         ]
 
     def totals(self, *, now_s: float) -> dict[str, Any]:
-        """Sums over all agents that are not late, with the rates of those that count."""
-        agents = [agent for agent in self._agents.values() if not self._late(agent, now_s)]
-        stats = {key: _sum(s.stat.value for s in _series(agents, name)) for key, name in TOTALS.items()}
+        """What counters reached, ended agents included; what gauges show at agents that are not late; rates."""
+        everybody = list(self._agents.values())
+        agents = [agent for agent in everybody if not self._late(agent, now_s)]
+        stats = {
+            key: _sum(
+                [self._past[name], *(s.stat.value for s in _series(agents if key in GAUGES else everybody, name))]
+            )
+            for key, name in TOTALS.items()
+        }
         rates = {
             key: round(_sum(s.points[-1][1] for s in _series(agents, name) if s.points), 1)
             for key, name in TOTALS.items()
-            if key not in {"queued", "in_flight"}
+            if key not in GAUGES
         }
         return {**stats, "rates": rates}
 
@@ -128,5 +147,6 @@ def _series(agents: Iterable[Agent], name: str) -> list[Series]:
     return [agent.series[name] for agent in agents if name in agent.series]
 
 
-def _sum(values: Iterable[float]) -> float:
-    return sum(values, 0)
+def _sum(values: Iterable[float]) -> int | float:
+    total = sum(values)
+    return int(total) if total == int(total) else total
