@@ -27,6 +27,7 @@ class Journals(Protocol):
     def read(self, address: str, name: str, *, lines: int, follow: bool) -> AsyncIterator[bytes]:
         """Yield pieces of text from the machine at `address`, for ever with `follow`.
 
+        The first piece is empty and comes as soon as the machine has agreed, be there anything to read or not.
         Raises `NotFound` when the machine has no journal of that name, `Unavailable` when it does not answer.
         """
 
@@ -46,6 +47,7 @@ class AgentJournals:
             await exchange.ask(target, address)
             if exchange.status != 200:
                 raise await exchange.refusal(address, name)
+            yield b""
             async for piece in exchange.body():
                 yield piece
 

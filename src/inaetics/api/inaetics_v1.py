@@ -5,8 +5,6 @@ A listing takes `after=REVISION&wait_s=SECONDS`: it is then answered once someth
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -95,8 +93,8 @@ class _InaeticsV1:
         follow = request.query_params.get("follow", "0") not in ("", "0", "false")
         address = _address_of(snapshot, name)
         pieces = self._services.journals.read(address, name, lines=lines, follow=follow)
-        first = await anext(pieces, b"")
-        return StreamingResponse(_joined(first, pieces), media_type="text/plain; charset=utf-8")
+        await anext(pieces)  # an error can be told only before the answer begins
+        return StreamingResponse(pieces, media_type="text/plain; charset=utf-8")
 
     async def mapping(self, request: Request) -> Response:
         return Response(await self._services.mapping(), media_type="application/toml")
@@ -120,13 +118,6 @@ class _InaeticsV1:
             return await self._services.snapshot()
         after = _number(request, "after", default=0, limit=2**63)
         return await self._services.changed(after, _seconds(request, "wait_s", limit=MAX_WAIT_S))
-
-
-async def _joined(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """All pieces. The first one was awaited before the answer began, so that an error could still be told."""
-    yield first
-    async for piece in pieces:
-        yield piece
 
 
 def _address_of(snapshot: Snapshot, name: UnitName) -> str:

@@ -1,6 +1,7 @@
 """How far units are on the way to what was asked of them. Pure: an entry in, a verdict out.
 
-A unit that fits nowhere may wait for ever: `Waits` says why, so that the person can decide.
+A verdict is believed once it has stood for `stands_s`: a unit that is inactive may have ended well or not have begun
+yet, one that fits nowhere may fit in a moment, one that failed may run at its supervisor's second attempt.
 """
 
 from __future__ import annotations
@@ -9,12 +10,18 @@ from dataclasses import dataclass
 
 from inaetics.api.wire import UnitEntry
 
+ENDED_STANDS_S = 1.0
+WAITS_STANDS_S = 2.0
+AGAIN_STANDS_S = 15.0
+"""Longer than the RestartSec=10 of the original's units: by then a second attempt was made."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pending:
     """On its way; `note` is what it does now."""
 
     note: str = ""
+    stands_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +30,23 @@ class Reached:
 
     state: str
     where: str = ""
+    stands_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Waits:
     """No machine can take it now."""
 
-    reason: str
+    note: str
+    stands_s: float = WAITS_STANDS_S
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
     """It will not become what was asked without somebody's help."""
 
-    why: str
+    note: str
+    stands_s: float = 0.0
 
 
 Verdict = Pending | Reached | Waits | Broken
@@ -52,14 +62,22 @@ def judge_start(entry: UnitEntry | None) -> Verdict:
         return Reached("launched", "every machine that fits")
     if entry.reason is not None:
         return Waits(entry.reason)
+    if entry.load == "error":
+        return Broken(_failure(entry))
     if entry.current != "launched":
         return Pending(entry.current)
+    return _judge_launched(entry)
+
+
+def _judge_launched(entry: UnitEntry) -> Verdict:
     match entry.active, entry.sub:
         case "active" | "reloading", _:
             return Reached("launched", _where(entry))
         case "inactive", _ if entry.result in ("success", "", None):
-            return Reached("launched", _where(entry))
-        case ("failed" | "inactive", _) | (_, "auto-restart"):
+            return Reached("launched", _where(entry), stands_s=ENDED_STANDS_S)
+        case _, "auto-restart":
+            return Broken(_failure(entry), stands_s=AGAIN_STANDS_S)
+        case "failed" | "inactive", _:
             return Broken(_failure(entry))
         case _:
             return Pending(f"{entry.active} ({entry.sub})")
@@ -73,6 +91,8 @@ def judge_load(entry: UnitEntry | None) -> Verdict:
         return Reached("loaded", "every machine that fits")
     if entry.reason is not None:
         return Waits(entry.reason)
+    if entry.load == "error":
+        return Broken(_failure(entry))
     if entry.current in ("loaded", "launched"):
         return Reached(entry.current, _where(entry))
     return Pending(entry.current)

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 ATTEMPT_S = 0.5
 """What one of the original's `--block-attempts` stood for."""
 
-PATIENCE_S = 2.0
-"""How long a unit that fits nowhere is waited for before its reason is told."""
-
 HOLD_S = 5.0
 """How long one request is held; also how often the clock is looked at while nothing changes."""
 
@@ -74,8 +71,7 @@ class _Wait:
         self._wanted = wanted
         self._started = time.monotonic()
         self._limit_s = attempts * ATTEMPT_S if attempts > 0 else None
-        self._waiting_since: dict[str, float] = {}
-        self._notes: dict[str, str] = {}
+        self._standing = {name: Standing() for name in names}
         self._outcome = Outcome()
 
     def run(self) -> Outcome:
@@ -84,52 +80,69 @@ class _Wait:
             listed = self._client.units(after=revision, wait_s=self._patience())
             revision = listed.revision
             entries = {entry.name: entry for entry in listed.units}
+            now = time.monotonic()
             for name in list(self._left):
-                self._take(name, self._judge(entries.get(name)))
+                self._take(name, self._standing[name].hear(self._judge(entries.get(name)), now))
             if self._limit_s is not None and time.monotonic() - self._started >= self._limit_s:
                 self._give_up()
         return self._outcome
 
-    def _take(self, name: str, verdict: Verdict) -> None:
-        if not isinstance(verdict, Waits):
-            self._waiting_since.pop(name, None)
+    def _take(self, name: str, verdict: Verdict | None) -> None:
+        """Settle a unit whose verdict is believed; with a limit of attempts, waiting goes on to its end."""
         match verdict:
             case Reached():
-                del self._left[name]
                 self._outcome.reached.append(name)
                 click.echo(f"Unit {name} {verdict.state}" + (f" on {verdict.where}" if verdict.where else ""))
             case Broken():
-                del self._left[name]
-                self._outcome.broken[name] = verdict.why
-                say(f"Unit {name}: {verdict.why}")
-            case Waits():
-                self._wait_longer(name, verdict.reason)
-            case Pending():
-                self._notes[name] = verdict.note
-
-    def _wait_longer(self, name: str, reason: str) -> None:
-        now = time.monotonic()
-        since = self._waiting_since.setdefault(name, now)
-        self._notes[name] = reason
-        if self._limit_s is None and now - since >= PATIENCE_S:
-            del self._left[name]
-            self._outcome.waiting[name] = reason
-            say(f"Unit {name} waits: {reason}")
+                self._outcome.broken[name] = verdict.note
+                say(f"Unit {name}: {verdict.note}")
+            case Waits() if self._limit_s is None:
+                self._outcome.waiting[name] = verdict.note
+                say(f"Unit {name} waits: {verdict.note}")
+            case _:
+                return
+        del self._left[name]
 
     def _patience(self) -> float:
         """How long the next request may be held."""
         now = time.monotonic()
-        due = [since + PATIENCE_S - now for since in self._waiting_since.values()] if self._limit_s is None else []
+        due = [due for name in self._left if (due := self._standing[name].due) is not None and due > now]
         if self._limit_s is not None:
-            due.append(self._started + self._limit_s - now)
-        return max(0.05, min([HOLD_S, *due]))
+            due.append(self._started + self._limit_s)
+        return max(0.05, min([HOLD_S, *(each - now for each in due)]))
 
     def _give_up(self) -> None:
         for name in self._left:
-            note = self._notes.get(name, "")
+            note = self._standing[name].note
             self._outcome.broken[name] = note
             say(f"timed out waiting for unit {name} to be {self._wanted}" + (f": {note}" if note else ""))
         self._left = {}
+
+
+@dataclass(slots=True)
+class Standing:
+    """How long the same kind of verdict has stood for one unit. Pure: the clock is told."""
+
+    note: str = ""
+    due: float | None = None
+    """When the present verdict is to be believed; None while there is nothing to believe."""
+    _kind: type[Verdict] | None = None
+    _since: float = 0.0
+
+    def hear(self, verdict: Verdict, now: float) -> Verdict | None:
+        """The verdict, once it has stood for as long as it must; None until then.
+
+        Something pending does not clear an earlier failure: an attempt between two failures is no success.
+        """
+        self.note = verdict.note if not isinstance(verdict, Reached) else verdict.state
+        if isinstance(verdict, Pending):
+            if self._kind is not Broken:
+                self._kind, self.due = Pending, None
+            return None
+        if self._kind is not type(verdict):
+            self._kind, self._since = type(verdict), now
+        self.due = self._since + verdict.stands_s
+        return verdict if now >= self.due else None
 
 
 def wait_until_gone(client: FleetClient, names: Iterable[str], *, attempts: int = 0) -> int:

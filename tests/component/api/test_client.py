@@ -188,6 +188,18 @@ def test_a_journal_that_is_followed_goes_on(fleet: LiveFleet, client: FleetClien
     assert next(lines) == "and then this"
 
 
+def test_a_quiet_journal_that_is_followed_is_answered_at_once(fleet: LiveFleet) -> None:
+    fleet.script.journals["hello.service"] = []
+    fleet.script.followers.clear()
+    with FleetClient(f"unix://{fleet.socket}", timeout_s=1) as client:
+        client.submit("hello.service", TEXT, desired="launched")
+        reaches(client, "hello.service", "launched")
+        timer = threading.Timer(2, fleet._loop.call_soon_threadsafe, [fleet.script.followers.set])
+        timer.start()
+        assert next(client.journal("hello.service", follow=True)) == "and then this"
+        timer.join()
+
+
 def test_no_journal_says_so(client: FleetClient) -> None:
     client.submit("hello.service", TEXT)
     with pytest.raises(NotFound, match="on no machine"):

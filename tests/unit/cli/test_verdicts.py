@@ -9,6 +9,7 @@ import pytest
 
 from inaetics.api.wire import MachineRef, UnitEntry
 from inaetics.cli.verdicts import (
+    AGAIN_STANDS_S,
     Broken,
     Pending,
     Reached,
@@ -19,6 +20,7 @@ from inaetics.cli.verdicts import (
     judge_stop,
     judge_unload,
 )
+from inaetics.cli.waiting import Standing
 
 HERE = MachineRef("8f3ac1d2" * 4, "worker-1", "127.17.8.101")
 RUNS = UnitEntry(
@@ -51,6 +53,7 @@ NOWHERE = but(machine=None, current="inactive", active=None, sub=None, result=No
         pytest.param(judge_start, but(active="inactive", result="exit-code"), Broken, id="start-ended-badly"),
         pytest.param(judge_start, but(active="failed", sub="failed", result="exit-code"), Broken, id="start-failed"),
         pytest.param(judge_start, but(active="activating", sub="auto-restart"), Broken, id="start-again-and-again"),
+        pytest.param(judge_start, but(load="error"), Broken, id="start-new-content-refused-while-the-old-runs"),
         pytest.param(judge_start, but(**{"machine": None, "reason": "full"}), Waits, id="start-waits"),
         pytest.param(judge_start, NOWHERE, Pending, id="start-about-to-be-placed"),
         pytest.param(judge_start, but(is_global=True, machine=None), Reached, id="start-global"),
@@ -80,5 +83,39 @@ def test_a_failure_is_told_in_the_machines_words_and_where_to_read_on() -> None:
     failed = but(active="failed", sub="failed", result="exit-code", message="/bin/x: not found")
     verdict = judge_start(failed)
     assert isinstance(verdict, Broken)
-    assert "on worker-1: /bin/x: not found" in verdict.why
-    assert "fleetctl journal hello.service" in verdict.why
+    assert "on worker-1: /bin/x: not found" in verdict.note
+    assert "fleetctl journal hello.service" in verdict.note
+
+
+def test_a_verdict_that_must_stand_is_believed_once_it_has_stood() -> None:
+    standing = Standing()
+    assert standing.hear(Waits("full"), 10.0) is None
+    assert standing.due == 12.0
+    assert standing.hear(Waits("full"), 11.9) is None
+    assert standing.hear(Waits("still full"), 12.0) == Waits("still full")
+
+
+def test_another_verdict_in_between_begins_anew() -> None:
+    standing = Standing()
+    standing.hear(Waits("full"), 10.0)
+    assert standing.hear(Pending("loaded"), 11.0) is None
+    assert standing.hear(Waits("full"), 12.0) is None
+    assert standing.hear(Waits("full"), 14.0) == Waits("full")
+
+
+def test_an_attempt_between_two_failures_is_no_success() -> None:
+    standing = Standing()
+    again = Broken("again", stands_s=AGAIN_STANDS_S)
+    assert standing.hear(again, 0.0) is None
+    assert standing.hear(Pending("activating"), 10.0) is None
+    assert standing.hear(again, 15.0) == again
+
+
+def test_a_second_attempt_that_succeeds_counts_at_once() -> None:
+    standing = Standing()
+    standing.hear(Broken("again", stands_s=AGAIN_STANDS_S), 0.0)
+    assert standing.hear(Reached("launched"), 1.0) == Reached("launched")
+
+
+def test_what_is_certain_is_believed_at_once() -> None:
+    assert Standing().hear(Broken("failed"), 0.0) == Broken("failed")
