@@ -35,8 +35,10 @@ class Patience:
     silence_s: float = 10.0
     """How often the servers of open streams are asked for a sign of life."""
 
-    answer_s: float = 3.0
-    """How long one may take to give it, or to accept a new watch."""
+    @property
+    def answer_s(self) -> float:
+        """How long one may take to give it, or to accept a new watch."""
+        return min(3.0, self.silence_s)
 
 
 class Watches:

@@ -28,6 +28,8 @@ class Link:
         self._port = 0
         self.connections = 0
         """How many there have been."""
+        self.delay_s = 0.0
+        """How long answers are under way."""
 
     @property
     def endpoint(self) -> str:
@@ -71,6 +73,8 @@ class Link:
     async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, back_again: bool) -> None:
         try:
             while data := await source.read(65536):
+                if back_again:
+                    await asyncio.sleep(self.delay_s)
                 if self._state is _State.OPEN or (self._state is _State.DEAF and not back_again):
                     sink.write(data)
                     await sink.drain()

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
+from structlog.testing import capture_logs
 
 from inaetics.errors import Conflict, LeaseLost, Unavailable
 from inaetics.store.etcd import connect
@@ -28,12 +29,12 @@ class Far:
 
 
 @asynccontextmanager
-async def _far(etcd: EtcdCluster, *, silence_s: float = 10.0) -> AsyncIterator[Far]:
+async def _far(etcd: EtcdCluster) -> AsyncIterator[Far]:
     async with (
         asyncio.timeout(40),
         linked(etcd.endpoints[0]) as link,
         etcd.connect() as direct,
-        connect([link.endpoint], timeout_s=8.0, silence_s=silence_s) as store,
+        connect([link.endpoint], timeout_s=8.0) as store,
     ):
         yield Far(store=store, direct=direct, link=link)
 
@@ -73,34 +74,64 @@ def test_a_watch_lists_again_when_what_it_missed_was_compacted(etcd: EtcdCluster
     asyncio.run(main())
 
 
-def test_a_watch_whose_member_falls_silent_is_resumed(etcd: EtcdCluster) -> None:
+def test_a_watch_whose_member_falls_silent_goes_on_with_another(
+    etcd: EtcdCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("random.randrange", lambda count: 0)  # begin with the first endpoint
+
     async def main() -> None:
-        async with _far(etcd, silence_s=0.5) as far, recording(far.store, "/silent/") as record:
+        async with (
+            asyncio.timeout(30),
+            linked(etcd.endpoints[0]) as link,
+            etcd.connect() as direct,
+            connect([link.endpoint, etcd.endpoints[0]], silence_s=0.5) as store,
+            recording(store, "/silent/") as record,
+        ):
             await record.begins()
-            await record.reaches(await far.direct.put("/silent/a", b"1"))
-            connections = far.link.connections
-            far.link.silence()
-            last = await far.direct.put("/silent/a", b"2")
-            # The old connection stays, and stays silent: only a client that notices makes another one.
-            await asyncio.sleep(0.5 + 3.0 + 0.5)
-            far.link.heal()
-            await record.reaches(last)
-            assert far.link.connections > connections
+            await record.reaches(await direct.put("/silent/a", b"1"))
+            link.silence()
+            await record.reaches(await direct.put("/silent/a", b"2"))
             judge(record.events)
             assert record.relistings == 1
 
     asyncio.run(main())
 
 
-def test_a_quiet_watch_is_not_taken_for_a_silent_one(etcd: EtcdCluster, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_member_that_leaves_a_call_unanswered_is_asked_at_once(
+    etcd: EtcdCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its watches do not wait for their own time, a whole minute here."""
+    monkeypatch.setattr("random.randrange", lambda count: 0)
+
     async def main() -> None:
-        async with etcd.connect(silence_s=0.2) as store, recording(store, "/quiet/") as record:
+        async with (
+            asyncio.timeout(30),
+            linked(etcd.endpoints[0]) as link,
+            etcd.connect() as direct,
+            connect([link.endpoint, etcd.endpoints[0]], silence_s=60, timeout_s=2.5) as store,
+            recording(store, "/suspect/") as record,
+        ):
             await record.begins()
-            await asyncio.sleep(1)
+            await record.reaches(await direct.put("/suspect/a", b"1"))
+            link.silence()
+            await store.get("/suspect/a")
+            await record.reaches(await direct.put("/suspect/a", b"2"))
+            assert record.relistings == 1
+
+    asyncio.run(main())
+
+
+def test_a_quiet_watch_is_not_taken_for_a_silent_one(etcd: EtcdCluster) -> None:
+    async def main() -> None:
+        async with etcd.connect(silence_s=1) as store, recording(store, "/quiet/") as record:
+            await record.begins()
+            await asyncio.sleep(2.5)
             await record.reaches(await store.put("/quiet/a", b""))
             assert len(record.events) == 3
 
-    asyncio.run(main())
+    with capture_logs() as logs:
+        asyncio.run(main())
+    assert [log["event"] for log in logs if log["event"].startswith("watch")] == []
 
 
 async def _with_lost_answer(far: Far, commit: Awaitable[int], *, meanwhile: Callable[[], Awaitable[object]]) -> int:
@@ -168,15 +199,35 @@ def test_a_refused_commit_is_a_conflict_however_often_it_could_not_be_sent(etcd:
 
 def test_a_lease_survives_a_link_that_breaks_for_less_than_its_ttl(etcd: EtcdCluster) -> None:
     async def main() -> None:
-        async with _far(etcd) as far, far.store.lease(3) as lease:
+        async with _far(etcd) as far, far.store.lease(2) as lease:
             await far.store.put("/lease/a", b"", lease=lease.id)
-            for _ in range(3):
+            for _ in range(2):
                 far.link.cut()
-                await asyncio.sleep(1.2)
+                await asyncio.sleep(0.9)
                 far.link.heal()
-                await asyncio.sleep(0.8)
+                await asyncio.sleep(0.6)
             assert await far.direct.get("/lease/a") is not None
-            assert lease.deadline > asyncio.get_running_loop().time() + 1
+            assert lease.deadline > asyncio.get_running_loop().time()
+
+    asyncio.run(main())
+
+
+def test_the_deadline_of_a_lease_is_counted_from_the_sending_of_its_renewal(etcd: EtcdCluster) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with _far(etcd) as far:
+            await far.store.get("/lease/slow")
+            far.link.delay_s = 0.2
+            async with far.store.lease(2) as lease:
+                granted_until = lease.deadline
+                assert granted_until - lease.ttl_s <= loop.time() - far.link.delay_s
+
+                async def renewed() -> bool:
+                    return lease.deadline > granted_until
+
+                await aeventually(renewed, within_s=5, what="the lease is renewed")
+                assert lease.deadline - lease.ttl_s <= loop.time() - far.link.delay_s
+            far.link.delay_s = 0
 
     asyncio.run(main())
 
