@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 def start(session: Session, celix: int, felix: int, unit_files: Path | None) -> int:
     """Bring the system to these numbers of agents and wait until it is there; exit code 1 when a unit failed."""
-    files = _files(unit_files)
+    files = files_in(unit_files)
     wanted = scaling.wanted_units(felix=felix, celix=celix)
     with session.client() as client:
         stored = {unit.name: scaling.Stored(hash=unit.hash, desired=unit.desired) for unit in client.units().units}
         actions = scaling.plan(stored, files, felix=felix, celix=celix)
         say(f"one provisioning server, {felix} felix agents, {celix} celix agents")
         for action in actions:
-            _apply(client, action, files)
+            apply(client, action, files)
         wait_until_gone(client, [action.name for action in actions if isinstance(action, scaling.Destroy)])
         outcome = wait_for(client, wanted, judge_start, wanted="launched")
         if outcome.waiting:
@@ -103,7 +103,7 @@ def _hosts(session: Session) -> tuple[ClusterPaths, list[str], TerminalProgress]
     return paths, workers, TerminalProgress()
 
 
-def _files(folder: Path | None) -> Mapping[str, scaling.File]:
+def files_in(folder: Path | None) -> Mapping[str, scaling.File]:
     """The three unit files, from `folder` or the system's own; raises `NotFound` naming what is missing."""
     if folder is None:
         from inaetics.resources import units_directory
@@ -121,7 +121,8 @@ def _file(folder: Path, name: str) -> scaling.File:
     return scaling.File(text=found.text, hash=content_hash(found.text))
 
 
-def _apply(client: FleetClient, action: scaling.Action, files: Mapping[str, scaling.File]) -> None:
+def apply(client: FleetClient, action: scaling.Action, files: Mapping[str, scaling.File]) -> None:
+    """Carry out one action of `scaling.plan`."""
     match action:
         case scaling.Destroy():
             client.destroy(action.name)

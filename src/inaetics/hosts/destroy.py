@@ -26,6 +26,10 @@ OURS = frozenset({"cluster.json", "lock", "pki", "hosts"})
 """What a cluster's directory holds."""
 
 
+SCRATCH = (".cluster.json.", ".probe-")
+"""What a crash in the middle of writing, or of trying the container engine, may leave beside it."""
+
+
 def destroy(paths: ClusterPaths, progress: Progress) -> None:
     """Remove the cluster; raises `NotFound` when there is none, `Conflict` (nothing was touched) for what is odd."""
     if not os.path.lexists(paths.state):
@@ -56,7 +60,7 @@ def refuse_oddities(paths: ClusterPaths) -> None:
     names = {path.name for path in state.iterdir()}
     if not names & {"cluster.json", "hosts", "pki"} and names - {"lock"}:
         raise Conflict(f"{state} holds no cluster: nothing was removed")
-    strange = sorted(name for name in names - OURS if not name.startswith(".cluster.json."))
+    strange = sorted(name for name in names - OURS if not name.startswith(SCRATCH))
     if strange:
         raise Conflict(f"{state} holds what is not the cluster's: {', '.join(strange)} (move it elsewhere first)")
     if mounts := foreign(below([state, paths.run])):

@@ -25,6 +25,7 @@ PROGRAMS = (
     Program(name="docker-registry", package="docker-registry", purpose="the image registry"),
     Program(name="etcdctl", package="etcd-client", purpose="looking into the store by hand", required=False),
     Program(name="podman", package="podman", purpose="running containers and building images", required=False),
+    Program(name="busybox", package="busybox-static", purpose="trying the container engine", required=False),
     Program(name="mmdebstrap", package="mmdebstrap", purpose="making the base image", required=False),
 )
 

@@ -1,0 +1,113 @@
+"""Three members of the store, and hosts that come and go. In the order of the tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+
+import pytest
+
+from tests.support.cluster import Cluster, processes_of
+from tests.support.eventually import eventually
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def _states(cluster: Cluster) -> dict[str, str]:
+    return {host["name"]: host["state"] for host in cluster.status()["hosts"]}
+
+
+def _all_running(cluster: Cluster) -> bool:
+    states = _states(cluster)
+    assert set(states.values()) == {"running"}, states
+    return True
+
+
+def _healthy_members(cluster: Cluster, host: str) -> int:
+    said = cluster.run("inaetics", "ssh", host, "--", "etcdctl", "endpoint", "health", "-w", "json")
+    return [each["health"] for each in json.loads(said)].count(True)
+
+
+def _pids(cluster: Cluster, host: str, words: str) -> set[int]:
+    place = str(cluster.home / cluster.name / "hosts" / host)
+    found = (each.partition(" ") for each in processes_of(cluster.home))
+    return {int(pid) for pid, _, command in found if words in command and place in command}
+
+
+def test_three_workers_form_a_store_of_three(cluster: Cluster) -> None:
+    cluster.run("inaetics", "up", "--workers", "3", "--subnet", cluster.subnet)
+    assert _all_running(cluster)
+    assert _healthy_members(cluster, "worker-1") == 3
+    assert len(cluster.run("fleetctl", "list-machines", "--no-legend").splitlines()) == 3
+
+
+def test_without_bootstrap_hosts_still_restart(cluster: Cluster) -> None:
+    cluster.run("inaetics", "kill", "bootstrap")
+    cluster.run("inaetics", "restart", "worker-1")
+    cluster.run("inaetics", "kill", "worker-2")
+    cluster.run("inaetics", "up", "worker-2")
+    assert _states(cluster) == {"bootstrap": "halted"} | {f"worker-{n}": "running" for n in (1, 2, 3)}
+    assert _healthy_members(cluster, "worker-3") == 3
+    cluster.run("inaetics", "up", "bootstrap")
+    assert _all_running(cluster)
+
+
+def test_a_killed_supervisor_comes_back_and_its_units_never_went(cluster: Cluster) -> None:
+    etcd = _pids(cluster, "worker-1", "etcd --config-file")
+    (supervisor,) = _pids(cluster, "worker-1", "-P -m inaetics.supervisor") - _pids(cluster, "worker-1", "keeper")
+    os.kill(supervisor, signal.SIGKILL)
+    eventually(lambda: _all_running(cluster), within_s=15, what="the supervisor is back")
+    assert _pids(cluster, "worker-1", "etcd --config-file") == etcd
+
+
+def test_up_adopts_what_lives_when_keeper_and_supervisor_are_dead(cluster: Cluster) -> None:
+    etcd = _pids(cluster, "worker-2", "etcd --config-file")
+    for pid in sorted(
+        _pids(cluster, "worker-2", "inaetics.supervisor"),
+        key=lambda pid: pid not in _pids(cluster, "worker-2", "keeper"),
+    ):
+        os.kill(pid, signal.SIGKILL)
+    assert _states(cluster)["worker-2"] == "degraded"
+    cluster.run("inaetics", "up")
+    assert _all_running(cluster)
+    assert _pids(cluster, "worker-2", "etcd --config-file") == etcd
+
+
+def test_purge_discovery_harms_nobody(cluster: Cluster) -> None:
+    cluster.run("inaetics", "purge-discovery")
+    cluster.run("inaetics", "restart")
+    assert _healthy_members(cluster, "worker-1") == 3
+
+
+def test_a_worker_more_and_one_less(cluster: Cluster) -> None:
+    cluster.run("inaetics", "up", "--workers", "4")
+    assert _states(cluster)["worker-4"] == "running"
+    done = cluster.attempt("inaetics", "up", "--workers", "3")
+    assert (done.returncode, "--remove" in done.stderr) == (5, True)
+    cluster.run("inaetics", "up", "--workers", "3", "--remove")
+    assert "worker-4" not in _states(cluster)
+    assert not (cluster.home / cluster.name / "hosts" / "worker-4").exists()
+    assert not _pids(cluster, "worker-4", "")
+
+
+def test_an_address_in_use_is_named_with_its_holder_and_nothing_starts(cluster: Cluster) -> None:
+    cluster.run("inaetics", "halt")
+    with socket.socket() as taken:
+        taken.bind((f"{cluster.subnet}.102", 2379))
+        taken.listen()
+        done = cluster.attempt("inaetics", "up")
+        assert done.returncode == 5
+        assert f"{cluster.subnet}.102:2379 by process {os.getpid()} (" in done.stderr
+    assert processes_of(cluster.home) == []
+
+
+def test_hosts_start_one_by_one_in_any_order(cluster: Cluster) -> None:
+    done = cluster.attempt("inaetics", "up", "worker-3")
+    assert (done.returncode, "the store needs 2 of" in done.stderr) == (0, True)
+    assert _states(cluster)["worker-3"] == "starting"
+    cluster.run("inaetics", "up", "worker-1")
+    eventually(lambda: _states(cluster)["worker-3"] == "running", within_s=30, what="two members are a majority")
+    cluster.run("inaetics", "up")
+    assert _all_running(cluster)
