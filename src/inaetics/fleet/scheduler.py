@@ -84,18 +84,16 @@ class Scheduler:
         return self._board.requirements(unit) if unit else Requirements()
 
     def _choose_given(self, unit: UnitName, requirements: Requirements, avoid: MachineId | None) -> Choice | None:
-        """The machine is named, by its identity or by who is there."""
+        """The machine is named: by its identity, or by who is there (a global unit is in many places)."""
         if requirements.machine_id:
-            machine, reason = requirements.machine_id, "it asks for this machine (MachineID)"
+            machines, reason = [requirements.machine_id], "it asks for this machine (MachineID)"
         else:
-            peer = requirements.machine_of[0]
-            homes = self._board.machines_of(peer)
-            if len(homes) != 1:
-                return None
-            machine, reason = homes[0], f"it goes with {peer} (MachineOf)"
-        if machine == avoid or not self.fits(unit, requirements, machine):
-            return None
-        return Choice(machine=machine, reason=reason)
+            machines = sorted(self._board.machines_of(requirements.machine_of[0]), key=self._board.load)
+            reason = f"it goes with {' and '.join(requirements.machine_of)} (MachineOf)"
+        for machine in machines:
+            if machine != avoid and self.fits(unit, requirements, machine):
+                return Choice(machine=machine, reason=reason)
+        return None
 
     def _least_loaded(
         self,
