@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -75,6 +76,7 @@ def start_framework(settings: FrameworkSettings, *bundles: str) -> Framework:
         pages_at = {"pelix.http.address": settings.address, "pelix.http.port": settings.page_port} | _QUIET
         instantiate(framework, pages.FACTORY, "pages", pages_at)
         shell_at = {"pelix.shell.address": shell_address(settings.address), "pelix.shell.port": settings.shell_port}
+        _check_free(shell_address(settings.address), settings.shell_port)
         instantiate(framework, FACTORY_REMOTE_SHELL, "shell", shell_at)
         if settings.debug_port is not None:
             _start_debugger(shell_address(settings.address), settings.debug_port)
@@ -108,6 +110,14 @@ def instantiate(framework: Framework, factory: str, name: str, properties: Mappi
         trace = str(details.get("error_trace") or "it waits for a service").strip()
         ipopo.kill(name)
     raise Unavailable(f"cannot start {name} with {dict(properties)}: {trace.splitlines()[-1]}")
+
+
+def _check_free(address: str, port: int) -> None:
+    """Raise `Unavailable` when the port is taken: Pelix's shell would leave a socket open then."""
+    try:
+        socket.create_server((address, port)).close()
+    except OSError as error:
+        raise Unavailable(f"cannot start the shell at {address}:{port}: {error.strerror or error}") from error
 
 
 def _start_debugger(address: str, port: int) -> None:

@@ -1,0 +1,175 @@
+"""Node agents and provisioning servers as processes, with their logs, for component tests."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from inaetics.provisioning.server import MAPPING
+from tests.support.etcd import EtcdCluster
+from tests.support.eventually import eventually
+
+PAGE_PORT, SHELL_PORT = 8080, 2019
+
+
+class Program:
+    """``python -m MODULE`` at an address. Ends with the test; `log` has what it said, one JSON object a line."""
+
+    def __init__(self, module: str, name: str, address: str, directory: Path, environment: Mapping[str, str]) -> None:
+        self.name, self.address = name, address
+        self._module = module
+        self._log = directory / f"{name}.log"
+        self._environment = {
+            **os.environ,
+            "INAETICS_AGENT": name,
+            "INAETICS_ADDRESS": address,
+            "INAETICS_HOST": f"host-of-{name}",
+            "INAETICS_DATA": str(directory / "data"),
+            "PYTHONUNBUFFERED": "1",
+            **environment,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        assert self._process is None, f"{self.name} runs already"
+        with self._log.open("ab") as log:
+            command = [sys.executable, "-m", self._module]
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment
+            )
+
+    def stop(self) -> tuple[int, float]:
+        """SIGTERM; returns the exit status and how long it took."""
+        began = time.monotonic()
+        return self._end(signal.SIGTERM), time.monotonic() - began
+
+    def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def wait(self) -> int:
+        """Until it ends by itself; returns the exit status."""
+        assert self._process is not None
+        status = self._process.wait(timeout=20)
+        self._process = None
+        return status
+
+    def send(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def said(self, event: str, **fields: Any) -> list[dict[str, Any]]:
+        """Log entries with this text and these fields, so far."""
+        found = []
+        for line in self._log.read_text().splitlines():
+            entry = json.loads(line) if line.startswith("{") else {"event": line}
+            if entry["event"] == event and all(entry.get(key) == value for key, value in fields.items()):
+                found.append(entry)
+        return found
+
+    def get(self, path: str, *, timeout_s: float = 10) -> tuple[int, bytes]:
+        """One request to its pages."""
+        connection = http.client.HTTPConnection(self.address, PAGE_PORT, timeout=timeout_s)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def json(self, path: str) -> Any:
+        status, body = self.get(path)
+        assert status == 200, f"{path}: {status} {body!r}"
+        return json.loads(body)
+
+    def close(self) -> None:
+        """End it whatever it does. Idempotent."""
+        if self._process is not None:
+            self._end(signal.SIGKILL)
+
+    def _end(self, number: signal.Signals) -> int:
+        assert self._process is not None
+        self._process.send_signal(number)
+        return self.wait()
+
+
+class Site:
+    """Programs around one etcd, on addresses of its subnet from .101 on."""
+
+    def __init__(self, etcd: EtcdCluster, directory: Path) -> None:
+        self.etcd = etcd
+        self.bundles = directory / "archives"
+        self.bundles.mkdir(exist_ok=True)
+        self._directory = directory
+        self._programs: list[Program] = []
+        self._environment = {"INAETICS_ETCD_ENDPOINTS": ",".join(etcd.endpoints), "INAETICS_TLS_DIR": ""}
+        if etcd.tls is not None:
+            self._environment["INAETICS_TLS_DIR"] = str(self._certificates())
+
+    def provisioning(self, *, number: int = 0) -> Program:
+        return self._start("inaetics.provisioning", f"provisioning-{number}", INAETICS_BUNDLES=str(self.bundles))
+
+    def agent(self, name: str, **environment: str) -> Program:
+        return self._start("inaetics.node", name, **environment)
+
+    def set_mapping(self, text: str) -> None:
+        key, value = (base64.b64encode(part.encode()).decode() for part in (MAPPING, text))
+        self.etcd.post("/v3/kv/put", {"key": key, "value": value})
+
+    def values(self, prefix: str) -> list[str]:
+        """What stands in etcd below `prefix`, in key order."""
+        ends = (prefix.encode(), prefix[:-1].encode() + bytes([ord(prefix[-1]) + 1]))
+        key, end = (base64.b64encode(part).decode() for part in ends)
+        found = self.etcd.post("/v3/kv/range", {"key": key, "range_end": end}).get("kvs", [])
+        return [base64.b64decode(item["value"]).decode() for item in found]
+
+    def map_all(self, **install: list[str]) -> None:
+        """One rule a target: ``map_all(a=["x"])``."""
+        rules = [f'[[rules]]\ntarget = "{target}"\ninstall = {json.dumps(names)}' for target, names in install.items()]
+        self.set_mapping("\n".join(rules))
+
+    def close(self) -> None:
+        for program in self._programs:
+            program.close()
+
+    def _start(self, module: str, name: str, **environment: str) -> Program:
+        subnet = self.etcd.addresses[0].rsplit(".", 1)[0]
+        # Certificates are of etcd's members, so with TLS the programs live at their addresses.
+        at = self.etcd.addresses if self.etcd.tls else [f"{subnet}.{101 + i}" for i in range(20)]
+        program = Program(module, name, at[len(self._programs)], self._directory, {**self._environment, **environment})
+        self._programs.append(program)
+        program.start()
+        return program
+
+    def _certificates(self) -> Path:
+        directory = self._directory / "tls"
+        directory.mkdir()
+        for name, source in (("ca.pem", "ca.pem"), ("cert.pem", "server.pem"), ("key.pem", "server.key")):
+            shutil.copy(self.etcd.directory / source, directory / name)
+        return directory
+
+
+def deployed(agent: Program, *bundles: str, within_s: float = 20) -> None:
+    """Wait until the agent has switched to exactly these bundles (``name-version``)."""
+
+    def running() -> set[str]:
+        found: set[str] = set()
+        for entry in agent.said("deployed"):
+            found = found - set(entry["stopped"]) | set(entry["started"])
+        return found
+
+    eventually(lambda: running() == set(bundles), within_s=within_s, what=f"{agent.name} runs {bundles}")
