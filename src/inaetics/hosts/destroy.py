@@ -15,7 +15,7 @@ from pathlib import Path
 from inaetics.containers.store import Store, remove
 from inaetics.errors import Conflict, NotFound
 from inaetics.hosts.cluster import command, known_hosts
-from inaetics.hosts.engines import engine_of
+from inaetics.hosts.engines import engine_of, has_containers
 from inaetics.hosts.lock import locked
 from inaetics.hosts.mounts import below, foreign, unmount
 from inaetics.hosts.paths import ClusterPaths, HostPaths, home
@@ -88,7 +88,9 @@ def _delete_host(host: HostPaths, cluster: str) -> None:
         settings=host.state / "containers.conf.d",
         cgroup=f"/inaetics/{cluster}/{host.name}",
     )
-    remove(store, engine_of(host))
+    # As root, a store without containers is only directories; starting the engine for it takes its time.
+    needed = os.getuid() != 0 or has_containers(host.containers)
+    remove(store, engine_of(host) if needed else None)
     for directory in (host.run, host.state):
         _delete(directory)
 

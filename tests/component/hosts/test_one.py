@@ -39,7 +39,7 @@ def test_what_does_not_exist_is_not_found(cluster: Cluster) -> None:
 
 def test_ctrl_c_leaves_nothing_running(cluster: Cluster) -> None:
     program = Path(sys.executable).with_name("inaetics")
-    command = [program, "up", "--workers", "1", "--subnet", cluster.subnet]
+    command = [str(program), "up", "--workers", "1", "--subnet", cluster.subnet]
     with subprocess.Popen(command, env=cluster.environment, stderr=subprocess.PIPE, text=True) as up:
         assert up.stderr is not None
         eventually(lambda: any("supervisor" in each for each in processes_of(cluster.home)), within_s=20, what="a host")
@@ -86,7 +86,7 @@ def test_a_command_in_a_host_has_its_environment_and_gives_its_exit_code(cluster
     store = cluster.run("inaetics", "ssh", "bootstrap", "--", "podman", "info", "--format", "{{.Store.GraphRoot}}")
     assert store.strip() == str(cluster.home / cluster.name / "hosts/bootstrap/containers")
     assert cluster.attempt("inaetics", "ssh", "worker-1", "--", "sh", "-c", "exit 7").returncode == 7
-    assert cluster.attempt("inaetics", "ssh", "worker-1", "--", "no-such-program").returncode == 4
+    assert cluster.attempt("inaetics", "ssh", "worker-1", "--", "no-such-program", "x").returncode == 127
 
 
 def test_the_registry_serves_the_clusters_certificates_only(cluster: Cluster) -> None:
