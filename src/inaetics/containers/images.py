@@ -112,7 +112,9 @@ def _build_all(
         builder = _Builder(engine, sources, ground, packages, workplace, progress)
         builder.base()
         builder.shared()
-        return [builder.image(name) for name in wanted]
+        made = [builder.image(name) for name in wanted]
+        builder.tidy()
+        return made
 
 
 def identity(engine: ContainerEngine, reference: str) -> str | None:
@@ -138,6 +140,7 @@ class _Builder:
         self._packages = packages
         self._workplace = workplace
         self._progress = progress
+        self._built = False
         self._modules = _package_files(sources.package)
         self._package_hash = content_hash(self._modules, relative_to=sources.package)
 
@@ -169,6 +172,11 @@ class _Builder:
         if made is None:
             raise CommandFailed(f"image {reference} was built and is not in the store", status=1, output="")
         return Built(name=name, reference=reference, identity=made, unchanged=unchanged)
+
+    def tidy(self) -> None:
+        """Let go of the images of ours that a newer one replaced, if one did."""
+        if self._built:
+            self._podman("image", "prune", "--force", "--filter", f"label={LABEL}", doing="remove replaced images")
 
     def _inputs(self, name: str) -> str:
         """The digest of everything that image `name` is made from, down to the base."""
@@ -202,6 +210,7 @@ class _Builder:
         write_tar(archive, tree)
 
     def _build(self, name: str, context: Path, inputs: str) -> None:
+        self._built = True
         self._podman(
             "build", "--quiet", "--pull=never", "--label", f"{LABEL}={inputs}", "--tag", local_reference(name), context,
             doing=f"build image {name}",

@@ -164,7 +164,11 @@ def _delete(place: Path) -> None:
 def _unmount_below(place: Path) -> None:
     inside = [point for point in _mount_points() if point.is_relative_to(place)]
     for point in sorted(inside, key=lambda path: len(path.parts), reverse=True):
-        run(["umount", "--lazy", point], doing=f"unmount {point}", timeout_s=_CLEAR_S)
+        try:
+            run(["umount", "--lazy", point], doing=f"unmount {point}", timeout_s=_CLEAR_S)
+        except CommandFailed:
+            if point in _mount_points():
+                raise
 
 
 def _mount_points() -> list[Path]:

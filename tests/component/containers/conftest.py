@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -52,9 +52,9 @@ def hosts(findings: Findings) -> Iterator[Hosts]:
         yield make
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def registry() -> Iterator[RegistryServer]:
-    """One registry for all tests that do not stop it."""
+    """One registry for a module's tests; they do not stop it."""
     with registry_server() as server:
         yield server
 
@@ -78,9 +78,15 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Sources:
 
 
 @pytest.fixture(scope="session")
-def builder(session_hosts: Hosts, registry: RegistryServer) -> Host:
+def builder(session_hosts: Hosts) -> Host:
     """The host that images are built on."""
-    return session_hosts(registry)
+    return session_hosts()
+
+
+@pytest.fixture(scope="module")
+def pusher(builder: Host, registry: RegistryServer) -> ContainerEngine:
+    """The engine of that host, with the certificates of the registry."""
+    return replace(builder.engine, pull_flags=("--cert-dir", str(registry.certificates)))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,154 @@
+"""Images: built offline in shared layers, built again only when something changed, pushed, listed, pulled."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from inaetics.containers.base import base
+from inaetics.containers.images import Built, Sources, build, identity, local_reference
+from inaetics.containers.push import push
+from inaetics.errors import InvalidInput, NotFound, Unavailable
+from inaetics.units.container import ContainerEngine
+from tests.component.containers.conftest import Host, Hosts
+from tests.component.containers.tiny import import_tiny, podman
+from tests.support.registry import RegistryServer, registry_server
+
+ALL = ["celix-agent", "felix-agent", "provisioning"]
+MB = 1_000_000
+
+
+def run_python(engine: ContainerEngine, image: str, code: str) -> str:
+    """Run a line of Python in a container as agents run: read-only, without rights."""
+    rights = ("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges")
+    return podman(engine, "run", "--rm", "--network", "host", *rights, image, "python3", "-c", code)
+
+
+def registry_layers(registry: RegistryServer, name: str) -> set[str]:
+    with registry.client() as client:
+        manifest, _ = client._manifest(f"inaetics/{name}", "latest")
+        return {layer["digest"] for layer in manifest["layers"]}
+
+
+def test_the_base_image_is_made_from_the_machines_packages(tmp_path: Path) -> None:
+    made = base(cache=tmp_path)
+    assert made.archive.stat().st_size < 50 * MB
+    assert base(cache=tmp_path) == made
+    assert [path.name for path in tmp_path.iterdir()] == [made.archive.name], "nothing else stays in the cache"
+
+
+def test_all_images_are_built(built: list[Built]) -> None:
+    assert [each.name for each in built] == ALL
+    assert not any(each.unchanged for each in built)
+
+
+def test_building_again_changes_nothing(builder: Host, built: list[Built], sources: Sources) -> None:
+    again = build(builder.engine, sources)
+    assert again == [replace(each, unchanged=True) for each in built]
+
+
+def test_an_image_runs_what_agents_need(builder: Host, built: list[Built]) -> None:
+    code = (
+        "import asyncio, ssl, sqlite3, json, http.server, zipfile, ctypes, decimal;"
+        "import etcd3aio, pelix.framework, msgspec, structlog, inaetics.errors;"
+        "print(ssl.create_default_context().cert_store_stats()['x509_ca'] > 100, inaetics.errors.__file__);"
+    )
+    assert run_python(builder.engine, local_reference("felix-agent"), code) == (
+        "True /opt/inaetics/package/inaetics/errors.py"
+    )
+
+
+def test_every_module_is_compiled(builder: Host, built: list[Built]) -> None:
+    """Compiling them anew at each start would take longer than everything else."""
+    code = (
+        "import pathlib, importlib.util as u;"
+        "roots = [pathlib.Path('/opt/inaetics'), pathlib.Path('/usr/lib/python3.11')];"
+        "print([str(p) for r in roots for p in r.rglob('*.py')"
+        " if not pathlib.Path(u.cache_from_source(p)).exists()])"
+    ).replace("/usr/lib/python3.11", _standard_library(builder.engine))
+    assert run_python(builder.engine, local_reference("celix-agent"), code) == "[]"
+
+
+def test_there_is_a_shell_to_look_around_with(builder: Host, built: list[Built]) -> None:
+    looked = podman(builder.engine, "run", "--rm", local_reference("felix-agent"), "sh", "-c", "ls / | head -1; id -un")
+    assert looked.split() == ["bin", "root"]
+
+
+def test_an_image_carries_what_was_given(builder: Host, built: list[Built]) -> None:
+    code = "import os; print(os.listdir('/opt/inaetics/bundles'))"
+    assert run_python(builder.engine, local_reference("provisioning"), code) == "['hello-1.0.0.zip']"
+
+
+def test_a_change_rebuilds_what_depends_on_it(
+    builder: Host, built: list[Built], sources: Sources, tmp_path: Path
+) -> None:
+    images = tmp_path / "images"
+    shutil.copytree(sources.images, images)
+    with (images / "celix-agent" / "Containerfile").open("a") as file:
+        file.write("ENV CHANGED=yes\n")
+    changed = build(builder.engine, replace(sources, images=images))
+    assert [each.name for each in changed if not each.unchanged] == ["celix-agent"]
+    assert [each.name for each in build(builder.engine, sources) if not each.unchanged] == ["celix-agent"]
+    dangling = podman(builder.engine, "images", "--filter", "dangling=true", "--quiet")
+    assert dangling == "", "what was replaced is not kept"
+
+
+def test_images_share_their_layers(pusher: ContainerEngine, built: list[Built], registry: RegistryServer) -> None:
+    with registry.client() as client:
+        for name in ALL:
+            push(pusher, client, name)
+        sizes = [client.image(f"inaetics/{name}", "latest").size for name in ALL]
+    assert max(sizes) < 40 * MB
+    layers = [registry_layers(registry, name) for name in ALL]
+    assert len(set.intersection(*layers)) >= 3
+
+
+def test_pushing_again_sends_nothing(pusher: ContainerEngine, built: list[Built], registry: RegistryServer) -> None:
+    with registry.client() as client:
+        push(pusher, client, "felix-agent")
+        unpushable = replace(pusher, pull_flags=("--no-such-flag",))
+        again = push(unpushable, client, "felix-agent")
+        assert again.unchanged
+        listed = {each.repository: each for each in client.images()}["inaetics/felix-agent"]
+    assert listed.digest == again.digest
+    assert listed.identity == f"sha256:{identity(pusher, local_reference('felix-agent'))}"
+
+
+def test_another_image_under_the_tag_is_replaced(pusher: ContainerEngine, registry: RegistryServer) -> None:
+    tag = local_reference("moving")
+    with registry.client() as client:
+        import_tiny(pusher, tag, "echo one")
+        first = push(pusher, client, "moving")
+        import_tiny(pusher, tag, "echo two")
+        second = push(pusher, client, "moving")
+    assert not second.unchanged
+    assert first.digest != second.digest
+
+
+def test_an_unknown_image_is_named_with_those_there_are(builder: Host, sources: Sources) -> None:
+    with pytest.raises(NotFound, match=r"no image 'felix' \(known: celix-agent, felix-agent, provisioning\)"):
+        build(builder.engine, sources, ["felix"])
+
+
+def test_an_image_that_lacks_a_folder_says_so(builder: Host, sources: Sources) -> None:
+    with pytest.raises(InvalidInput, match="image provisioning copies 'bundles'"):
+        build(builder.engine, replace(sources, extra={}), ["provisioning"])
+
+
+def test_what_was_not_built_cannot_be_pushed(hosts: Hosts, registry: RegistryServer) -> None:
+    with registry.client() as client, pytest.raises(NotFound, match="inaetics image build felix-agent"):
+        push(hosts().engine, client, "felix-agent")
+
+
+def test_a_registry_that_is_down_is_named(builder: Host, built: list[Built]) -> None:
+    with registry_server() as server:
+        server.kill()
+        with server.client() as client, pytest.raises(Unavailable, match=rf"registry at {server.address} does not an"):
+            push(builder.engine, client, "felix-agent")
+
+
+def _standard_library(engine: ContainerEngine) -> str:
+    return run_python(engine, local_reference("celix-agent"), "import os; print(os.path.dirname(os.__file__))")
