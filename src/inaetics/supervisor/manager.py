@@ -232,7 +232,6 @@ class Manager:
             self._forget(unit)
             return
         self._on_change(unit.name)
-        self._progress.set()
         if unit.state.sub in RESTING:
             self._stop_bound(unit)
         if not unit.is_pending or unit.is_over:
@@ -254,7 +253,6 @@ class Manager:
         self.units.pop(unit.name, None)
         self._ordering.drop(unit.name)
         self._on_change(unit.name)
-        self._progress.set()
         self._wake_waiters(unit.name)
         self._advance()
 

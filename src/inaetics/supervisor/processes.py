@@ -82,6 +82,7 @@ class Processes:
 
     def spawn(self, spec: ServiceSpec, state: State, action: Spawn) -> Gate:
         """Fork the command's process; it waits until the gate is opened. Raises InaeticsError or OSError."""
+        self._kill = None  # what was signalled before does not concern what is started now
         tell = action.role is Role.MAIN and spec.type is ServiceType.EXEC
         command = commands_of(spec, action.commands)[action.index]
         self._listen(spec)

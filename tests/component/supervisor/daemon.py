@@ -16,7 +16,7 @@ from pathlib import Path
 from inaetics.errors import Unavailable
 from inaetics.supervisor import procfs
 from inaetics.supervisor.client import EmbeddedSupervisor
-from inaetics.supervisor.protocol import Active, UnitGone, UnitStatus
+from inaetics.supervisor.protocol import Active, UnitStatus
 from tests.support.eventually import aeventually
 
 WITHIN_S = 10.0
@@ -104,10 +104,11 @@ class Daemon:
 
     async def is_gone(self, name: str) -> None:
         """Wait until the unit is forgotten."""
-        async with asyncio.timeout(WITHIN_S):
-            async for change in self.client.watch():
-                if change == UnitGone(name=name) or name not in await self.client.states():
-                    return
+
+        async def look() -> bool:
+            return name not in await self.client.states()
+
+        await aeventually(look, within_s=WITHIN_S, what=f"{name} is forgotten")
 
     async def journal(self, name: str, lines: int = 100) -> list[str]:
         """Return the unit's last lines."""
