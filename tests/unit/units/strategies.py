@@ -13,7 +13,10 @@ NAME_CHARACTERS = string.ascii_letters + string.digits + ":_.\\-"
 
 text_without_nul = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
 
-words = text_without_nul | st.text(alphabet=" \t\n\r\"'\\;$%{}#=-x", max_size=8)
+pieces = st.sampled_from(["a", " ", "\t", "\n", "\r", '"', "'", "\\", ";", "%", "%i", "$", "$a", "${a}", "#", "=", "-"])
+
+words = text_without_nul | st.lists(pieces, max_size=5).map("".join)
+"""Words full of what quoting, specifiers and variables give a meaning to; `a` is a variable in the tests."""
 
 names = st.builds(
     Name,

@@ -77,13 +77,13 @@ def test_docker_stays_in_the_foreground() -> None:
 
 def test_the_engines_flags_are_literal_and_come_after_ours() -> None:
     engine = ContainerEngine(
-        command=("podman", "--root=/100%/$x"),
+        command=("podman", "--root=/100%/${INAETICS_REGISTRY}"),
         run_flags=("--log-driver=none", "50%"),
         pull_flags=("--cert-dir", "/a %i"),
     )
     spec = spec_of("", engine=engine)
     argv = expand_variables(spec.exec_start[0].argv, ENVIRONMENT)
-    assert argv[:2] == ("podman", "--root=/100%/$x")
+    assert argv[:2] == ("podman", "--root=/100%/${INAETICS_REGISTRY}")
     assert argv.index("--log-driver=none") > argv.index("--log-driver=passthrough")
     assert "50%" in argv
     assert expand_variables(spec.exec_start_pre[-1].argv, ENVIRONMENT)[2:] == (
@@ -284,7 +284,7 @@ def test_whatever_arguments_contain_they_arrive(arguments: list[str], environmen
     generated = to_service(container_of(arguments, environment), FELIX, engine)
     assert parse(str(generated)) == generated
     (run,) = service_spec(parse(str(generated)), FELIX).exec_start
-    argv = expand_variables(run.argv, {"A": "wrong"})
+    argv = expand_variables(run.argv, {"a": "wrong"})
     assert argv[:2] == ("podman", root)
     assert argv[argv.index("the-image") + 1 :] == tuple(arguments)
     assert [word for word in argv[: argv.index("the-image")] if word.startswith("--env=")] == [

@@ -110,7 +110,7 @@ ASSIGNMENTS = st.sampled_from(
     [
         ("Conflicts", "a@*.service"),
         ("X-Conflicts", "b.service c.service"),
-        ("MachineMetadata", "x=1 y=2"),
+        ("MachineMetadata", "y=2 x=1"),
         ("X-ConditionMachineMetadata", '"x=3"'),
         ("MachineOf", "d.service"),
         ("Replaces", "e.service"),

@@ -50,6 +50,10 @@ def test_plain_words_are_written_as_they_are(word: str) -> None:
     assert quote(word) == word
 
 
+def test_control_characters_are_written_visibly() -> None:
+    assert quote("\n\t\x1b\x7f") == r'"\n\t\x1b\x7f"'
+
+
 @given(st.lists(strategies.words, max_size=6))
 def test_words_survive(words: list[str]) -> None:
     assert split_words(join(words)) == tuple(words)

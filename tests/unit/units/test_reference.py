@@ -17,6 +17,9 @@ REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
 UNIT_FILES = (REFERENCE / "unit-files.md").read_text()
 
 
+WRITE_IT = "write it again: python -m inaetics.units.directives_table > docs/reference/directives.md"
+
+
 def test_the_page_of_directives_is_the_generated_one() -> None:
     page = (REFERENCE / "directives.md").read_text()
     assert page == markdown(), (
