@@ -43,7 +43,7 @@ def _group(section: str, standing: Standing, notes: Notes) -> Iterator[Directive
 
 
 _UNIT_HONOURED: Notes = {
-    "shown in listings": "Description",
+    "what the unit is, for people": "Description",
     "starts those units too, and stops with them; they must be on the same host": "Requires",
     "starts those units too, without needing them": "Wants",
     "as Requires=, and stops whenever one of them stops for whatever reason": "BindsTo",
@@ -122,7 +122,6 @@ _SERVICE_HONOURED: Notes = {
     "exit statuses and signals that count as success besides 0": "SuccessExitStatus",
     "none, main, exec, all: whose notifications count (main with Type=notify)": "NotifyAccess",
     "number, soft:hard or infinity (sizes for LimitCORE)": "LimitNOFILE LimitNPROC LimitCORE",
-    "where the supervisor owns a cgroup; percentages only for CPUQuota": "MemoryMax TasksMax CPUQuota",
     "journal, null; inherit for the latter means as StandardOutput": "StandardOutput StandardError",
     "null, and nothing else": "StandardInput",
     "as in [Unit], where they belong today": "StartLimitInterval StartLimitBurst",
@@ -141,7 +140,7 @@ _SERVICE_IRRELEVANT: Notes = {
     "what a host uses is measured anyway": """
         CPUAccounting MemoryAccounting TasksAccounting IOAccounting IPAccounting BlockIOAccounting
     """,
-    "the supervisor does not touch what a unit does below its cgroup": "Delegate",
+    "the supervisor leaves cgroups to its units": "Delegate",
     "only Type=forking guesses": "GuessMainPID",
     "no login is recorded": "UtmpIdentifier UtmpMode",
 }
@@ -193,13 +192,13 @@ _SERVICE_REFUSED: Notes = {
         LimitMSGQUEUE LimitNICE LimitRTPRIO LimitRTTIME CPUAffinity NUMAPolicy NUMAMask CoredumpFilter TimerSlackNSec
         IgnoreSIGPIPE CPUSchedulingResetOnFork MemoryKSM
     """,
-    "of resources, MemoryMax=, TasksMax= and CPUQuota= are limited": """
-        DefaultMemoryMin DefaultMemoryLow StartupAllowedMemoryNodes BlockIODeviceWeight BlockIOReadBandwidth
-        BlockIOWriteBandwidth MemoryMin MemoryLow MemoryHigh MemorySwapMax MemoryZSwapMax MemoryLimit StartupMemoryMax
-        CPUQuotaPeriodSec AllowedCPUs StartupAllowedCPUs AllowedMemoryNodes IOReadBandwidthMax IOWriteBandwidthMax
-        IOReadIOPSMax IOWriteIOPSMax IODeviceWeight IODeviceLatencyTargetSec IPAddressAllow IPAddressDeny
-        IPIngressFilterPath IPEgressFilterPath BPFProgram SocketBindAllow SocketBindDeny RestrictNetworkInterfaces
-        DeviceAllow DevicePolicy DisableControllers ManagedOOMSwap ManagedOOMMemoryPressure
+    "the supervisor has no cgroup of its own to limit; a container has Memory= and PidsLimit=": """
+        MemoryMax TasksMax CPUQuota DefaultMemoryMin DefaultMemoryLow StartupAllowedMemoryNodes BlockIODeviceWeight
+        BlockIOReadBandwidth BlockIOWriteBandwidth MemoryMin MemoryLow MemoryHigh MemorySwapMax MemoryZSwapMax
+        MemoryLimit StartupMemoryMax CPUQuotaPeriodSec AllowedCPUs StartupAllowedCPUs AllowedMemoryNodes
+        IOReadBandwidthMax IOWriteBandwidthMax IOReadIOPSMax IOWriteIOPSMax IODeviceWeight IODeviceLatencyTargetSec
+        IPAddressAllow IPAddressDeny IPIngressFilterPath IPEgressFilterPath BPFProgram SocketBindAllow SocketBindDeny
+        RestrictNetworkInterfaces DeviceAllow DevicePolicy DisableControllers ManagedOOMSwap ManagedOOMMemoryPressure
         ManagedOOMMemoryPressureLimit ManagedOOMPreference
     """,
 }

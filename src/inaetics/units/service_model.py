@@ -133,10 +133,6 @@ class ServiceSpec:
 
     limits: Mapping[str, Limit] = field(default_factory=lambda: _NO_LIMITS)
     """By the name of the resource without RLIMIT_: NOFILE, NPROC, CORE."""
-    memory_max: int | None = None
-    tasks_max: int | None = None
-    cpu_quota: float | None = None
-    """A fraction of one processor; 2.0 is two of them."""
 
     requires: tuple[str, ...] = ()
     wants: tuple[str, ...] = ()

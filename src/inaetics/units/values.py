@@ -28,7 +28,6 @@ _SPAN_PART = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,15})?|\.[0-9]{1,15})(?![0-
 _SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*([KMGTPE]?)B?")
 _SIZE_FACTORS = {"": 1, **{letter: 1024**power for power, letter in enumerate("KMGTPE", start=1)}}
 
-_PERCENT = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,2})?)%")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -86,14 +85,6 @@ def whole_number(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,18}", text):
         raise UnitFileError(f"{text[:40]!r} is no whole number")
     return int(text)
-
-
-def percent(text: str) -> float:
-    """Read a percentage as a fraction: `150%` is 1.5. It may be above 100 %."""
-    match = _PERCENT.fullmatch(text)
-    if match is None or float(match[1]) == 0:
-        raise UnitFileError(f"{text!r} is no percentage above zero (write 50%, or 200% for two processors)")
-    return float(match[1]) / 100
 
 
 def octal(text: str) -> int:

@@ -76,9 +76,6 @@ def test_sizes(text: str, size: int | None) -> None:
         (values.count, "1.5"),
         (values.whole_number, "²"),
         (values.whole_number, ""),
-        (values.percent, "50"),
-        (values.percent, "0%"),
-        (values.percent, "-5%"),
         (values.octal, "0888"),
         (values.octal, "u=rwx"),
     ],
@@ -90,7 +87,6 @@ def test_refused_values(read: object, text: str) -> None:
 
 
 def test_other_values() -> None:
-    assert values.percent("150%") == 1.5
     assert values.octal("0027") == 0o27
     assert values.count("infinity") is None
     assert values.count("64") == 64
