@@ -13,6 +13,7 @@ from inaetics.hosts import listing
 from inaetics.hosts.cluster import Cluster, load
 from inaetics.hosts.observe import HostState, Observation, observe
 from inaetics.hosts.paths import ClusterPaths
+from inaetics.units.names import parse_name
 
 PAGE_UNIT = "felix@1.service"
 """Its machine's address is where the demonstrator's page is."""
@@ -46,10 +47,10 @@ def shape(
 ) -> dict[str, Any]:
     """The documented object: `cluster`, `hosts`, `units`, `web`, `socket`.
 
-    `message` is there only when something is unknown, a host's `trouble` only when it has some, a unit's `reason`
+    Templates are left out: they never run. `message` is there only when something is unknown, a host's `trouble` only when it has some, a unit's `reason`
     only when it waits.
     """
-    units = list(units)
+    units = [unit for unit in units if not parse_name(unit.name).is_template]
     found: dict[str, Any] = {
         "cluster": cluster.name,
         "hosts": [_host(seen[host.name]) for host in cluster.hosts],

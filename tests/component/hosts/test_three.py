@@ -95,6 +95,7 @@ def test_a_worker_more_and_one_less(cluster: Cluster) -> None:
 def test_an_address_in_use_is_named_with_its_holder_and_nothing_starts(cluster: Cluster) -> None:
     cluster.run("inaetics", "halt")
     with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind((f"{cluster.subnet}.102", 2379))
         taken.listen()
         done = cluster.attempt("inaetics", "up")

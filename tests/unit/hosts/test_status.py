@@ -45,6 +45,7 @@ def test_the_documented_object() -> None:
         entry("felix@1.service", machine=FOUR, active="active", sub="running"),
         entry("felix@9.service", reason="full"),
     ]
+    units.append(entry("felix@.service"))
     assert shape(CLUSTER, ALL, units, Path("/run/s")) == {
         "cluster": "demo",
         "hosts": [
