@@ -33,8 +33,7 @@ def query(request: AbstractHTTPServletRequest) -> dict[str, str]:
 
 
 class _Server(_HttpServerFamily):
-    daemon_threads = True
-    block_on_close = False
+    daemon_threads = True  # and so not joined at the end
 
     @override
     def server_bind(self) -> None:

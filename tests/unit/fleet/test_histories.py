@@ -57,7 +57,10 @@ steps = st.one_of(
     deeds,
     deeds,
     st.tuples(st.just("race"), deeds),
-    st.tuples(st.sampled_from(("wait", "plan", "commit", "settle", "succeed"))),
+    st.tuples(st.just("flicker"), numbers, zones),
+    st.tuples(st.just("race_to_acknowledge"), names, numbers),
+    st.tuples(st.sampled_from(("wait", "plan", "commit", "succeed"))),
+    st.tuples(st.sampled_from(("settle", "settle_without_waiting"))),
 )
 
 
@@ -69,6 +72,29 @@ def _do(step: Step, world: World, leader: Leader) -> None:
         _do(deed, world, leader)
         leader.commit()
 
+    def flicker(number: int, zone: str) -> None:
+        """A machine comes back just when its units are to move."""
+        world.gone(number, power=True)
+        race(("up", number, zone))
+
+    def race_to_acknowledge(name: str, number: int) -> None:
+        """A unit is taken back and asked for again while the agent is slow to report."""
+        world.want(name, Desired.INACTIVE)
+        settle(world, leader, MACHINES, agents=False)
+        world.act(number)
+        world.want(name, Desired.LAUNCHED)
+        settle(world, leader, MACHINES, agents=False)
+        world.obey(number)
+        world.want(name, Desired.INACTIVE)
+        settle(world, leader, MACHINES, agents=False)
+
+    def wait() -> None:
+        leader.lost = world.absent_holders()
+
+    def settle_after_waiting() -> None:
+        wait()
+        settle(world, leader, MACHINES)
+
     how: dict[object, Callable[..., object]] = {
         "submit": world.submit,
         "want": world.want,
@@ -79,24 +105,35 @@ def _do(step: Step, world: World, leader: Leader) -> None:
         "act": world.act,
         "obey": world.obey,
         "race": race,
-        "wait": lambda: setattr(leader, "lost", world.absent_holders()),
+        "flicker": flicker,
+        "race_to_acknowledge": race_to_acknowledge,
+        "wait": wait,
         "plan": leader.plan,
         "commit": leader.commit,
-        "settle": lambda: settle(world, leader, MACHINES),
+        "settle": settle_after_waiting,
+        "settle_without_waiting": lambda: settle(world, leader, MACHINES),
         "succeed": leader.succeed,
     }
     how[step[0]](*step[1:])
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(steps, max_size=60), st.sampled_from((1, 2, 50)))
-def test_a_history_keeps_the_invariants_and_comes_to_rest(history: list[Step], per_transaction: int) -> None:
+@given(
+    st.lists(st.tuples(names, st.sampled_from(FILES)), max_size=len(NAMES)),
+    st.lists(steps, max_size=30),
+    st.sampled_from((1, 2, 50)),
+)
+def test_a_history_keeps_the_invariants_and_comes_to_rest(
+    before: list[tuple[str, str]], history: list[Step], per_transaction: int
+) -> None:
     """Seen to fail on some twenty deliberate faults of planner, executor and indexes, one at a time."""
     world = World()
     leader = Leader(world, per_transaction=per_transaction)
     for number in range(1, MACHINES + 1):
         world.up(number, zone="x" if number % 2 else "y")
-    leader.plan()
+    for name, text in before:
+        world.submit(name, text)
+    settle(world, leader, MACHINES)
     for step in history:
         _do(step, world, leader)
     leader.lost = world.absent_holders()

@@ -195,8 +195,14 @@ class World:
         assert all(len(machines) == 1 for machines in seats.values()), f"placed twice: {seats}"
 
     def _judge_removal(self, placement: Placement) -> None:
-        """Invariant 3."""
-        if placement.machine in self.snapshot.machines:
+        """Invariants 3 and 10."""
+        unit = self.snapshot.units.get(placement.unit)
+        if placement.machine not in self.snapshot.machines:
+            still_global = unit and self.section(unit.name, unit.content_hash).is_global
+            is_global = self.section(placement.unit, placement.content_hash).is_global
+            wanted = unit and unit.desired is not Desired.INACTIVE
+            assert not (is_global and still_global and wanted), f"removed for a lease that ended: {placement}"
+        else:
             assert placement.withdraw, f"taken from a live machine without asking: {placement}"
             assert placement.unit not in self.running[placement.machine], f"taken while it runs: {placement}"
 
@@ -302,14 +308,14 @@ class Leader:
         self.world.changes.clear()
 
 
-def settle(world: World, leader: Leader, machines: int, *, rounds: int = 60) -> None:
-    """Let the leader and all agents work until nothing is left to do."""
+def settle(world: World, leader: Leader, machines: int, *, agents: bool = True, rounds: int = 60) -> None:
+    """Let the leader, and all agents unless told otherwise, work until nothing is left to do."""
     for _ in range(rounds):
         leader.plan()
         busy = bool(leader.pending)
         while leader.pending:
             leader.commit()
-        for number in range(1, machines + 1):
+        for number in range(1, machines + 1) if agents else ():
             busy |= world.act(number)
         if not busy:
             return

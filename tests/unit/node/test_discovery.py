@@ -160,7 +160,7 @@ def test_endpoint_withdrawn_while_the_store_was_away_goes_when_it_returns(bench:
     bench.advertiser.unadvertise_endpoint("one")
     assert set(bench.keys()) == {"one", "two"}
     bench.on_store(lambda _: outage.__exit__(None, None, None))
-    eventually(lambda: set(bench.keys()) == {"two"}, within_s=5, what="only the other one stands")
+    eventually(lambda: set(bench.keys()) == {"two"}, within_s=2, what="only the other one stands")
 
 
 def test_keys_go_with_the_process(context: BundleContext) -> None:

@@ -39,6 +39,8 @@ def test_packing_again_gives_the_same_bytes(tmp_path: Path) -> None:
     (folder / "__pycache__" / "a.cpython-311.pyc").write_bytes(b"x")
     (folder / ".hidden").write_text("x")
     assert pack(folder, tmp_path / "two").read_bytes() == first
+    with zipfile.ZipFile(tmp_path / "two" / "greeter-1.0.0.zip") as archive:
+        assert {info.date_time[0] for info in archive.infolist()} == {1980}, "no clock gets into it"
 
 
 def test_resources_travel_with_the_bundle(tmp_path: Path) -> None:
