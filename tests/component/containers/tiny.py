@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import subprocess
 import tarfile
@@ -28,8 +29,7 @@ def podman(engine: ContainerEngine, *arguments: str, stdin: bytes = b"", status:
 
 def import_tiny(engine: ContainerEngine, reference: str, script: str) -> None:
     """Make `reference` in the engine's store: busybox, started as a shell with `script`."""
-    quoted = script.replace("\\", "\\\\").replace('"', '\\"')
-    command = f'CMD ["/bin/sh", "-c", "{quoted}"]'
+    command = "CMD " + json.dumps(["/bin/sh", "-c", script])
     podman(engine, "import", "--quiet", "--change", command, "-", reference, stdin=_archive())
 
 
