@@ -17,6 +17,7 @@ import structlog
 from inaetics.errors import Conflict
 from inaetics.notify import notify
 from inaetics.supervisor import linux
+from inaetics.supervisor.bounds import Bounds
 from inaetics.supervisor.feeds import Feed
 from inaetics.supervisor.journal import Journals
 from inaetics.supervisor.launcher import Launcher
@@ -65,8 +66,14 @@ async def supervise(settings: Settings) -> None:
     members = Members(run, is_known=reaper.knows)
     journals = Journals(settings.directory / "journal")
     launcher = Launcher(journals=journals, environment_file=settings.environment_file, open_files=open_files)
+    bounds = Bounds(journals)
     tools = Tools(
-        reaper=reaper, members=members, journals=journals, launcher=launcher, notify_directory=notify_directory
+        reaper=reaper,
+        members=members,
+        journals=journals,
+        bounds=bounds,
+        launcher=launcher,
+        notify_directory=notify_directory,
     )
     feed = Feed()
     manager = Manager(records, tools, feed.changed)
@@ -86,6 +93,7 @@ async def supervise(settings: Settings) -> None:
             settings.socket.unlink(missing_ok=True)
             serving.cancel()
     finally:
+        bounds.close()
         reaper.close()
         os.close(lock)
 

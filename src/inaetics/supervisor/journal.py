@@ -83,14 +83,13 @@ class Journals:
         whole = data.rfind(b"\n") + 1 or (len(data) if len(data) == _CHUNK else 0)
         return data[:whole].decode("utf-8", errors="replace").splitlines(), offset + whole
 
-    def cut(self, unit: str) -> None:
-        """Give disk space back when the journal takes more than its bound. Raises OSError."""
+    def cut(self, unit: str) -> int:
+        """Give disk space back when the journal takes more than its bound; return its length. Raises OSError."""
         path = self.path(unit)
-        try:
-            if os.stat(path).st_blocks * 512 > CUT_ABOVE_BYTES:
-                _cut(path)
-        except FileNotFoundError:
-            pass
+        seen = os.stat(path)
+        if seen.st_blocks * 512 > CUT_ABOVE_BYTES:
+            _cut(path)
+        return seen.st_size
 
 
 def _at_line_start(fd: int) -> bool:

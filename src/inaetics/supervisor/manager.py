@@ -66,6 +66,7 @@ class Manager:
         try:
             unit.load(text)
             self._tools.journals.make(name)
+            self._tools.bounds.keep(name)
         except OSError as error:
             raise Unavailable(f"cannot load {name!r}: {error}") from error
         unit.unloading = False
@@ -157,7 +158,8 @@ class Manager:
         for system in (False, True):
             names = [unit.name for unit in self.units.values() if unit.system is system]
             for name in names:
-                self.stop(name)
+                self._queue(self.units[name], Job.STOP)
+            self._advance()
             await self._all_over(names)
 
     async def _all_over(self, names: list[str]) -> None:
@@ -250,6 +252,7 @@ class Manager:
 
     def _forget(self, unit: Unit) -> None:
         unit.forget()
+        self._tools.bounds.drop(unit.name)
         self.units.pop(unit.name, None)
         self._ordering.drop(unit.name)
         self._on_change(unit.name)
@@ -279,3 +282,5 @@ class Manager:
         unit.restore(record, text, files.read_text("running"))
         self.units[name] = unit
         self._ordering.put(unit.spec)
+        self._tools.journals.make(name)
+        self._tools.bounds.keep(name)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inaetics.supervisor import procfs
+from inaetics.supervisor.bounds import Bounds
 from inaetics.supervisor.journal import Journals
 from inaetics.supervisor.launcher import Launcher
 from inaetics.supervisor.members import Members
@@ -50,6 +51,7 @@ class Tools:
     reaper: Reaper
     members: Members
     journals: Journals
+    bounds: Bounds
     launcher: Launcher
     notify_directory: Path
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import uuid
@@ -35,7 +36,7 @@ class Daemon:
         self.system_units = home / "u"
         self.system_units.mkdir()
         self.client = EmbeddedSupervisor(self.socket)
-        self.process: asyncio.subprocess.Process | None = None
+        self.process: subprocess.Popen[bytes] | None = None
         self.stop_within_s = 10.0
 
     @property
@@ -51,7 +52,7 @@ class Daemon:
         log = os.open(self.home / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
             environment = {**os.environ, "INAETICS_SUPERVISED": self.identity}
-            self.process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)  # noqa: ASYNC220 - quick
         finally:
             os.close(log)
         await aeventually(self._answers, within_s=WITHIN_S, what="the daemon answers")
@@ -60,7 +61,7 @@ class Daemon:
         """kill -9 the daemon, and only the daemon."""
         assert self.process is not None
         self.process.kill()
-        await self.process.wait()
+        await asyncio.to_thread(self.process.wait)
 
     async def again(self) -> None:
         """kill -9 and start on the same directories."""
@@ -71,7 +72,7 @@ class Daemon:
         """Ask the daemon to end and return its exit status."""
         assert self.process is not None
         await self.client.shutdown()
-        return await self.process.wait()
+        return await asyncio.to_thread(self.process.wait, WITHIN_S)
 
     async def start(self, name: str, text: str) -> None:
         """Load and start."""
@@ -134,14 +135,14 @@ class Daemon:
 
     def process_pid(self) -> int | None:
         """Return the daemon's pid while it runs."""
-        return self.process.pid if self.process is not None and self.process.returncode is None else None
+        return self.process.pid if self.process is not None and self.process.poll() is None else None
 
     def log(self) -> str:
         """Return the end of the daemon's log."""
         return (self.home / "log").read_text()[-3000:]
 
     async def _answers(self) -> bool:
-        if self.process is None or self.process.returncode is not None:
+        if self.process is None or self.process.poll() is not None:
             raise RuntimeError(f"the daemon ended: {self.log()}")
         try:
             return await self.client.ping() == self.process.pid
@@ -162,12 +163,35 @@ async def daemon(*, begin: bool = True) -> AsyncIterator[Daemon]:
             assert await it.end() == 0, it.log()
         assert not it.processes()
     finally:
-        if it.process is not None and it.process.returncode is None:
+        if it.process_pid() is not None:
             await it.kill()
         for pid in it.processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         shutil.rmtree(home)
+
+
+@asynccontextmanager
+async def borrowed(it: Daemon) -> AsyncIterator[Daemon]:
+    """Yield a daemon that others use too; afterwards its units and journals are gone, and a process left fails."""
+    try:
+        yield it
+    finally:
+        for name in await it.client.states():
+            await it.client.unload(name)
+        for name in await it.client.states():
+            await it.is_gone(name)
+        shutil.rmtree(it.home / "d" / "journal", ignore_errors=True)
+    assert not it.processes()
+
+
+async def until(check: Callable[[], bool], what: str) -> None:
+    """Wait until `check` holds."""
+
+    async def look() -> bool:
+        return check()
+
+    await aeventually(look, within_s=WITHIN_S, what=what)
 
 
 def alive(pid: int | None) -> bool:

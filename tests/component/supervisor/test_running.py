@@ -16,14 +16,14 @@ from inaetics.errors import Conflict, InvalidInput, NotFound, Unavailable, UnitF
 from inaetics.supervisor import procfs
 from inaetics.supervisor.client import EmbeddedSupervisor
 from inaetics.supervisor.protocol import Active, UnitGone
-from tests.component.supervisor.daemon import alive, daemon, service
+from tests.component.supervisor.daemon import Daemon, alive, borrowed, daemon, service
 
 SLEEP = service("ExecStart=/bin/sleep 1000")
 
 
-def test_a_simple_service_runs_and_stops() -> None:
+def test_a_simple_service_runs_and_stops(host: Daemon) -> None:
     async def main() -> None:
-        async with daemon() as it:
+        async with borrowed(host) as it:
             await it.start("a.service", SLEEP)
             status = await it.status("a.service")
             assert (status.active, status.sub, status.load) == (Active.ACTIVE, "running", "loaded")
@@ -36,9 +36,9 @@ def test_a_simple_service_runs_and_stops() -> None:
     asyncio.run(main())
 
 
-def test_a_start_is_idempotent_and_a_restart_is_another_process() -> None:
+def test_a_start_is_idempotent_and_a_restart_is_another_process(host: Daemon) -> None:
     async def main() -> None:
-        async with daemon() as it:
+        async with borrowed(host) as it:
             await it.start("a.service", SLEEP)
             first = await it.status("a.service")
             await it.start("a.service", SLEEP)
@@ -51,9 +51,9 @@ def test_a_start_is_idempotent_and_a_restart_is_another_process() -> None:
     asyncio.run(main())
 
 
-def test_new_content_counts_from_the_next_start_on() -> None:
+def test_new_content_counts_from_the_next_start_on(host: Daemon) -> None:
     async def main() -> None:
-        async with daemon() as it:
+        async with borrowed(host) as it:
             await it.start("a.service", service("ExecStart=/bin/sleep 1001\nExecStop=/bin/echo old stop"))
             first = await it.status("a.service")
             await it.client.load("a.service", service("ExecStart=/bin/sleep 1002"))
@@ -68,9 +68,9 @@ def test_new_content_counts_from_the_next_start_on() -> None:
     asyncio.run(main())
 
 
-def test_oneshot_runs_its_commands_in_order_and_ends() -> None:
+def test_oneshot_runs_its_commands_in_order_and_ends(host: Daemon) -> None:
     async def main() -> None:
-        async with daemon() as it:
+        async with borrowed(host) as it:
             lists = ("ExecStartPre", "ExecStart", "ExecStart", "ExecStartPost", "ExecStop", "ExecStopPost")
             lines = [f"{name}=/bin/echo {number}" for number, name in enumerate(lists, start=1)]
             await it.start("a.service", service("Type=oneshot\n" + "\n".join(lines)))
@@ -81,9 +81,9 @@ def test_oneshot_runs_its_commands_in_order_and_ends() -> None:
     asyncio.run(main())
 
 
-def test_oneshot_with_remain_after_exit_stays_active() -> None:
+def test_oneshot_with_remain_after_exit_stays_active(host: Daemon) -> None:
     async def main() -> None:
-        async with daemon() as it:
+        async with borrowed(host) as it:
             await it.start("a.service", service("Type=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true"))
             status = await it.is_active("a.service")
             assert (status.sub, status.main_pid) == ("exited", None)
@@ -111,9 +111,9 @@ def test_oneshot_with_remain_after_exit_stays_active() -> None:
         ),
     ],
 )
-def test_a_failure_is_named(lines: str, result: str, word: str) -> None:
+def test_a_failure_is_named(host: Daemon, lines: str, result: str, word: str) -> None:
     async def main() -> None:
-        async with daemon() as it:
+        async with borrowed(host) as it:
             await it.start("a.service", service(lines))
             over = await it.is_over("a.service")
             assert (over.active, over.result) == (Active.FAILED, result)
@@ -123,18 +123,18 @@ def test_a_failure_is_named(lines: str, result: str, word: str) -> None:
     asyncio.run(main())
 
 
-def test_failures_with_a_minus_are_ignored() -> None:
+def test_failures_with_a_minus_are_ignored(host: Daemon) -> None:
     async def main() -> None:
-        async with daemon() as it:
+        async with borrowed(host) as it:
             await it.start("a.service", service("ExecStartPre=-/bin/false\nExecStart=/bin/sleep 1000"))
             await it.is_active("a.service")
 
     asyncio.run(main())
 
 
-def test_restart_always_restarts_until_the_start_limit() -> None:
+def test_restart_always_restarts_until_the_start_limit(host: Daemon) -> None:
     async def main() -> None:
-        async with daemon() as it:
+        async with borrowed(host) as it:
             text = service("ExecStart=/bin/true\nRestart=always\nRestartSec=0", unit="StartLimitBurst=3")
             await it.start("a.service", text)
             over = await it.becomes("a.service", lambda s: s.active is Active.FAILED)
@@ -145,9 +145,9 @@ def test_restart_always_restarts_until_the_start_limit() -> None:
     asyncio.run(main())
 
 
-def test_a_killed_service_comes_back_and_one_that_was_stopped_does_not() -> None:
+def test_a_killed_service_comes_back_and_one_that_was_stopped_does_not(host: Daemon) -> None:
     async def main() -> None:
-        async with daemon() as it:
+        async with borrowed(host) as it:
             await it.start("a.service", service("ExecStart=/bin/sleep 1000\nRestart=on-failure\nRestartSec=0"))
             first = await it.is_active("a.service")
             os.kill(first.main_pid or 0, signal.SIGKILL)
@@ -159,9 +159,9 @@ def test_a_killed_service_comes_back_and_one_that_was_stopped_does_not() -> None
     asyncio.run(main())
 
 
-def test_a_stop_ends_the_wait_for_an_automatic_restart() -> None:
+def test_a_stop_ends_the_wait_for_an_automatic_restart(host: Daemon) -> None:
     async def main() -> None:
-        async with daemon() as it:
+        async with borrowed(host) as it:
             await it.start("a.service", service("ExecStart=/bin/false\nRestart=always\nRestartSec=1000"))
             await it.becomes("a.service", lambda s: s.sub == "auto-restart")
             await it.client.stop("a.service")
@@ -170,9 +170,9 @@ def test_a_stop_ends_the_wait_for_an_automatic_restart() -> None:
     asyncio.run(main())
 
 
-def test_what_ignores_sigterm_is_killed_when_its_time_is_over() -> None:
+def test_what_ignores_sigterm_is_killed_when_its_time_is_over(host: Daemon) -> None:
     async def main() -> None:
-        async with daemon() as it:
+        async with borrowed(host) as it:
             shell = "ExecStart=/bin/sh -c 'trap \"\" TERM; echo deaf; while :; do sleep 1000; done'\nTimeoutStopSec=0.3"
             await it.start("a.service", service(shell))
             await it.said("a.service", "deaf")
@@ -191,9 +191,9 @@ ESCAPE = "setsid sh -c 'echo escaped; exec sleep 1000' & "
 
 
 @pytest.mark.parametrize("mode", ["control-group", "mixed"])
-def test_a_grandchild_in_a_session_of_its_own_is_killed_too(mode: str) -> None:
+def test_a_grandchild_in_a_session_of_its_own_is_killed_too(host: Daemon, mode: str) -> None:
     async def main() -> None:
-        async with daemon() as it:
+        async with borrowed(host) as it:
             script = it.home / "script"
             script.write_text(f"({ESCAPE})\nexec sleep 1000\n")
             await it.start("a.service", service(f"ExecStart=/bin/sh {script}\nKillMode={mode}"))
@@ -206,9 +206,9 @@ def test_a_grandchild_in_a_session_of_its_own_is_killed_too(mode: str) -> None:
     asyncio.run(main())
 
 
-def test_a_grandchild_that_lives_on_when_the_main_process_ends_is_killed() -> None:
+def test_a_grandchild_that_lives_on_when_the_main_process_ends_is_killed(host: Daemon) -> None:
     async def main() -> None:
-        async with daemon() as it:
+        async with borrowed(host) as it:
             script = it.home / "script"
             script.write_text(f"({ESCAPE})\nsleep 0.1\n")
             await it.start("a.service", service(f"ExecStart=/bin/sh {script}"))
@@ -242,15 +242,15 @@ def say(text): s.sendto(text.encode(), os.environ["NOTIFY_SOCKET"])
 """
 
 
-def test_notify_waits_for_ready_and_shows_the_status() -> None:
+def test_notify_waits_for_ready_and_shows_the_status(host: Daemon) -> None:
     async def main() -> None:
-        async with daemon() as it:
+        async with borrowed(host) as it:
             script = it.home / "n.py"
             script.write_text(
                 READY + f"while not os.path.exists({str(it.home / 'go')!r}): time.sleep(0.01)\n"
                 "say('READY=1\\nSTATUS=serving 3 clients')\ntime.sleep(1000)\n"
             )
-            await it.start("a.service", service(f"Type=notify\nExecStart=/usr/bin/env python3 {script}"))
+            await it.start("a.service", service(f"Type=notify\nExecStart=/usr/bin/env python3 -S -E {script}"))
             assert (await it.status("a.service")).sub == "start"
             (it.home / "go").touch()
             status = await it.is_active("a.service")
@@ -259,31 +259,31 @@ def test_notify_waits_for_ready_and_shows_the_status() -> None:
     asyncio.run(main())
 
 
-def test_notify_extends_its_time() -> None:
+def test_notify_extends_its_time(host: Daemon) -> None:
     async def main() -> None:
-        async with daemon() as it:
+        async with borrowed(host) as it:
             script = it.home / "n.py"
             script.write_text(
-                READY + "say('EXTEND_TIMEOUT_USEC=9000000')\ntime.sleep(1)\nsay('READY=1')\ntime.sleep(1000)\n"
+                READY + "say('EXTEND_TIMEOUT_USEC=9000000')\ntime.sleep(2)\nsay('READY=1')\ntime.sleep(1000)\n"
             )
-            text = service(f"Type=notify\nTimeoutStartSec=0.7\nExecStart=/usr/bin/env python3 {script}")
+            text = service(f"Type=notify\nTimeoutStartSec=1.5\nExecStart=/usr/bin/env python3 -S -E {script}")
             await it.start("a.service", text)
             assert (await it.becomes("a.service", lambda s: s.sub in ("running", "failed"))).sub == "running"
 
     asyncio.run(main())
 
 
-def test_mainpid_of_a_process_that_is_no_child_of_ours_is_followed_to_its_end() -> None:
+def test_mainpid_of_a_process_that_is_no_child_of_ours_is_followed_to_its_end(host: Daemon) -> None:
     """As podman does with --sdnotify=conmon: the command ends, and somebody else is the service."""
 
     async def main() -> None:
-        async with daemon() as it:
+        async with borrowed(host) as it:
             script = it.home / "n.py"
             script.write_text(
                 READY + "p = subprocess.Popen(['sleep', '1000'], start_new_session=True)\n"
                 "say(f'MAINPID={p.pid}\\nREADY=1')\nos._exit(0)\n"
             )
-            text = service(f"Type=notify\nNotifyAccess=all\nExecStart=/usr/bin/env python3 {script}")
+            text = service(f"Type=notify\nNotifyAccess=all\nExecStart=/usr/bin/env python3 -S -E {script}")
             await it.start("a.service", text)
             status = await it.becomes(
                 "a.service", lambda s: s.sub == "running" and "sleep" in it.processes().get(s.main_pid or 0, "")
@@ -295,13 +295,13 @@ def test_mainpid_of_a_process_that_is_no_child_of_ours_is_followed_to_its_end() 
     asyncio.run(main())
 
 
-def test_a_stranger_named_as_main_process_is_followed_by_its_descriptor() -> None:
+def test_a_stranger_named_as_main_process_is_followed_by_its_descriptor(host: Daemon) -> None:
     async def main() -> None:
-        async with daemon() as it:
+        async with borrowed(host) as it:
             stranger = await asyncio.create_subprocess_exec("sleep", "1000")
             script = it.home / "n.py"
             script.write_text(READY + f"say('MAINPID={stranger.pid}\\nREADY=1')\nos._exit(0)\n")
-            text = service(f"Type=notify\nNotifyAccess=all\nExecStart=/usr/bin/env python3 {script}")
+            text = service(f"Type=notify\nNotifyAccess=all\nExecStart=/usr/bin/env python3 -S -E {script}")
             await it.start("a.service", text)
             await it.becomes("a.service", lambda s: s.sub == "running" and s.main_pid == stranger.pid)
             stranger.kill()
@@ -312,23 +312,23 @@ def test_a_stranger_named_as_main_process_is_followed_by_its_descriptor() -> Non
     asyncio.run(main())
 
 
-def test_only_the_main_process_may_speak_unless_the_unit_says_otherwise() -> None:
+def test_only_the_main_process_may_speak_unless_the_unit_says_otherwise(host: Daemon) -> None:
     async def main() -> None:
-        async with daemon() as it:
+        async with borrowed(host) as it:
             script = it.home / "n.py"
             script.write_text(
                 READY + "if os.fork() == 0:\n  say('READY=1')\n  print('said', flush=True)\ntime.sleep(1000)\n"
             )
-            await it.start("a.service", service(f"Type=notify\nExecStart=/usr/bin/env python3 {script}"))
+            await it.start("a.service", service(f"Type=notify\nExecStart=/usr/bin/env python3 -S -E {script}"))
             await it.said("a.service", "said")
             assert (await it.status("a.service")).sub == "start"
 
     asyncio.run(main())
 
 
-def test_the_environment_of_a_command() -> None:
+def test_the_environment_of_a_command(host: Daemon) -> None:
     async def main() -> None:
-        async with daemon() as it:
+        async with borrowed(host) as it:
             file = it.home / "more"
             file.write_text("FROM_FILE='a b'\nUNIT=file\n")
             text = service(
@@ -349,9 +349,9 @@ def test_the_environment_of_a_command() -> None:
     asyncio.run(main())
 
 
-def test_an_environment_file_written_by_an_earlier_command_is_read_by_the_next() -> None:
+def test_an_environment_file_written_by_an_earlier_command_is_read_by_the_next(host: Daemon) -> None:
     async def main() -> None:
-        async with daemon() as it:
+        async with borrowed(host) as it:
             file = it.home / "made"
             text = f"Type=oneshot\nEnvironmentFile=-{file}\nExecStartPre=/bin/sh -c 'echo A=1 > {file}'\n"
             text += "ExecStart=/bin/echo got ${A}"
@@ -361,9 +361,9 @@ def test_an_environment_file_written_by_an_earlier_command_is_read_by_the_next()
     asyncio.run(main())
 
 
-def test_user_changes_who_it_is_which_only_root_can() -> None:
+def test_user_changes_who_it_is_which_only_root_can(host: Daemon) -> None:
     async def main() -> None:
-        async with daemon() as it:
+        async with borrowed(host) as it:
             text = "Type=oneshot\nUser=daemon\nExecStart=/usr/bin/id -un\nExecStart=/bin/echo home ${HOME}"
             await it.start("a.service", service(text))
             over = await it.is_over("a.service")
@@ -377,9 +377,9 @@ def test_user_changes_who_it_is_which_only_root_can() -> None:
     asyncio.run(main())
 
 
-def test_stop_commands_know_the_main_process_and_how_it_ended() -> None:
+def test_stop_commands_know_the_main_process_and_how_it_ended(host: Daemon) -> None:
     async def main() -> None:
-        async with daemon() as it:
+        async with borrowed(host) as it:
             text = (
                 "ExecStart=/bin/sleep 1000\nExecStop=/bin/echo stop ${MAINPID}\n"
                 "ExecStopPost=/bin/echo post ${SERVICE_RESULT} ${EXIT_CODE} ${EXIT_STATUS}"
@@ -395,9 +395,9 @@ def test_stop_commands_know_the_main_process_and_how_it_ended() -> None:
     asyncio.run(main())
 
 
-def test_reload_runs_its_command_and_the_service_goes_on() -> None:
+def test_reload_runs_its_command_and_the_service_goes_on(host: Daemon) -> None:
     async def main() -> None:
-        async with daemon() as it:
+        async with borrowed(host) as it:
             await it.start("a.service", service("ExecStart=/bin/sleep 1000\nExecReload=/bin/echo again ${MAINPID}"))
             before = await it.is_active("a.service")
             await it.client.reload("a.service")
@@ -408,9 +408,9 @@ def test_reload_runs_its_command_and_the_service_goes_on() -> None:
     asyncio.run(main())
 
 
-def test_unload_stops_and_forgets_and_the_journal_stays() -> None:
+def test_unload_stops_and_forgets_and_the_journal_stays(host: Daemon) -> None:
     async def main() -> None:
-        async with daemon() as it:
+        async with borrowed(host) as it:
             await it.start("a.service", service("ExecStart=/bin/sh -c 'echo here; exec sleep 1000'"))
             await it.said("a.service", "here")
             await it.client.unload("a.service")
@@ -425,9 +425,9 @@ def test_unload_stops_and_forgets_and_the_journal_stays() -> None:
     asyncio.run(main())
 
 
-def test_watch_tells_what_is_and_then_what_changes() -> None:
+def test_watch_tells_what_is_and_then_what_changes(host: Daemon) -> None:
     async def main() -> None:
-        async with daemon() as it:
+        async with borrowed(host) as it:
             await it.client.load("a.service", SLEEP)
             seen = []
             async with asyncio.timeout(10):
@@ -475,9 +475,9 @@ def test_what_cannot_be_loaded_is_refused_and_changes_nothing(
 @pytest.mark.parametrize(
     "request_", [b"nonsense\n", b'{"op":"dance"}\n', b'{"op":"start","name":7}\n', b"\xff\xfe\n", b"{}\n"]
 )
-def test_a_bad_request_is_answered_with_an_error(request_: bytes) -> None:
+def test_a_bad_request_is_answered_with_an_error(host: Daemon, request_: bytes) -> None:
     async def main() -> None:
-        async with daemon() as it:
+        async with borrowed(host) as it:
             reader, writer = await asyncio.open_unix_connection(it.socket)
             writer.write(request_)
             assert b'"kind":"InvalidInput"' in await reader.readline()
@@ -487,9 +487,9 @@ def test_a_bad_request_is_answered_with_an_error(request_: bytes) -> None:
     asyncio.run(main())
 
 
-def test_a_client_that_stops_reading_holds_nobody_up() -> None:
+def test_a_client_that_stops_reading_holds_nobody_up(host: Daemon) -> None:
     async def main() -> None:
-        async with daemon() as it, AsyncExitStack() as stack:
+        async with borrowed(host) as it, AsyncExitStack() as stack:
             deaf = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(3)]
             for sock in deaf:
                 sock.connect(str(it.socket))
@@ -508,9 +508,9 @@ def test_a_client_that_stops_reading_holds_nobody_up() -> None:
     asyncio.run(main())
 
 
-def test_the_control_socket_is_its_owners_only() -> None:
+def test_the_control_socket_is_its_owners_only(host: Daemon) -> None:
     async def main() -> None:
-        async with daemon() as it:
+        async with borrowed(host) as it:
             assert it.socket.stat().st_mode & 0o777 == 0o600
 
     asyncio.run(main())
@@ -538,9 +538,9 @@ def test_no_daemon_is_said_so(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_a_hundred_units_at_once() -> None:
+def test_a_hundred_units_at_once(host: Daemon) -> None:
     async def main() -> None:
-        async with daemon() as it:
+        async with borrowed(host) as it:
             async with asyncio.TaskGroup() as group:
                 for number in range(100):
                     group.create_task(it.start(f"a@{number}.service", SLEEP))
