@@ -85,7 +85,17 @@ class _Wait:
                 self._take(name, self._standing[name].hear(self._judge(entries.get(name)), now))
             if self._limit_s is not None and time.monotonic() - self._started >= self._limit_s:
                 self._give_up()
+        self._look_once_more()
         return self._outcome
+
+    def _look_once_more(self) -> None:
+        """A program that cannot be run is active for an instant: tell it, if it shows by now."""
+        entries = {entry.name: entry for entry in self._client.units().units} if self._outcome.reached else {}
+        for name in self._outcome.reached:
+            verdict = self._judge(entries.get(name))
+            if isinstance(verdict, Broken) and not verdict.stands_s:
+                self._outcome.broken[name] = verdict.note
+                say(f"Unit {name}: {verdict.note}")
 
     def _take(self, name: str, verdict: Verdict | None) -> None:
         """Settle a unit whose verdict is believed; with a limit of attempts, waiting goes on to its end."""

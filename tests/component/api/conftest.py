@@ -23,6 +23,7 @@ def running() -> Iterator[LiveFleet]:
 def fleet(running: LiveFleet) -> Iterator[LiveFleet]:
     yield running
     running.script.reports.clear()
+    running.script.giving_up_s = 0.0
     with running.client() as client:
         for unit in client.units().units:
             client.destroy(unit.name)

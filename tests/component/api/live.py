@@ -47,6 +47,8 @@ class Script:
 
     reports: dict[str, tuple[str, str, str, str]] = field(default_factory=dict)
     journals: dict[str, list[str]] = field(default_factory=dict)
+    giving_up_s: float = 0.0
+    """How long a machine takes to give a unit up."""
     followers: asyncio.Event = field(default_factory=asyncio.Event)
     """Set it to let journals that are followed go on by one line."""
 
@@ -174,7 +176,10 @@ class LiveFleet:
         if item is None:
             await store.delete(keys.state(*at))
             return
-        value = mapper.state_value(self._state(mapper.placement(at, item)))
+        placement = mapper.placement(at, item)
+        if placement.withdraw:
+            await asyncio.sleep(self.script.giving_up_s)
+        value = mapper.state_value(self._state(placement))
         await store.put(keys.state(*at), value, lease=lease.id)
 
     def _state(self, placement: Placement) -> UnitState:

@@ -52,6 +52,15 @@ def test_up_down_and_stop(fleet: LiveFleet, client: FleetClient, folder: Path) -
     assert "nothing to stop" in manage(fleet, "--stop").stderr
 
 
+def test_down_returns_once_no_machine_has_what_was_too_many(
+    fleet: LiveFleet, client: FleetClient, folder: Path
+) -> None:
+    start(fleet, folder, "--felixAgents=0", "--celixAgents=2")
+    fleet.script.giving_up_s = 0.3
+    start(fleet, folder, "--felixAgents=0", "--celixAgents=1")
+    assert {state.name for state in client.states().states} == {"provisioning.service", "celix@1.service"}
+
+
 def test_more_than_fit_wait_with_their_reasons_and_that_is_no_error(
     fleet: LiveFleet, client: FleetClient, folder: Path
 ) -> None:

@@ -173,6 +173,21 @@ def test_load_stop_unload_destroy(run: Run, client: FleetClient) -> None:
     assert client.units().units == ()
 
 
+def test_destroy_returns_once_no_machine_has_the_unit(run: Run, fleet: LiveFleet, client: FleetClient) -> None:
+    run("start", "hello")
+    fleet.script.giving_up_s = 0.3
+    assert run("destroy", "hello").code == 0
+    assert client.states().states == ()
+
+
+def test_destroy_that_takes_too_long_says_so(run: Run, fleet: LiveFleet) -> None:
+    run("start", "hello")
+    fleet.script.giving_up_s = 1.5
+    done = run("destroy", "hello", "--block-attempts=1")
+    assert done.code == 1
+    assert "machines still have hello.service" in done.err
+
+
 def test_globs_reach_what_is_submitted(run: Run, client: FleetClient) -> None:
     run("submit", "alone@.container")
     run("start", "alone@{1..3}")
