@@ -140,14 +140,13 @@ class _Position:
 
     def _seen(self, response: Any) -> Sequence[WatchEvent]:
         changes = [messages.changed(event) for event in response.events]
-        fresh = [change for change in changes if change.revision >= self._revision]
-        if not fresh:
-            return ()
+        if not changes:
+            return ()  # a sign of life
         # A response holds whole revisions, so the last one is complete. The header's revision says nothing of the
         # kind: with a backlog it runs ahead of the events.
-        self._revision = fresh[-1].revision + 1
+        self._revision = changes[-1].revision + 1
         self._pause_s = 0.0
-        return (*fresh, Synced(revision=fresh[-1].revision))
+        return (*changes, Synced(revision=changes[-1].revision))
 
     def leave(self) -> None:
         if self._stream is not None:
