@@ -15,7 +15,7 @@ from tests.support.eventually import eventually
 def running() -> Iterator[LiveFleet]:
     with live_fleet() as fleet:
         with fleet.client() as client:
-            eventually(lambda: len(client.machines()) == 3, within_s=5, what="three machines are listed")
+            eventually(lambda: len(client.machines()) == 3, within_s=20, what="three machines are listed")
         yield fleet
 
 
@@ -27,7 +27,7 @@ def fleet(running: LiveFleet) -> Iterator[LiveFleet]:
     with running.client() as client:
         for unit in client.units().units:
             client.destroy(unit.name)
-        eventually(lambda: not client.states().states, within_s=5, what="no machine has anything")
+        eventually(lambda: not client.states().states, within_s=20, what="no machine has anything")
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ class LiveFleet:
     def call(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run a coroutine in the fleet's loop."""
         future: Future[T] = asyncio.run_coroutine_threadsafe(work(), self._loop)
-        return future.result(timeout=10)
+        return future.result(timeout=30)
 
     def report(self, unit: str, active: str, sub: str, result: str = "success", message: str = "") -> None:
         """From its next placement on, machines report this of `unit`."""
@@ -115,7 +115,7 @@ class LiveFleet:
 
     def start(self) -> None:
         self._thread.start()
-        self._ready.wait(10)
+        self._ready.wait(30)
         if self._failure is not None or not self._ready.is_set():
             self._thread.join(1)
             raise AssertionError("the fleet did not start") from self._failure
@@ -124,7 +124,7 @@ class LiveFleet:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stopping.set)
             self._loop.call_soon_threadsafe(self.script.followers.set)
-        self._thread.join(10)
+        self._thread.join(30)
         assert not self._thread.is_alive(), "the fleet does not stop"
         if self._failure is not None:
             raise self._failure

@@ -27,7 +27,7 @@ def reaches(client: FleetClient, name: str, current: str) -> UnitEntry:
         found = entry(client, name)
         return found if found.current == current else None
 
-    found = eventually(there, within_s=5, what=f"{name} is {current}")
+    found = eventually(there, within_s=20, what=f"{name} is {current}")
     assert found is not None
     return found
 
@@ -86,7 +86,7 @@ def test_a_unit_that_fits_nowhere_waits_with_its_reason(client: FleetClient) -> 
         placed = [unit for unit in units if unit.current == "launched"]
         return [unit for unit in units if unit.waits] if len(placed) == 3 else []
 
-    (left,) = eventually(waiting, within_s=5, what="three run and one waits")
+    (left,) = eventually(waiting, within_s=20, what="three run and one waits")
     assert left.reason is not None
     assert "conflict" in left.reason
     assert client.states().waiting == (left.name,)
@@ -220,13 +220,13 @@ def test_the_mapping_is_stored_once_it_is_toml(client: FleetClient) -> None:
 def test_reads_go_on_and_writes_teach_while_the_store_is_silent(fleet: LiveFleet, client: FleetClient) -> None:
     client.submit("hello.service", TEXT)
     with fleet.outage():
-        eventually(lambda: client.health().store == "silent", within_s=10, what="the silence is noticed")
+        eventually(lambda: client.health().store == "silent", within_s=20, what="the silence is noticed")
         assert entry(client, "hello.service").name == "hello.service"
         assert client.stale is not None
         assert "silent" in client.stale
         with pytest.raises(Unavailable, match="store"):
             client.submit("other.service", TEXT)
-    eventually(lambda: client.health().store == "ok", within_s=10, what="the store is back")
+    eventually(lambda: client.health().store == "ok", within_s=20, what="the store is back")
     assert client.stale is None
     client.submit("other.service", TEXT)
 

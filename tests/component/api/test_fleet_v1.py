@@ -65,7 +65,7 @@ def current(fleet: LiveFleet, state: str) -> dict[str, Any]:
         assert isinstance(unit, dict)
         return unit if unit["currentState"] == state else None
 
-    found = eventually(there, within_s=5, what=f"the unit is {state}")
+    found = eventually(there, within_s=20, what=f"the unit is {state}")
     assert found is not None
     return found
 
@@ -83,7 +83,7 @@ def test_create_read_change_destroy(fleet: LiveFleet) -> None:
     }
     changed = ask(fleet, "PUT", UNIT, {"name": "hello.service", "desiredState": "inactive"})
     assert (changed.status, changed.body) == (204, b"")
-    eventually(lambda: "machineID" not in current(fleet, "inactive"), within_s=5, what="it is on no machine")
+    eventually(lambda: "machineID" not in current(fleet, "inactive"), within_s=20, what="it is on no machine")
     gone = ask(fleet, "DELETE", UNIT)
     assert (gone.status, gone.body) == (204, b"")
     assert "does not exist" in ask(fleet, "GET", UNIT).error

@@ -274,13 +274,13 @@ def test_journal(run: Run, fleet: LiveFleet) -> None:
 def test_a_silent_store_is_told_beside_what_was_known(run: Run, fleet: LiveFleet, client: FleetClient) -> None:
     run("start", "hello")
     with fleet.outage():
-        eventually(lambda: client.health().store == "silent", within_s=10, what="the silence is noticed")
+        eventually(lambda: client.health().store == "silent", within_s=20, what="the silence is noticed")
         done = run("list-units", "--no-legend")
         assert done.rows[0][0] == "hello.service"
         assert "warning: this may be out of date: the store has been silent" in done.err
         refused = run("stop", "hello")
         assert refused.code == 3
-    eventually(lambda: client.health().store == "ok", within_s=10, what="the store is back")
+    eventually(lambda: client.health().store == "ok", within_s=20, what="the store is back")
 
 
 def test_shells_complete_the_names_of_units(run: Run, fleet: LiveFleet, client: FleetClient) -> None:

@@ -95,7 +95,7 @@ def end(process: subprocess.Popen[bytes]) -> tuple[int, str]:
 def test_it_is_ready_when_both_listeners_answer(host: Host) -> None:
     with host.api():
         with host.client() as client:
-            eventually(lambda: client.health().leader == "worker-1", within_s=10, what="it leads the engine")
+            eventually(lambda: client.health().leader == "worker-1", within_s=20, what="it leads the engine")
             client.submit("hello.service", TEXT, desired="launched")
         with host.secure_client() as client:
             assert client.unit("hello.service").unit.reason == "there is no machine"
@@ -104,7 +104,7 @@ def test_it_is_ready_when_both_listeners_answer(host: Host) -> None:
 def test_told_to_stop_it_lays_its_office_down_before_it_goes(host: Host) -> None:
     with host.api() as process, host.client() as client, host.client() as idle:
         idle.machines()
-        eventually(lambda: client.health().leader == "worker-1", within_s=10, what="it leads the engine")
+        eventually(lambda: client.health().leader == "worker-1", within_s=20, what="it leads the engine")
         assert candidates(host) == 1
         status, said = end(process)
     assert status == 0, said
@@ -146,7 +146,7 @@ def test_a_taken_port_is_named(host: Host) -> None:
 def test_without_etcd_it_serves_what_it_can_and_recovers(host: Host) -> None:
     host.etcd.kill()
     with host.api(), host.client() as client:
-        eventually(lambda: client.health().store == "silent", within_s=10, what="the silence is noticed")
+        eventually(lambda: client.health().store == "silent", within_s=20, what="the silence is noticed")
         host.etcd.start()
         eventually(lambda: client.health().leader == "worker-1", within_s=20, what="it leads the engine")
         client.submit("hello.service", TEXT)

@@ -1,0 +1,105 @@
+"""Waiting for units, over answers written down beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+from typing_extensions import override
+
+from inaetics.api.client import FleetClient
+from inaetics.api.wire import MachineRef, StateEntry, StateList, UnitEntry, UnitList
+from inaetics.cli.verdicts import judge_start
+from inaetics.cli.waiting import wait_for, wait_until_gone
+
+HERE = MachineRef("8f3ac1d2" * 4, "worker-1", "127.17.8.101")
+RUNS = UnitEntry(
+    name="hello.service",
+    hash="c0ffee",
+    desired="launched",
+    current="launched",
+    machine=HERE,
+    load="loaded",
+    active="active",
+    sub="running",
+    result="success",
+)
+
+
+def but(**changes: object) -> UnitEntry:
+    return msgspec.structs.replace(RUNS, **changes)
+
+
+class Scripted(FleetClient):
+    """Answers with one list after the other; the last one for ever. `asked` is what each question was."""
+
+    def __init__(self, answers: Sequence[Sequence[UnitEntry | StateEntry]]) -> None:
+        super().__init__("unix:///nowhere")
+        self.answers = list(answers)
+        self.asked: list[tuple[int | None, float]] = []
+
+    def _next(self, after: int | None, wait_s: float) -> tuple[int, Sequence[UnitEntry | StateEntry]]:
+        self.asked.append((after, wait_s))
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return len(self.asked), answer
+
+    @override
+    def units(self, *, after: int | None = None, wait_s: float = 0.0) -> UnitList:
+        revision, entries = self._next(after, wait_s)
+        return UnitList(revision, tuple(entry for entry in entries if isinstance(entry, UnitEntry)))
+
+    @override
+    def states(self, *, after: int | None = None, wait_s: float = 0.0) -> StateList:
+        revision, entries = self._next(after, wait_s)
+        return StateList(revision, tuple(entry for entry in entries if isinstance(entry, StateEntry)))
+
+
+def test_each_question_is_held_until_something_newer_is_known() -> None:
+    client = Scripted([[but(active="activating")], [but(active="activating")], [RUNS]])
+    assert wait_for(client, ["hello.service"], judge_start, wanted="launched").exit_code == 0
+    assert [after for after, _ in client.asked][:3] == [None, 1, 2]
+    assert client.asked[1][1] > 1
+
+
+def test_nothing_to_wait_for_asks_nothing() -> None:
+    client = Scripted([[]])
+    assert wait_for(client, [], judge_start, wanted="launched").exit_code == 0
+    assert client.asked == []
+
+
+def test_a_program_that_ends_at_once_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    client = Scripted([[RUNS], [but(active="failed", sub="failed", result="exit-code", message="not found")]])
+    outcome = wait_for(client, ["hello.service"], judge_start, wanted="launched")
+    assert outcome.exit_code == 1
+    assert "not found" in capsys.readouterr().err
+
+
+def test_a_unit_that_waits_is_named_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    client = Scripted([[but(machine=None, current="inactive", active=None, reason="no machine fits")]])
+    outcome = wait_for(client, ["hello.service"], judge_start, wanted="launched")
+    assert (outcome.exit_code, outcome.waiting) == (3, {"hello.service": "no machine fits"})
+    assert "Unit hello.service waits: no machine fits" in capsys.readouterr().err
+    assert all(wait_s <= 2.0 for _, wait_s in client.asked[1:]), "it is looked at again when its patience ends"
+
+
+def test_with_a_limit_a_waiting_unit_is_waited_for_to_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+    client = Scripted([[but(machine=None, current="inactive", active=None, reason="no machine fits")]])
+    outcome = wait_for(client, ["hello.service"], judge_start, wanted="launched", attempts=1)
+    assert outcome.exit_code == 1
+    assert "timed out waiting for unit hello.service to be launched: no machine fits" in capsys.readouterr().err
+
+
+def test_one_that_failed_weighs_more_than_one_that_waits() -> None:
+    waits = but(name="a.service", machine=None, current="inactive", active=None, reason="full")
+    client = Scripted([[waits, but(active="failed", sub="failed", result="exit-code")]])
+    outcome = wait_for(client, ["a.service", "hello.service"], judge_start, wanted="launched")
+    assert outcome.exit_code == 1
+
+
+def test_until_gone_ends_when_no_machine_reports_it() -> None:
+    there = StateEntry(name="hello.service", machine=HERE, load="loaded", active="active", sub="running", hash="x")
+    other = StateEntry(name="other.service", machine=HERE, load="loaded", active="active", sub="running", hash="x")
+    client = Scripted([[there, other], [other]])
+    assert wait_until_gone(client, ["hello.service"]) == 0
+    assert len(client.asked) == 2
