@@ -160,7 +160,7 @@ def run(command: click.Command, name: str) -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = BROKEN_PIPE
-    except (InaeticsError, BaseExceptionGroup) as error:
+    except (InaeticsError, OSError, BaseExceptionGroup) as error:
         code = show_error(error)
     else:
         code = result if isinstance(result, int) else 0
@@ -168,28 +168,43 @@ def run(command: click.Command, name: str) -> NoReturn:
 
 
 def show_error(error: BaseException) -> int:
-    """Print every expected error in `error`, once each; return the exit code. What is unexpected is raised again."""
-    expected, unexpected = _flatten(error)
-    if unexpected or not expected:
+    """Print every expected error in `error`, once each; return the exit code. What is unexpected is raised again.
+
+    What the operating system refuses (a full disk, a missing right) is expected here: a person can do something about
+    it. With INAETICS_DEBUG=1 everything is raised, to see where it comes from.
+    """
+    expected, unexpected = _sorted_out(error)
+    if unexpected or not expected or os.environ.get("INAETICS_DEBUG") == "1":
         raise error
-    for message in dict.fromkeys(str(each) for each in expected):
+    for message in dict.fromkeys(map(_message, expected)):
         click.echo(click.style("error: ", fg="red", bold=True) + message, err=True)
-    return expected[0].exit_code
+    return next((each.exit_code for each in expected if isinstance(each, InaeticsError)), InaeticsError.exit_code)
 
 
-def _flatten(error: BaseException) -> tuple[list[InaeticsError], list[BaseException]]:
-    if not isinstance(error, BaseExceptionGroup):
-        return ([error], []) if isinstance(error, InaeticsError) else ([], [error])
-    expected, unexpected = error.split(InaeticsError)
-    return list(_leaves(expected)), list(_leaves(unexpected))
+def _sorted_out(error: BaseException) -> tuple[list[InaeticsError | OSError], list[BaseException]]:
+    expected: list[InaeticsError | OSError] = []
+    unexpected: list[BaseException] = []
+    for leaf in _leaves(error):
+        if isinstance(leaf, InaeticsError) or (isinstance(leaf, OSError) and leaf.errno is not None):
+            expected.append(leaf)
+        else:
+            unexpected.append(leaf)
+    return expected, unexpected
 
 
-def _leaves(group: BaseException | None) -> Iterator[Any]:
-    if isinstance(group, BaseExceptionGroup):
-        for error in group.exceptions:
-            yield from _leaves(error)
-    elif group is not None:
-        yield group
+def _message(error: InaeticsError | OSError) -> str:
+    if isinstance(error, InaeticsError):
+        return str(error)
+    what = f"{error.filename}: " if error.filename is not None else ""
+    return f"{what}{error.strerror or type(error).__name__}"
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error
 
 
 def _show_usage_error(error: click.ClickException) -> int:

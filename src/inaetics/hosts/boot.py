@@ -45,7 +45,9 @@ def refuse_taken_addresses(hosts: Iterable[Host]) -> None:
     if not taken:
         return
     by_holder: dict[str, list[str]] = {}
-    for address, port, inode in taken:
-        by_holder.setdefault(holder(inode), []).append(f"{address}:{port}")
+    for address, port, listener in taken:
+        by_holder.setdefault(holder(listener.inode), []).append(f"{address}:{port}")
     named = "; ".join(f"{', '.join(addresses[:4])} by {who}" for who, addresses in by_holder.items())
-    raise Conflict(f"cannot start the hosts, addresses are in use: {named} (stop it, or take another --subnet)")
+    everywhere = any(listener.everywhere for _, _, listener in taken)
+    way_out = "it listens on every address: stop it" if everywhere else "stop it, or take another --subnet"
+    raise Conflict(f"cannot start the hosts, addresses are in use: {named} ({way_out})")

@@ -188,7 +188,7 @@ def _ports(off: list[Host]) -> Iterator[Finding]:
     wanted = [(host.address, port) for host in off for port in host.ports]
     wanted += [(host.address, port) for host in off if host.role is Role.WORKER for port in UNIT_PORTS]
     taken = in_use(wanted)
-    named = {f"{address}:{port}": holder(inode) for address, port, inode in taken}
+    named = {f"{address}:{port}": holder(listener.inode) for address, port, listener in taken}
     found = "; ".join(f"{address} by {who}" for address, who in list(named.items())[:5]) or "free"
     yield _finding("addresses of hosts that are off", not taken, found, "stop what listens there")
 

@@ -78,17 +78,17 @@ def daemon_command(paths: HostPaths) -> list[str]:
 
 
 def claim_run(run: Path, state: Path) -> str | None:
-    """Note in the cluster's run directory whose it is; returns the other state directory when it is another's.
+    """Note in the cluster's run directory whose it is; returns whose else it is when it is another's.
 
     Clusters of one name can exist below different INAETICS_HOMEs, but share /run/inaetics.
     """
-    owner = run / "owner"
-    run.parent.mkdir(exist_ok=True, mode=0o700)
-    run.mkdir(exist_ok=True, mode=0o700)
-    if os.stat(run).st_uid != os.getuid():
-        return f"user {os.stat(run).st_uid}'s"
-    found = owner.read_text().strip() if owner.exists() else str(state)
+    for directory in (run.parent, run):
+        directory.mkdir(exist_ok=True, mode=0o700)
+        if (owner := os.stat(directory).st_uid) != os.getuid():
+            return f"{directory} of user {owner}"
+    note = run / "owner"
+    found = note.read_text().strip() if note.exists() else str(state)
     if found != str(state) and Path(found).exists():
-        return found
-    owner.write_text(f"{state}\n")
+        return f"the cluster in {found}"
+    note.write_text(f"{state}\n")
     return None

@@ -24,7 +24,12 @@ class Listener:
 
     def blocks(self, address: str, port: int) -> bool:
         """Whether a bind to this address would fail because of it."""
-        return self.port == port and self.address in (address, *ANY)
+        return self.port == port and (self.address == address or self.everywhere)
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether it listens on every address, so that no other subnet helps."""
+        return self.address in ANY
 
 
 def parse(table: str) -> list[Listener]:
@@ -56,10 +61,12 @@ def listeners(net: Path = Path("/proc/net")) -> list[Listener]:
     return [each for table in tables if table.exists() for each in parse(table.read_text())]
 
 
-def in_use(wanted: Iterable[tuple[str, int]], found: Iterable[Listener] | None = None) -> list[tuple[str, int, int]]:
-    """Those of `wanted` (address, port) that cannot be bound, with the inode of the socket in the way."""
-    found = listeners() if found is None else list(found)
-    return [(address, port, each.inode) for address, port in wanted for each in found if each.blocks(address, port)]
+def in_use(
+    wanted: Iterable[tuple[str, int]], found: Iterable[Listener] | None = None
+) -> list[tuple[str, int, Listener]]:
+    """Those of `wanted` (address, port) that cannot be bound, each with the socket in the way."""
+    there = listeners() if found is None else list(found)
+    return [(address, port, each) for address, port in wanted for each in there if each.blocks(address, port)]
 
 
 def holder(inode: int, proc: Path = Path("/proc")) -> str:

@@ -47,8 +47,8 @@ def shape(
 ) -> dict[str, Any]:
     """The documented object: `cluster`, `hosts`, `units`, `web`, `socket`.
 
-    Templates are left out: they never run. `message` is there only when something is unknown, a host's `trouble` only when it has some, a unit's `reason`
-    only when it waits.
+    Templates are left out: they never run. `message` is there only when something is unknown, a host's `trouble` only
+    when it has some, a unit's `reason` only when it waits.
     """
     units = [unit for unit in units if not parse_name(unit.name).is_template]
     found: dict[str, Any] = {

@@ -64,7 +64,7 @@ def _state_directory(paths: ClusterPaths) -> Iterator[None]:
 
 def _write_files(cluster: Cluster, paths: ClusterPaths, progress: Progress) -> None:
     if (other := claim_run(paths.run, paths.state)) is not None:
-        raise Conflict(f"{paths.run} is in use by the cluster in {other}: choose another name with --cluster")
+        raise Conflict(f"{paths.run} belongs to {other}: choose another name with --cluster")
     with progress.step("certificates and configuration"):
         save(paths, cluster)
         authorities = ensure_authorities(paths, cluster.name)

@@ -12,6 +12,10 @@ from inaetics.hosts.programs import PROGRAMS, find
 ASK_S = 5.0
 
 
+FLAGS: dict[str, tuple[str, ...]] = {"etcdctl": ("version",), "busybox": ()}
+"""How a program is asked for its version, where it is not `--version`."""
+
+
 def versions() -> dict[str, str | None]:
     """Name → version; None for a program that is not installed."""
     found: dict[str, str | None] = {"inaetics": version("inaetics-cluster"), "python": platform.python_version()}
@@ -23,9 +27,10 @@ def program_version(name: str) -> str | None:
     path = find(name)
     if path is None:
         return None
-    flag = "version" if name == "etcdctl" else "--version"
     try:
-        said = subprocess.run([path, flag], capture_output=True, text=True, timeout=ASK_S, check=False)
+        said = subprocess.run(
+            [path, *FLAGS.get(name, ("--version",))], capture_output=True, text=True, timeout=ASK_S, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
     match = re.search(r"\d+\.\d+(\.\d+)?[\w.+~-]*", said.stdout + said.stderr)

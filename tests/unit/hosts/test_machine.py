@@ -44,7 +44,8 @@ def test_a_connection_is_no_listener() -> None:
 )
 def test_an_address_is_taken_by_itself_or_by_any(listens_on: str, blocked: bool) -> None:
     table = parse(HEADER + ROW.format(local=_hex(listens_on, 2379), state="0A", inode=77))
-    assert in_use([("127.17.8.101", 2379)], table) == ([("127.17.8.101", 2379, 77)] if blocked else [])
+    found = in_use([("127.17.8.101", 2379)], table)
+    assert [(address, port, each.inode) for address, port, each in found] == [("127.17.8.101", 2379, 77)] * blocked
 
 
 def _hex(address: str, port: int) -> str:

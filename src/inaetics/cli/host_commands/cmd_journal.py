@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from inaetics.cli.common import cluster_option
+from inaetics.cli.host_commands.arguments import host_argument
 
 
 @click.command("journal")
-@click.argument("host")
+@host_argument
 @click.argument("unit", required=False)
 @click.option("--lines", "-n", metavar="N", type=click.IntRange(0), default=20, show_default=True, help="How many.")
 @click.option("--follow", "-f", is_flag=True, help="Go on printing what comes.")

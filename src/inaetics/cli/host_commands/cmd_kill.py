@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from inaetics.cli.common import cluster_option, say
+from inaetics.cli.host_commands.arguments import hosts_argument
 
 
 @click.command("kill")
-@click.argument("hosts", metavar="HOST...", nargs=-1, required=True)
+@hosts_argument(required=True)
 @cluster_option
 def command(hosts: tuple[str, ...], cluster: str) -> None:
     """Cut a host's power: everything on it dies at once, containers too; nothing is told or saved.

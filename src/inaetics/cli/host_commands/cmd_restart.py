@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from inaetics.cli.common import cluster_option
+from inaetics.cli.host_commands.arguments import hosts_argument
 from inaetics.cli.progress import TerminalProgress
 
 
 @click.command("restart")
-@click.argument("hosts", metavar="[HOST]...", nargs=-1)
+@hosts_argument()
 @cluster_option
 def command(hosts: tuple[str, ...], cluster: str) -> None:
     """Halt hosts and start them again: the named ones, or the whole cluster."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from inaetics.cli.common import cluster_option
+from inaetics.cli.host_commands.arguments import host_argument
 
 
 @click.command("ssh", context_settings={"allow_interspersed_args": False})
-@click.argument("host")
+@host_argument
 @click.argument("words", metavar="[-- CMD [ARG]...]", nargs=-1, type=click.UNPROCESSED)
 @cluster_option
 def command(host: str, words: tuple[str, ...], cluster: str) -> None:

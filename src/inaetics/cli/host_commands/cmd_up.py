@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from inaetics.cli.common import cluster_option
+from inaetics.cli.host_commands.arguments import hosts_argument
 from inaetics.cli.progress import TerminalProgress
 
 
 @click.command("up")
-@click.argument("hosts", metavar="[HOST]...", nargs=-1)
+@hosts_argument()
 @click.option("--workers", metavar="N", type=int, help="How many workers; 5 for a new cluster, else as many as it has.")
 @click.option("--subnet", metavar="A.B.C", help="Where a new cluster lives, such as 127.17.8. Default: the first free.")
 @click.option("--remove", is_flag=True, help="With fewer --workers: remove the surplus with their images and data.")
