@@ -17,11 +17,10 @@ from pathlib import Path
 
 import structlog
 
-from inaetics.containers import trim
+from inaetics.containers import tarball, trim
 from inaetics.containers.cache import cache_directory, scratch, used
 from inaetics.containers.debian import Distribution, apt_network_options, apt_sources, distribution
 from inaetics.containers.process import find_program, run
-from inaetics.containers.tarball import write_tar
 from inaetics.errors import InvalidInput
 
 _log = structlog.get_logger()
@@ -30,9 +29,6 @@ PACKAGES = ("python3-minimal", "libpython3-stdlib", "busybox-static", "ca-certif
 """Python, a shell for whoever looks inside, certificates of public authorities, and what binary wheels link to."""
 
 OLDEST_PYTHON = (3, 11)
-
-_RECIPE = "1"
-"""Raised by hand whenever this module or `trim` makes something else of the same packages."""
 
 _BOOTSTRAP_S = 600.0
 _COMPILE_S = 300.0
@@ -65,8 +61,7 @@ def base(*, cache: Path | None = None, refresh: bool = False) -> Base:
     """
     source = distribution()
     place = cache or cache_directory()
-    recipe = repr((_RECIPE, source, PACKAGES, sorted(_FILES.items())))
-    key = hashlib.sha256(recipe.encode()).hexdigest()[:16]
+    key = hashlib.sha256(repr((source, recipe_code())).encode()).hexdigest()[:16]
     name = f"base-{key}-*-python3.*.tar"
     existing = sorted(place.glob(name))
     if refresh or not existing:
@@ -79,6 +74,11 @@ def base(*, cache: Path | None = None, refresh: bool = False) -> Base:
     return Base(
         archive=used(existing[0], "base-*.tar"), key=digest, python=python[6:], architecture=source.architecture
     )
+
+
+def recipe_code() -> list[bytes]:
+    """The text of the modules that make the base image: when they change, an archive made before is another's."""
+    return [Path(module).read_bytes() for module in (__file__, trim.__file__, tarball.__file__)]
 
 
 @contextmanager
@@ -118,9 +118,9 @@ def _make(source: Distribution, place: Path, key: str) -> Path:
         trim.trim(root, python)
         _add_files(source, root)
         compile_modules(root, root / "usr/lib" / python.name, inside=f"/usr/lib/{python.name}")
-        tar = workplace / "base.tar"
-        digest = write_tar(tar, root)
-        archive = tar.replace(place / f"base-{key}-{digest[:16]}-python{version}.tar")
+        packed = workplace / "base.tar"
+        digest = tarball.write_tar(packed, root)
+        archive = packed.replace(place / f"base-{key}-{digest[:16]}-python{version}.tar")
     _log.info("base image made", archive=str(archive), bytes=archive.stat().st_size)
     return archive
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from inaetics.containers.base import Base, compile_modules, unpacked
+from inaetics.containers.base import Base, compile_modules, recipe_code, unpacked
 from inaetics.containers.cache import cache_directory, scratch, used
 from inaetics.containers.process import run
 from inaetics.containers.tarball import write_tar
@@ -24,7 +24,6 @@ _log = structlog.get_logger()
 INSIDE = "/opt/inaetics/wheels"
 """Where the packages are in an image."""
 
-_RECIPE = "1"
 _INSTALL_S = 600.0
 
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
@@ -49,7 +48,8 @@ def wheels(lock: Path, base: Base, *, cache: Path | None = None) -> Path:
 
     Raises `CommandFailed` with pip's own words (a package that cannot be had, a hash that differs).
     """
-    key = hashlib.sha256(repr((_RECIPE, lock.read_bytes(), base.key, base.python, _USELESS)).encode()).hexdigest()
+    recipe = [lock.read_bytes(), base.key, Path(__file__).read_bytes(), *recipe_code()]
+    key = hashlib.sha256(repr(recipe).encode()).hexdigest()
     archive = (cache or cache_directory()) / f"wheels-{key[:16]}.tar"
     if not archive.exists():
         _make(lock, base, archive)
