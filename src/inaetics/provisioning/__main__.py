@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import NoReturn
 
 from inaetics.logs import configure_logs
-from inaetics.provisioning.framework import serve
+from inaetics.provisioning.framework import leave, serve
 from inaetics.provisioning.server import Server
 from inaetics.provisioning.settings import read_settings
 
 
-def main() -> int:
+def main() -> NoReturn:
     configure_logs(stream=sys.stdout)
-    return serve(lambda request: Server(read_settings(os.environ, agent="provisioning"), request))
+    leave(serve(lambda request: Server(read_settings(os.environ, agent="provisioning"), request)))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import structlog
 from pelix.framework import Framework, FrameworkFactory, create_framework
@@ -121,10 +121,10 @@ def _check_free(address: str, port: int) -> None:
 
 
 def _start_debugger(address: str, port: int) -> None:
-    """Let an editor attach. It costs memory and speed, so it is not even imported unless it was asked for."""
+    """Let an editor attach (Debug Adapter Protocol). It costs memory and speed: not even imported unless asked for."""
     try:
         debugpy: Any = import_module("debugpy")
-        debugpy.listen((address, port))
+        debugpy.listen((address, port), in_process_debug_adapter=True)
     except (ImportError, OSError, RuntimeError) as error:
         raise Unavailable(f"cannot start the debugger on {address}:{port}: {error}") from error
     log.info("debugger listens", address=address, port=port)
@@ -195,6 +195,18 @@ def serve(make: Callable[[StopRequest], Service]) -> int:
     return status
 
 
+def leave(status: int) -> NoReturn:
+    """End the process now. A bundle may have left threads behind, and Python would wait for them for ever."""
+    left = [
+        thread.name for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()
+    ]
+    if left:
+        log.warning("threads left behind", threads=left)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 def _stop_in_time(service: Service) -> None:
     """Stop the service; when that hangs, say where, and end the process as a failure."""
     watchdog = threading.Timer(STOP_WITHIN_S, _give_up, args=(threading.get_ident(),))
@@ -210,8 +222,7 @@ def _give_up(stopping_thread: int) -> None:
     frame = sys._current_frames().get(stopping_thread)
     where = [f"{f.f_code.co_filename}:{f.f_lineno} {f.f_code.co_name}" for f in _stack(frame)]
     log.error("stopping hangs, leaving", after_s=STOP_WITHIN_S, innermost=where[:8])
-    sys.stdout.flush()
-    os._exit(1)
+    leave(1)
 
 
 def _stack(frame: FrameType | None) -> list[FrameType]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 from tests.support.agents import SHELL_PORT, Program, Site, deployed
 from tests.support.bundles import packed
 from tests.support.eventually import eventually
+
+DEBUG_PORT = 8000
 
 GREETER = """
     from pelix.ipopo.decorators import ComponentFactory, Instantiate, Provides
@@ -185,6 +188,24 @@ def test_sigterm_stops_bundles_in_reverse_order_and_exits_in_time(site: Site, tm
     assert [entry["bundle"] for entry in agent.said("bundle stopped")] == ["three-1.0.0", "two-1.0.0", "one-1.0.0"]
 
 
+LEAKING = """
+    import threading
+    threading.Thread(target=threading.Event().wait, name="forgotten", daemon=False).start()
+"""
+
+
+def test_bundle_that_leaves_a_thread_behind_does_not_keep_the_process(site: Site, tmp_path: Path) -> None:
+    packed(tmp_path, "leaking", init=LEAKING)
+    site.map_all(a=["leaking"])
+    site.provisioning()
+    agent = site.agent("a")
+    deployed(agent, "leaking-1.0.0")
+    status, took_s = agent.stop()
+    assert status == 0
+    assert took_s < 5
+    assert agent.said("threads left behind")[0]["threads"] == ["forgotten"]
+
+
 def test_bundle_that_hangs_in_stop_is_left_behind_and_named(site: Site, tmp_path: Path) -> None:
     packed(tmp_path, "hanging", init=STOPPING % 60)
     site.map_all(a=["hanging"])
@@ -218,12 +239,37 @@ def listens(address: str, port: int) -> bool:
 
 def test_debugger_listens_only_when_it_is_asked_for(bundles: Site) -> None:
     bundles.provisioning()
-    without, debugged = bundles.agent("a"), bundles.agent("b", INAETICS_DEBUG_PORT="8000")
+    without, debugged = bundles.agent("a"), bundles.agent("b", INAETICS_DEBUG_PORT=str(DEBUG_PORT))
     for agent in (without, debugged):
         eventually(lambda agent=agent: agent.said("started"), within_s=20, what="it started")  # type: ignore[misc]
         assert listens(agent.address, SHELL_PORT)
-    assert listens(debugged.address, 8000)
-    assert not listens(without.address, 8000)
+    assert not listens(without.address, DEBUG_PORT)
+    assert "deployer" in debugger_sees(debugged.address)
+    assert debugged.stop()[0] == 0
+
+
+def debugger_sees(address: str) -> list[str]:
+    """The names of an agent's threads, asked as an editor does."""
+    with socket.create_connection((address, DEBUG_PORT), timeout=10) as stream, stream.makefile("rb") as incoming:
+
+        def ask(sequence: int, command: str, **arguments: Any) -> None:
+            request = {"seq": sequence, "type": "request", "command": command, "arguments": arguments}
+            body = json.dumps(request).encode()
+            stream.sendall(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+
+        def answer(command: str) -> Any:
+            while True:
+                length = int(incoming.readline().split(b":")[1])
+                incoming.readline()
+                message = json.loads(incoming.read(length))
+                if message.get("command") == command:
+                    return message["body"]
+
+        ask(1, "initialize", adapterID="test")
+        answer("initialize")
+        ask(2, "attach")
+        ask(3, "threads")
+        return [thread["name"] for thread in answer("threads")["threads"]]
 
 
 def test_wrong_environment_is_named(bundles: Site) -> None:
