@@ -21,10 +21,10 @@ from inaetics.cli import scaling
 from inaetics.cli.image_work import build_images, push_images, workshop
 from inaetics.cli.manage import apply, files_in
 from inaetics.cli.session import Session
-from inaetics.errors import CommandFailed, Unavailable
+from inaetics.errors import CommandFailed, InaeticsError, Unavailable
 from inaetics.hosts.cluster import command, known_hosts
 from inaetics.hosts.halt import halt
-from inaetics.hosts.paths import ClusterPaths
+from inaetics.hosts.paths import ClusterPaths, natural
 from inaetics.hosts.processes import alive, processes
 from inaetics.hosts.progress import Progress, Step
 from inaetics.hosts.settle import Request
@@ -76,25 +76,28 @@ def hosts_on(paths: ClusterPaths) -> frozenset[str]:
 
 @contextmanager
 def taken_back(paths: ClusterPaths, traces: Traces, progress: Progress) -> Iterator[None]:
-    """Undo on Ctrl-C what this run began: halt the hosts it switched on, destroy the units it submitted elsewhere."""
+    """Undo on Ctrl-C what this run began: destroy the units it submitted, halt the hosts it switched on."""
     try:
         yield
     except KeyboardInterrupt:
-        began = sorted(hosts_on(paths) - traces.hosts_on)
+        if traces.units:
+            progress.note(f"interrupted: destroying what this run submitted ({', '.join(traces.units)})")
+            _destroy(paths.name, traces.units, progress)
+        began = sorted(hosts_on(paths) - traces.hosts_on, key=natural)
         if began:
             progress.note(f"interrupted: halting what this run started ({', '.join(began)})")
             halt(paths, began, progress)
-        if traces.hosts_on and traces.units:
-            progress.note(f"interrupted: destroying what this run submitted ({', '.join(traces.units)})")
-            _destroy(paths.name, traces.units)
         progress.note(f"what was built stays; go on with: {command(paths.name, 'demo')}")
         raise
 
 
-def _destroy(cluster: str, names: Collection[str]) -> None:
-    with Session(cluster=cluster).client() as client:
-        for name in names:
-            client.destroy(name)
+def _destroy(cluster: str, names: Collection[str], progress: Progress) -> None:
+    try:
+        with Session(cluster=cluster).client() as client:
+            for name in names:
+                client.destroy(name)
+    except InaeticsError as error:
+        progress.note(f"some of them stay: {error}")
 
 
 def _images(cluster: str, progress: Progress) -> None:
