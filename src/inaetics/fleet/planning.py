@@ -38,7 +38,8 @@ class Pass:
             self._look(name)
         for placement in self._given_up:
             self._resettle(placement)
-        for name in (*self._stranded, *ordered):
+        given = [name for name in ordered if name in self._homeless and self._names_its_machine(name)]
+        for name in (*self._stranded, *given, *ordered):
             self._settle(name)
 
     # What is placed.
@@ -210,6 +211,10 @@ class Pass:
             self._moved(placement.machine, choice.machine, name, requirements)
             reason = f"{placement.machine_name or placement.machine} was lost; {choice.reason}"
             self.actions.append(Move(unit=unit, placement=placement, state=None, machine=choice.machine, reason=reason))
+
+    def _names_its_machine(self, name: UnitName) -> bool:
+        """Such units come first: they have no other place to go."""
+        return self._board.requirements(self._board.snapshot.units[name]).machine_id is not None
 
     def _choose(self, name: UnitName, requirements: Requirements) -> Choice | None:
         """As the scheduler does, but ask only once for all units that fit on the same machines."""

@@ -41,6 +41,7 @@ class World:
     """What really runs, on machines that have power; a machine that is cut off is in here and not in the store."""
     obeyed: dict[MachineId, dict[UnitName, Placement]] = field(default_factory=dict)
     """What each agent has carried out, and reports next."""
+    counted_lost: frozenset[MachineId] = frozenset()
     changes: list[Change] = field(default_factory=list)
     """What a planner that follows has still to be told."""
 
@@ -139,6 +140,7 @@ class World:
             return False
         if not ops:
             return True
+        assert len({op.key for op in ops}) == len(ops), f"one key twice in a transaction: {ops}"
         self.revision += 1
         before = dict(self.snapshot.placements)
         for op in ops:
@@ -173,6 +175,8 @@ class World:
             old = before.get(seat)
             if old is None or (old.withdraw and not placement.withdraw) or old.content_hash != placement.content_hash:
                 self._judge_placement(placement, is_new=old is None or old.withdraw)
+            elif placement.withdraw and not old.withdraw:
+                self._judge_withdrawal(placement)
         self.judge_uniqueness()
 
     def _judge_placement(self, placement: Placement, *, is_new: bool) -> None:
@@ -194,6 +198,13 @@ class World:
                 seats.setdefault(unit, []).append(machine)
         assert all(len(machines) == 1 for machines in seats.values()), f"placed twice: {seats}"
 
+    def _judge_withdrawal(self, placement: Placement) -> None:
+        """Those that go with a unit leave first."""
+        for (machine, name), other in self.snapshot.placements.items():
+            if machine == placement.machine:
+                peers = self.section(name, other.content_hash).machine_of
+                assert placement.unit not in peers, f"{name} is still there, and {placement.unit} is asked to leave"
+
     def _judge_removal(self, placement: Placement) -> None:
         """Invariants 3 and 10."""
         unit = self.snapshot.units.get(placement.unit)
@@ -202,6 +213,7 @@ class World:
             is_global = self.section(placement.unit, placement.content_hash).is_global
             wanted = unit and unit.desired is not Desired.INACTIVE
             assert not (is_global and still_global and wanted), f"removed for a lease that ended: {placement}"
+            assert placement.machine in self.counted_lost, f"taken from a machine that is waited for: {placement}"
         else:
             assert placement.withdraw, f"taken from a live machine without asking: {placement}"
             assert placement.unit not in self.running[placement.machine], f"taken while it runs: {placement}"
@@ -277,8 +289,10 @@ class Leader:
         else:
             self._planner.changed(self.world.changes)
         self.world.changes.clear()
-        self.again()
-        actions = self._planner.plan(lost=self.lost & self.world.absent_holders())
+        if self.pending:
+            self.again()
+        self.world.counted_lost = self.lost & self.world.absent_holders()
+        actions = self._planner.plan(lost=self.world.counted_lost)
         size = self.per_transaction
         for start in range(0, len(actions), size):
             self.pending += transactions(actions[start : start + size], self.world.snapshot, now=1.0)
