@@ -1,4 +1,4 @@
-"""One whole cluster for all system tests: brought up by `inaetics demo`, taken away by `inaetics destroy`."""
+"""A whole cluster for a module of system tests: brought up by `inaetics demo`, taken away by `inaetics destroy`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from tests.support.cluster import Cluster, mounts_below, processes_of
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Five workers with the demonstrator at 2 + 2 agents. Afterwards nothing of it may be left."""
     home = tmp_path_factory.mktemp("home")
