@@ -34,12 +34,20 @@ _USELESS = (
     "*/tests",
     "*/test",
     "grpc/_cython/_credentials",
+    "debugpy/_vendored/pydevd/pydevd_attach_to_process/winappdbg",
     "*.dist-info/RECORD",
     "*.dist-info/licenses",
     "google/protobuf/**/*.proto",
     "**/*.pyi",
     "**/*.pyx",
     "**/*.pxd",
+    "**/*.c",
+    "**/*.cpp",
+    "**/*.h",
+    "**/*.hpp",
+    "**/*.dll",
+    "**/*.dylib",
+    "**/*.exe",
 )
 
 

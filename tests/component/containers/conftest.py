@@ -66,13 +66,14 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Sources:
     bundles = place / "bundles"
     bundles.mkdir()
     (bundles / "hello-1.0.0.zip").write_bytes(b"not looked into here")
+    shutil.copyfile(resources.node_lock(), place / "node.lock")
     leave = shutil.ignore_patterns("__pycache__", "_shipped")
     shutil.copytree(resources.images_directory(), place / "images")
     shutil.copytree(resources.package_directory(), place / "inaetics", ignore=leave)
     return Sources(
         images=place / "images",
         package=place / "inaetics",
-        lock=resources.node_lock(),
+        lock=place / "node.lock",
         extra={"provisioning": {"bundles": bundles}},
     )
 
