@@ -14,6 +14,9 @@ from inaetics.units.fleet_section import fleet_section
 from inaetics.units.grammar import Option, UnitFile, parse
 from inaetics.units.names import parse_name
 
+_ANY_NAME = parse_name("any@any.service")
+"""Whether a unit is global does not depend on its name."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
@@ -25,21 +28,21 @@ class Facts:
 
 
 @lru_cache(maxsize=4096)
-def facts(name: str, text: str) -> Facts:
-    """Read the file `text` of the unit `name`."""
+def facts(text: str) -> Facts:
+    """Read the file `text`, whatever unit it is of: the thousand instances of a template are read once."""
     try:
         unit = parse(text)
         return Facts(
             options=unit.options,
             description=unit.get("Unit", "Description") or "",
-            is_global=_is_global(unit, name),
+            is_global=_is_global(unit),
         )
     except InvalidInput:
         return Facts()
 
 
-def _is_global(unit: UnitFile, name: str) -> bool:
+def _is_global(unit: UnitFile) -> bool:
     try:
-        return fleet_section(unit, parse_name(name)).is_global
+        return fleet_section(unit, _ANY_NAME).is_global
     except InvalidInput:
         return False

@@ -118,7 +118,7 @@ def unit_list(snapshot: Snapshot, reason: Reason) -> UnitList:
 
 def unit_entry(snapshot: Snapshot, unit: Unit, place: Place | None, reason: Reason) -> UnitEntry:
     """One unit and what became of it. On a machine that is gone it is nowhere: it waits, there or elsewhere."""
-    known = facts(unit.name, unit.text)
+    known = facts(unit.text)
     live = place if place and not known.is_global and place.placement.machine in snapshot.machines else None
     state = live.state if live else None
     waits = unit.desired is not Desired.INACTIVE and live is None and not known.is_global
@@ -150,7 +150,7 @@ def state_list(snapshot: Snapshot) -> StateList:
         for name, unit in snapshot.units.items()
         if unit.desired is not Desired.INACTIVE
         and (name not in where or where[name].placement.machine not in snapshot.machines)
-        and not facts(name, unit.text).is_global
+        and not facts(unit.text).is_global
     )
     return StateList(snapshot.revision, entries, tuple(sorted(waiting)))
 
@@ -191,7 +191,7 @@ def explain_report(explanation: Explanation) -> ExplainReport:
 
 def v1_unit(unit: Unit, place: Place | None) -> V1Unit:
     """A unit as the original shows it; a global one has no machine and no current state."""
-    known = facts(unit.name, unit.text)
+    known = facts(unit.text)
     placed = place if not known.is_global else None
     return V1Unit(
         name=unit.name,
