@@ -121,7 +121,11 @@ class Leadership:
 
 
 class Store(Protocol):
-    """A key-value store with revisions. Every method raises `Unavailable` when it does not answer in time."""
+    """A key-value store with revisions. Every method raises `Unavailable` when it does not answer in time.
+
+    A call whose answer was lost is sent again, so an unguarded write may be applied twice, at two revisions.
+    `Unavailable` from a write does not say that nothing was written: read before deciding what to do.
+    """
 
     async def get(self, key: str) -> KeyValue | None: ...
 
@@ -131,31 +135,36 @@ class Store(Protocol):
         """Write one key; returns the revision."""
 
     async def delete(self, key: str, *, prefix: bool = False) -> int:
-        """Delete a key, or all keys that begin with it; returns how many went."""
+        """Delete a key, or all keys that begin with it; returns how many went. Deleting what is absent is no error."""
 
     async def commit(self, ops: Sequence[Op], *, guards: Sequence[Guard] = ()) -> int:
         """Apply all of `ops` in one transaction if every guard holds; returns its revision.
 
         Raises `Conflict` when a guard fails (nothing is written), `LeaseLost` when a lease named in `ops` is gone,
-        `InvalidInput` when there are more than `MAX_OPS` operations or one key twice.
+        `InvalidInput` when there are more than `MAX_OPS` operations, more than `MAX_GUARDS` guards or one key twice
+        (also as part of a deleted prefix). No operations is a way to ask for the current revision under guards.
         """
 
     def watch(self, prefix: str) -> AsyncIterator[WatchEvent]:
         """List `prefix`, then yield every change, for ever, through compaction, member loss and outages.
 
-        The first event is `Relisted`; another one follows whenever history was compacted away.
+        The first event is `Relisted`; another one follows whenever history was compacted away. It ends only with the
+        store, by `Unavailable`. Iterate in one task; break out or cancel that task to end it.
         """
 
     def lease(self, ttl_s: float, *, revoke: bool = True) -> AbstractAsyncContextManager[Lease]:
         """Grant a lease and keep it alive every third of its TTL inside the block; revoke it at the end.
 
         Without `revoke` it runs out by itself after the block, for one who means to come back before that.
+        The TTL is whole seconds, rounded up, and at least what etcd grants (`Lease.ttl_s`). A lost lease does not end
+        the block: `wait_lost` beside it.
         """
 
     def lead(self, name: str, candidate: str, *, ttl_s: float) -> AbstractAsyncContextManager[Leadership]:
         """Wait for the office `name` and hold it inside the block, as `candidate` (what `leader` shows).
 
-        The block is cancelled with `LeaseLost` raised from it when the office is lost.
+        Waits through outages too. When the office is lost the block is cancelled and `LeaseLost` raised from it: at
+        nine tenths of the TTL after the last renewal, so that it has ended before a successor begins.
         """
 
     async def leader(self, name: str) -> str | None:

@@ -35,6 +35,22 @@ def test_a_lease_is_kept_alive_in_its_block_and_revoked_at_its_end(play: Play, g
     play(scenario)
 
 
+def test_a_lease_that_is_not_revoked_runs_out_by_itself(play: Play, ground: Ground) -> None:
+    async def scenario(store: Store) -> None:
+        key = f"{ground.prefix}a"
+        async with store.lease(1, revoke=False) as lease:
+            await store.put(key, b"", lease=lease.id)
+        assert await store.get(key) is not None
+
+        async def gone() -> bool:
+            return await store.get(key) is None
+
+        await aeventually(gone, within_s=10, what="the lease has run out")
+        assert asyncio.get_running_loop().time() >= lease.deadline
+
+    play(scenario)
+
+
 def test_a_lease_lasts_at_least_as_long_as_asked(play: Play) -> None:
     async def scenario(store: Store) -> None:
         async with store.lease(2.5) as lease:
