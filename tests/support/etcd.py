@@ -42,8 +42,8 @@ from tests.support.eventually import eventually
 
 CLIENT_PORT, PEER_PORT, HEALTH_PORT = 2379, 2380, 2381
 
-_WATCHDOG = 'cat >/dev/null; for f in "$1"/*.pid; do [ -e "$f" ] && kill -9 "$(cat "$f")"; done; true'
-"""Ends the members when the other end of its pipe closes, which even a killed test run does."""
+_WATCHDOG = 'cat >/dev/null; for f in "$1"/*.pid; do [ -e "$f" ] && kill -9 "$(cat "$f")"; done; rm -rf "$1"'
+"""Ends the members and removes the directory when its pipe closes, which even a killed test run does."""
 
 _counter = itertools.count()
 
@@ -210,7 +210,6 @@ def etcd_cluster(*, size: int = 3, tls: bool = False, flags: Sequence[str] = ())
     finally:
         cluster.kill()
         watchdog.communicate(timeout=20)
-        shutil.rmtree(directory)
 
 
 @contextmanager
