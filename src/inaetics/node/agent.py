@@ -35,7 +35,8 @@ class Agent:
         if self._tls is None:
             log.warning("no certificates: remote services are neither encrypted nor authenticated")
         open_store = partial(connect, settings.etcd_endpoints, tls=settings.etcd_tls)
-        self._etcd = EtcdThread(open_store, failed=lambda reason: request.ask(reason, status=1))
+        self._failed = lambda reason: request.ask(reason, status=1)
+        self._etcd = EtcdThread(open_store, failed=self._failed)
         self._framework: Framework | None = None
         self._installer: Installer | None = None
         self._deployer: Deployer | None = None
@@ -51,7 +52,8 @@ class Agent:
         self._discovery = Discovery(framework, self._etcd)
         self._discovery.start()
         self._installer = Installer(BundleLoader(framework.get_bundle_context()))
-        self._deployer = Deployer(self._settings.agent, self._installer, self._settings.data / "agent")
+        directory = self._settings.data / "agent"
+        self._deployer = Deployer(self._settings.agent, self._installer, directory, failed=self._failed)
         self._etcd.add("provisioning servers", self._deployer.follow_servers)
         self._etcd.start()
         self._deployer.start()

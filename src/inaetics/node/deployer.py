@@ -8,8 +8,10 @@ still runs.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -20,7 +22,7 @@ from inaetics.node.installer import Installer
 from inaetics.node.provisioning_client import ProvisioningClient, archive_path
 from inaetics.node.servers import Servers
 from inaetics.provisioning.archive import Archive, open_archive
-from inaetics.provisioning.deployment import Deployment
+from inaetics.provisioning.deployment import DeployedBundle, Deployment
 from inaetics.store.protocol import Store
 
 log = structlog.get_logger()
@@ -33,12 +35,16 @@ FIRST_ANSWER_S = 3.0
 
 
 class Deployer:
-    """Works on a thread of its own from `start` to `stop`. `directory` is its own, and outlives it."""
+    """Works on a thread of its own from `start` to `stop`. `directory` is its own, and outlives it.
 
-    def __init__(self, target: str, installer: Installer, directory: Path) -> None:
+    `failed` is told of what should not happen at all: an agent that does not follow any more must end.
+    """
+
+    def __init__(self, target: str, installer: Installer, directory: Path, *, failed: Callable[[str], None]) -> None:
         self._target = target
         self._installer = installer
         self._directory = directory
+        self._failed = failed
         self._servers = Servers(on_change=self._servers_changed)
         self._thread = threading.Thread(target=self._run, name="deployer", daemon=True)
         self._stopping = threading.Event()
@@ -47,8 +53,8 @@ class Deployer:
         self._asking: ProvisioningClient | None = None
         self._current = Deployment(version="")
         self._seen = ""
-        self._error = ""
-        self._silent = False
+        self._refusal = ""
+        self._trouble = ""
 
     async def follow_servers(self, store: Store) -> None:
         """The job for etcd's thread."""
@@ -66,14 +72,22 @@ class Deployer:
             self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        wait_until = time.monotonic() + FIRST_ANSWER_S
+        try:
+            self._follow()
+        except Exception as error:
+            log.exception("deployer failed")
+            self._failed(f"deployer failed: {error}")
+
+    def _follow(self) -> None:
+        give_up_at = time.monotonic() + FIRST_ANSWER_S
         while not self._stopping.is_set():
-            asked = self._ask_anyone()
-            if not asked and not self._seen and time.monotonic() > wait_until:
+            if self._ask_anyone():
+                continue
+            if not self._seen and time.monotonic() >= give_up_at:
                 self._restore()
-            if not asked:
-                self._wake.wait(min(RETRY_S, max(wait_until - time.monotonic(), 0.05)) if not self._seen else RETRY_S)
-                self._wake.clear()
+                give_up_at = math.inf
+            self._wake.wait(RETRY_S)
+            self._wake.clear()
 
     def _ask_anyone(self) -> bool:
         """Ask the servers in turn until one answers; whether one did."""
@@ -84,9 +98,7 @@ class Deployer:
             with self._lock:
                 self._asking = client
             try:
-                found = client.deployment(
-                    self._target, after=self._seen, running=self._current.version, error=self._error, wait_s=HOLD_S
-                )
+                found = self._ask(client)
                 if found is not None:
                     self._deploy(client, found)
             except Unavailable as error:
@@ -95,21 +107,27 @@ class Deployer:
             finally:
                 with self._lock:
                     self._asking = None
-            self._silent = False
+            self._trouble = ""
             return True
         return False
+
+    def _ask(self, client: ProvisioningClient) -> Deployment | None:
+        error = self._trouble or self._refusal
+        return client.deployment(
+            self._target, after=self._seen, running=self._current.version, error=error, wait_s=HOLD_S
+        )
 
     def _deploy(self, client: ProvisioningClient, deployment: Deployment) -> None:
         """Fetch and switch. Raises `Unavailable` when a download fails: the same deployment is asked for again."""
         began = time.monotonic()
+        archives = [self._fetch(client, bundle) for bundle in deployment.bundles]
         try:
-            archives = [client.fetch(bundle, self._archives) for bundle in deployment.bundles]
             steps = self._installer.switch(archives)
         except InvalidInput as error:
             log.error("deployment refused", version=deployment.version, error=str(error))  # noqa: TRY400 - for people
-            self._seen, self._error = deployment.version, str(error)
+            self._seen, self._refusal = deployment.version, str(error)
             return
-        self._current, self._seen, self._error = deployment, deployment.version, ""
+        self._current, self._seen, self._refusal = deployment, deployment.version, ""
         self._remember(deployment)
         log.info(
             "deployed",
@@ -119,6 +137,13 @@ class Deployer:
             seconds=round(time.monotonic() - began, 3),
         )
 
+    def _fetch(self, client: ProvisioningClient, bundle: DeployedBundle) -> Archive:
+        """A download that is not what it should be may be right the next time."""
+        try:
+            return client.fetch(bundle, self._archives)
+        except InvalidInput as error:
+            raise Unavailable(str(error)) from error
+
     def _restore(self) -> None:
         """Run what ran last, from disk. What is missing or broken there is left to provisioning."""
         try:
@@ -127,7 +152,6 @@ class Deployer:
             self._installer.switch(archives)
         except (OSError, msgspec.DecodeError, InvalidInput) as error:
             log.info("nothing to run until provisioning answers", reason=str(error))
-            self._seen = "-"
             return
         self._current, self._seen = deployment, deployment.version
         log.info("provisioning is away, running what ran last", version=deployment.version)
@@ -151,10 +175,10 @@ class Deployer:
             log.warning("cannot remember the deployment", directory=str(self._directory), error=str(error))
 
     def _unanswered(self, reason: str) -> None:
-        """Say it once an outage, not once a try."""
-        if not self._silent and not self._stopping.is_set():
-            log.warning("provisioning does not answer, going on with what runs", reason=reason)
-        self._silent = True
+        """Say it once an outage, not once a try; whoever answers next is told, too."""
+        if not self._trouble and not self._stopping.is_set():
+            log.warning("cannot follow provisioning, going on with what runs", reason=reason)
+        self._trouble = reason
 
     def _servers_changed(self) -> None:
         self._cancel(unless=self._servers.urls)

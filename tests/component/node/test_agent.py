@@ -119,7 +119,7 @@ def test_agent_goes_on_without_provisioning_and_follows_the_next_one(bundles: Si
     deployed(agent, "greeter-1.0.0", "watcher-1.0.0")
     server.kill()
     eventually(
-        lambda: agent.said("provisioning does not answer, going on with what runs"), within_s=10, what="it is noticed"
+        lambda: agent.said("cannot follow provisioning, going on with what runs"), within_s=10, what="it is noticed"
     )
     assert watch(agent)["said"] == ["hello"]
     bundles.provisioning(number=1)
@@ -150,6 +150,25 @@ def test_archive_that_broke_on_disk_is_fetched_again(bundles: Site, tmp_path: Pa
     agent.start()
     eventually(lambda: len(agent.said("deployed")) == 2, within_s=15, what="it is deployed again")
     assert agent.said("deployment refused") == []
+
+
+def test_archive_that_is_not_what_it_should_be_is_not_run(bundles: Site) -> None:
+    server = bundles.provisioning()
+    agent = bundles.agent("a")
+    deployed(agent, "greeter-1.0.0", "watcher-1.0.0")
+    archive = bundles.bundles / "greeter-1.1.0.zip"
+    whole = archive.read_bytes()
+    archive.write_bytes(whole.replace(b"good day", b"evil day"))
+    bundles.map_all(a=["greeter@1.1.0", "watcher"])
+    eventually(
+        lambda: "sha256" in str(agent.said("cannot follow provisioning, going on with what runs")),
+        within_s=10,
+        what="refused",
+    )
+    eventually(lambda: "is not what was asked for" in server.get("/")[1].decode(), within_s=10, what="the page says so")
+    assert watch(agent)["said"] == ["hello"]
+    archive.write_bytes(whole)
+    deployed(agent, "greeter-1.1.0", "watcher-1.0.0")
 
 
 def test_archives_that_are_not_used_any_more_are_removed(bundles: Site, tmp_path: Path) -> None:

@@ -32,7 +32,8 @@ MAX_FRAME = 64 * 1024 * 1024
 """Bytes in one frame; more is refused on both sides."""
 
 _LENGTH = struct.Struct(">I")
-_CHUNK = 256 * 1024
+_CHUNK = 64 * 1024
+"""Read at once; more than 128 KB would be mapped and unmapped by the allocator for every small frame."""
 
 Stream = socket.socket | ssl.SSLSocket
 
