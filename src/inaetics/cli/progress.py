@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -9,14 +10,20 @@ from contextlib import contextmanager
 
 import click
 
+from inaetics.logs import configure_logs
+
 WIDTH = 30
 
 
 class TerminalProgress:
-    """`Progress` for people. Without a terminal only finished steps are printed."""
+    """`Progress` for people. Without a terminal only finished steps are printed.
+
+    A command that shows its progress also keeps the logs of what it calls out of its output, warnings excepted.
+    """
 
     def __init__(self) -> None:
         self._live = sys.stderr.isatty()
+        configure_logs(level=os.environ.get("INAETICS_LOG_LEVEL", "warning"))
 
     @contextmanager
     def step(self, what: str) -> Iterator[TerminalStep]:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 from inaetics.errors import InaeticsError, Unavailable
-from inaetics.hosts.cluster import Host
+from inaetics.hosts.cluster import Host, command
 from inaetics.hosts.host_files import system_units
 from inaetics.hosts.paths import ClusterPaths, HostPaths
 from inaetics.store.background import beside
@@ -100,7 +100,8 @@ class Board:
 
     async def _words(self, host: str, unit: str, status: UnitStatus | None) -> str:
         if host not in self.units:
-            return f"the supervisor of {host} does not answer (see {self.paths.host(host).supervisor / 'daemon.log'})"
+            see = command(self.paths.name, f"journal {host} supervisor")
+            return f"the supervisor of {host} does not answer (see: {see})"
         if status is None:
             return f"{unit} on {host} is not known to its supervisor"
         message = f": {status.message}" if status.message else ""

@@ -47,10 +47,11 @@ def ensure_run(paths: HostPaths) -> None:
 
 
 def start_keeper(paths: HostPaths) -> None:
-    """Start the loop that keeps a supervisor running; returns at once. Its output goes to `daemon.log`."""
-    log = paths.supervisor / "daemon.log"
+    """Start the loop that keeps a supervisor running; returns at once."""
+    log = paths.supervisor_log
+    log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if log.exists() and log.stat().st_size > LOG_BYTES:
-        log.replace(log.with_suffix(".log.1"))
+        log.replace(log.with_name("previous"))
     environment = {**read(paths.environment), SUPERVISED: paths.marker}
     command = ["setsid", "--fork", "sh", "-c", KEEP, KEEPER, *daemon_command(paths)]
     with log.open("ab") as output:

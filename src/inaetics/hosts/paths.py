@@ -65,8 +65,13 @@ class HostPaths:
 
     @property
     def supervisor(self) -> Path:
-        """The supervisor's persistent directory: journals, and its own output in `daemon.log`."""
+        """The supervisor's persistent directory: journals."""
         return self.state / "supervisor"
+
+    @property
+    def supervisor_log(self) -> Path:
+        """The supervisor's own output, kept as the journal of a unit named `supervisor`."""
+        return self.supervisor / "journal" / "supervisor" / "current"
 
     @property
     def units(self) -> Path:

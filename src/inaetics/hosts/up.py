@@ -10,11 +10,11 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from inaetics.errors import CommandFailed, Conflict, NotFound, Unavailable
+from inaetics.errors import CommandFailed, Conflict, InaeticsError, NotFound, Unavailable
 from inaetics.hosts import programs
 from inaetics.hosts.board import Board
 from inaetics.hosts.boot import boot_all, refuse_taken_addresses
-from inaetics.hosts.cluster import Cluster, Host, Role, load, save, subnets_in_use
+from inaetics.hosts.cluster import Cluster, Host, Role, command, load, save, subnets_in_use
 from inaetics.hosts.destroy import delete_hosts
 from inaetics.hosts.engines import prepare_engines
 from inaetics.hosts.halt import halt_hosts
@@ -103,6 +103,9 @@ async def _start(cluster: Cluster, hosts: Sequence[Host], paths: ClusterPaths, p
                 step.update(f"{len(down)} of {len(hosts)} were down" if down else "all were up")
             on = {name for name, each in seen.items() if each.processes} | {host.name for host in hosts}
             await _wait_ready(cluster, board, on, progress)
+    except InaeticsError:
+        progress.note(f"what was started stays as it is (stop it: {command(paths.name, 'halt')})")
+        raise
     except asyncio.CancelledError:
         progress.note("interrupted: halting what was started")
         await halt_hosts(cluster, down, paths, progress)

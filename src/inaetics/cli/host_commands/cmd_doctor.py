@@ -19,7 +19,9 @@ def command(output: str, cluster: str) -> int:
     """
     from inaetics.hosts.doctor import Level, examine
     from inaetics.hosts.paths import cluster_paths
+    from inaetics.logs import configure_logs
 
+    configure_logs(level="error")
     findings = []
     for each in examine(cluster_paths(cluster)):
         findings.append(each)

@@ -17,7 +17,8 @@ from inaetics.cli.host_commands.arguments import host_argument
 def command(host: str, unit: str | None, lines: int, follow: bool, cluster: str) -> None:
     """Print what a host's units have written, the host's own and the fleet's; also of a host that is off.
 
-    Without UNIT, every unit in turn. The supervisor's remarks stand between a unit's own lines.
+    Without UNIT, every unit in turn, and what the host's supervisor says of itself (as 'supervisor'). Its remarks on
+    a unit stand between that unit's own lines.
 
     \b
       inaetics journal worker-1 etcd -n 50
