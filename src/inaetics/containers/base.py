@@ -15,15 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
 from inaetics.containers import tarball, trim
 from inaetics.containers.cache import cache_directory, scratch, used
 from inaetics.containers.debian import Distribution, apt_network_options, apt_sources, distribution
 from inaetics.containers.process import find_program, run
 from inaetics.errors import InvalidInput
-
-_log = structlog.get_logger()
 
 PACKAGES = ("python3-minimal", "libpython3-stdlib", "busybox-static", "ca-certificates", "libstdc++6")
 """Python, a shell for whoever looks inside, certificates of public authorities, and what binary wheels link to."""
@@ -121,7 +117,6 @@ def _make(source: Distribution, place: Path, key: str) -> Path:
         packed = workplace / "base.tar"
         digest = tarball.write_tar(packed, root)
         archive = packed.replace(place / f"base-{key}-{digest[:16]}-python{version}.tar")
-    _log.info("base image made", archive=str(archive), bytes=archive.stat().st_size)
     return archive
 
 

@@ -23,7 +23,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
-import structlog
 
 from inaetics.containers.cache import cache_directory, write_whole
 from inaetics.containers.findings import Findings
@@ -31,8 +30,6 @@ from inaetics.containers.process import find_program, program_path, run
 from inaetics.containers.store import Store, prepare, remove
 from inaetics.errors import CommandFailed, NotFound
 from inaetics.units.container import ContainerEngine
-
-_log = structlog.get_logger()
 
 _IMAGE = "localhost/inaetics-probe:latest"
 _STEP_S = 30.0
@@ -55,7 +52,6 @@ def probe(near: Path, *, cache: Path | None = None) -> Findings:
         return msgspec.json.decode(known.read_bytes(), type=Findings)
     findings = _try_everything(Findings(program=program, version=version), near)
     write_whole(known, msgspec.json.format(msgspec.json.encode(findings)))
-    _log.info("container engine probed", **msgspec.to_builtins(findings))
     return findings
 
 

@@ -11,15 +11,11 @@ import shutil
 import sys
 from pathlib import Path
 
-import structlog
-
 from inaetics.containers.base import Base, compile_modules, recipe_code, unpacked
 from inaetics.containers.cache import cache_directory, scratch, used
 from inaetics.containers.process import run
 from inaetics.containers.tarball import write_tar
 from inaetics.errors import NotFound
-
-_log = structlog.get_logger()
 
 INSIDE = "/opt/inaetics/wheels"
 """Where the packages are in an image."""
@@ -74,7 +70,6 @@ def _make(lock: Path, base: Base, archive: Path) -> None:
         with unpacked(base.archive) as root:
             compile_modules(root, tree, inside=INSIDE)
         write_tar(archive, place)
-    _log.info("wheels layer made", archive=str(archive), bytes=archive.stat().st_size)
 
 
 def _install(lock: Path, base: Base, tree: Path) -> None:

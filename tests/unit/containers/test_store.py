@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,14 @@ from inaetics.containers.shortcut import LONGEST, forget, short
 from inaetics.containers.store import Store, prepare, remove
 
 PLAIN = Findings(program="/usr/bin/podman", version="4.3.1")
+
+
+@pytest.fixture(autouse=True)
+def links_forgotten(tmp_path: Path) -> Iterator[None]:
+    """The directories of tests have long names: take the short ones away again."""
+    yield
+    for directory in tmp_path.rglob("run"):
+        forget(directory)
 
 
 def store_in(place: Path, **more: str) -> Store:
