@@ -98,7 +98,9 @@ class EtcdCluster:
 
     def pause(self, member: int) -> None:
         """Freeze a member: its connections stay, and nobody answers on them."""
-        self._processes[member].send_signal(signal.SIGSTOP)
+        process = self._processes[member]
+        process.send_signal(signal.SIGSTOP)
+        eventually(partial(_is_stopped, process.pid), within_s=10, what=f"etcd member {member} is frozen")
 
     def resume(self, member: int) -> None:
         self._processes[member].send_signal(signal.SIGCONT)
@@ -217,6 +219,12 @@ def etcd_server(*, tls: bool = False) -> Iterator[EtcdCluster]:
     """Run one member, with a short election so that leases of one second are granted."""
     with etcd_cluster(size=1, tls=tls, flags=("--heartbeat-interval=50", "--election-timeout=500")) as cluster:
         yield cluster
+
+
+def _is_stopped(pid: int) -> bool:
+    """Tell whether every thread is: the signal's sender does not wait for that."""
+    stats = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return all(stat.rpartition(")")[2].split()[0] == "T" for stat in stats)
 
 
 def _binary() -> str:

@@ -83,7 +83,7 @@ class EtcdStore:
         refusal = (
             f"{what}: {messages.broken_guard(guards, answer)} (somebody else was first: read again and decide anew)"
         )
-        if doubt.applied:
+        if doubt.applied and ops:
             return await self._settle(ops, what, refusal)
         raise Conflict(refusal)
 

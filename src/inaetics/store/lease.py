@@ -37,7 +37,6 @@ class EtcdLease:
         self._ttl_s = ttl_s
         self._sent_at = sent_at
         self._lost = asyncio.Event()
-        self._gone = False
 
     @property
     def id(self) -> int:
@@ -56,15 +55,15 @@ class EtcdLease:
 
     async def keep(self) -> None:
         """Renew until the lease is gone or could not be renewed by its deadline; then say so and return."""
+        reason = "the store ended it"
         try:
             async with asyncio.timeout_at(self.deadline) as limit:
                 while await self._renew():
                     limit.reschedule(self.deadline)
-                self._gone = True
-        except TimeoutError:
-            pass  # the deadline: etcd may still hold the lease, but nobody may rely on it
+        except TimeoutError:  # etcd may still hold it, but nobody may rely on that
+            reason = "not renewed in time"
         self._lost.set()
-        _log.info("lease lost", lease=f"{self._id:x}", ttl_s=self._ttl_s, ended_by_store=self._gone)
+        _log.info("lease lost", lease=f"{self._id:x}", ttl_s=self._ttl_s, reason=reason)
 
     async def _renew(self) -> bool:
         """Renew it once it is due, trying until etcd answers; returns whether it lives."""
@@ -108,9 +107,10 @@ class EtcdLease:
         return float(response.TTL)
 
     async def revoke(self) -> None:
-        """Let the lease and its keys go, if etcd can be told soon."""
-        if self._gone:
-            return
+        """Let the lease and its keys go, if etcd can be told soon.
+
+        Also when it seems gone: a member that has just begun to lead may deny a lease that it has yet to load.
+        """
         request = rpc.LeaseRevokeRequest(ID=self._id)
         what = f"cannot revoke lease {self._id:x}"
         try:

@@ -104,7 +104,10 @@ def broken_guard(guards: Sequence[Guard], response: Any) -> str:
 
 
 def written_at(ops: Sequence[Op], response: Any) -> int:
-    """Return the one revision at which `ops` were written if the keys stand as `ops` left them, otherwise 0."""
+    """Return the one revision at which `ops` were written if the keys stand as `ops` left them, otherwise 0.
+
+    Deletions leave no revision behind: of nothing but deletions it is the revision at which they are seen.
+    """
     revisions: set[int] = set()
     for op, answer in zip(ops, response.responses, strict=True):
         found = answer.response_range.kvs
@@ -115,4 +118,5 @@ def written_at(ops: Sequence[Op], response: Any) -> int:
                 continue
             case _:
                 return 0
+    revisions = revisions or {response.header.revision}
     return revisions.pop() if len(revisions) == 1 else 0

@@ -74,6 +74,7 @@ class Watches:
             position.leave()
 
     async def open(self, prefix: str, revision: int) -> _Stream:
+        self.wire.raise_if_closed()
         stream = _Stream(self.wire, self.patience, prefix, revision)
         self._streams.add(stream)
         try:

@@ -1,7 +1,7 @@
 """The wire to etcd: calls with a deadline that go on to another member when one fails, and etcd's errors as ours.
 
-The only module, with `messages`, that imports the library, and late: `connect` loads it. What it takes are channels
-and generated messages; the library's own services hide status codes, and its watch is silent after a compaction.
+From the library it takes channels and generated messages; the library's own services hide status codes, and its watch
+is silent after a compaction. It is loaded late, by `connect`: nothing that is imported before may import this module.
 
 One member is used at a time, and left when it refuses, fails or does not answer: a client costs one connection, and
 a member that hangs delays one call, not every third as when calls go round. Where a client begins is left to chance.
@@ -124,7 +124,7 @@ class Wire:
                 self.failed(member, error)
                 if doubt and not (error.details() or "").startswith(_NEVER_SENT):
                     doubt.applied = True
-                if loop.time() + pause_s >= end:
+                if loop.time() + 2 * pause_s >= end:  # no time for another attempt that could tell more
                     raise self.translated(error, what) from error
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)

@@ -170,6 +170,16 @@ def test_a_guarded_commit_whose_answer_was_lost_is_found_to_have_succeeded(etcd:
     asyncio.run(main())
 
 
+def test_a_guarded_deletion_whose_answer_was_lost_is_found_to_have_succeeded(etcd: EtcdCluster) -> None:
+    async def main() -> None:
+        async with _far(etcd) as far:
+            revision = await far.store.put("/doubt/d", b"")
+            commit = far.store.commit([Delete(key="/doubt/d")], guards=[ModIs(key="/doubt/d", revision=revision)])
+            assert await _with_lost_answer(far, commit, meanwhile=_nothing) == revision + 1
+
+    asyncio.run(main())
+
+
 def test_a_guarded_commit_whose_answer_was_lost_and_that_was_overwritten_stays_in_doubt(etcd: EtcdCluster) -> None:
     async def main() -> None:
         async with _far(etcd) as far:
