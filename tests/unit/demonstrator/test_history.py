@@ -21,6 +21,14 @@ def test_a_counter_is_drawn_as_its_rate() -> None:
     ]
 
 
+def test_a_rate_is_smoothed_over_two_seconds() -> None:
+    history = History()
+    for reading in range(20):  # a batch of 100 every second reading, half a second apart
+        history.heard(_report(reading // 2 * 100), now_s=reading / 2, now_ms=reading * 500)
+    (agent,) = history.statistics(since_ms=3000, now_s=10)
+    assert {value for _, value in agent["series"][0]["points"]} == {100.0}
+
+
 def test_a_counter_that_began_again_is_no_negative_rate() -> None:
     history = History()
     for second, value in enumerate([100, 200, 10]):

@@ -12,6 +12,9 @@ from inaetics.demonstrator.api import AgentReport, Stat
 POINTS = 180
 """Readings kept of each series: a minute and a half at two a second."""
 
+SMOOTHING = 4
+"""Readings a rate is taken over: two seconds."""
+
 TOTALS = {
     "produced": "produced",
     "refused": "refused",
@@ -27,19 +30,33 @@ GAUGES = {"queued", "in_flight"}
 
 @dataclass(slots=True)
 class Series:
-    """One line of a graph. A counter is drawn as its rate a second."""
+    """One line of a graph. A counter is drawn as its rate a second over the last `SMOOTHING` readings.
+
+    Samples travel in batches, so the rate between two readings alone would jump about.
+    """
 
     stat: Stat
     points: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=POINTS))
+    counted: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=SMOOTHING + 1))
+    """The counter's last readings: seconds, value."""
 
-    def add(self, stat: Stat, at_ms: int, elapsed_s: float) -> None:
-        """Add a reading taken `elapsed_s` after the one before; a counter that went back began again from zero."""
-        if stat.type != "counter":
-            self.points.append((at_ms, stat.value))
-        elif elapsed_s > 0:
-            grown = stat.value - self.stat.value if stat.value >= self.stat.value else stat.value
-            self.points.append((at_ms, grown / elapsed_s))
+    def add(self, stat: Stat, *, now_s: float, now_ms: int) -> None:
+        """Add a reading; a counter that went back began again from zero."""
+        if stat.type == "counter":
+            self._count(stat.value, now_s, now_ms, began_again=stat.value < self.stat.value)
+        else:
+            self.points.append((now_ms, stat.value))
         self.stat = stat
+
+    def _count(self, value: float, now_s: float, now_ms: int, *, began_again: bool) -> None:
+        if began_again and self.counted:
+            last_s, _ = self.counted[-1]
+            self.counted.clear()
+            self.counted.append((last_s, 0.0))
+        self.counted.append((now_s, value))
+        first_s, first = self.counted[0]
+        if now_s > first_s:
+            self.points.append((now_ms, (value - first) / (now_s - first_s)))
 
 
 @dataclass(slots=True)
@@ -69,12 +86,11 @@ class History:
         if agent is None or agent.report.host != report.host:  # new, or moved: its counters began again
             self._forget(report.agent)
             agent = self._agents[report.agent] = Agent(report, now_s, now_ms)
-        elapsed_s = now_s - agent.heard_s
         for stat in report.stats:
             series = agent.series.setdefault(stat.name, Series(stat))
             if stat.type == "counter" and stat.value < series.stat.value:
                 self._past[stat.name] += series.stat.value
-            series.add(stat, now_ms, elapsed_s)
+            series.add(stat, now_s=now_s, now_ms=now_ms)
         agent.report, agent.heard_s = report, now_s
 
     def forget_silent(self, *, now_s: float) -> None:
