@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from functools import partial
 
 from inaetics.errors import Unavailable
 from inaetics.supervisor.protocol import Active
@@ -12,6 +13,10 @@ from tests.component.supervisor.daemon import WITHIN_S, Daemon, alive, daemon, s
 from tests.support.eventually import aeventually
 
 SLEEP = service("ExecStart=/bin/sleep 1000")
+
+
+def _dead(pid: int | None) -> bool:
+    return not alive(pid)
 
 
 async def _pids(it: Daemon) -> dict[str, int | None]:
@@ -89,7 +94,7 @@ def test_a_death_that_nobody_saw_is_unknown_and_counts_as_a_failure() -> None:
             await it.kill()
             for pid in pids.values():
                 os.kill(pid or 0, signal.SIGTERM)
-                await until(lambda: not alive(pid), f"process {pid} ends")
+                await until(partial(_dead, pid), f"process {pid} ends")
             await it.begin()
             status = await it.is_over("stays.service")
             assert (status.active, status.result, status.exit_status) == (Active.FAILED, "unknown", None)
@@ -165,7 +170,7 @@ def test_units_keep_writing_while_there_is_no_supervisor() -> None:
             await it.kill()
             pid = next(iter(it.processes()))
             (it.home / "end").touch()
-            await until(lambda: not alive(pid), f"process {pid} ends")
+            await until(partial(_dead, pid), f"process {pid} ends")
             await it.begin()
             await it.said("a.service", "last")
             numbers = [int(line.split()[1]) for line in await it.journal("a.service", 10**9) if line.startswith("line")]
