@@ -85,7 +85,6 @@ def test_agent_follows_its_mapping_without_losing_a_service(bundles: Site) -> No
     agent = bundles.agent("a")
     deployed(agent, "greeter-1.0.0", "watcher-1.0.0")
     eventually(lambda: watch(agent)["said"] == ["hello"], within_s=5, what="the watcher looks")
-    bundles.map_all(a=["greeter", "watcher"], b=["watcher"])
     bundles.map_all(a=["greeter@1.1.0", "watcher"])
     deployed(agent, "greeter-1.1.0", "watcher-1.0.0")
     seen = watch(agent)
