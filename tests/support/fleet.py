@@ -54,10 +54,13 @@ class Fleet:
     supervisors: dict[int, FakeSupervisor] = field(default_factory=dict)
     clients: dict[int, FakeStore] = field(default_factory=dict)
     agents: dict[int, Running] = field(default_factory=dict)
+    runs: list[Running] = field(default_factory=list)
     engine_file: Path | None = None
 
     def run(self, work: Callable[[], Coroutine[None, None, None]], name: str) -> Running:
-        return Running(self.group.create_task(work(), name=name))
+        running = Running(self.group.create_task(work(), name=name))
+        self.runs.append(running)
+        return running
 
     def start_agent(self, number: int, **metadata: str) -> Agent:
         """Start worker-`number`'s agent, over the supervisor it had before if it had one."""
@@ -113,14 +116,15 @@ async def fleet(workers: int, *, engine: bool = True, engine_file: Path | None =
     mirror = Mirror(store)
     async with asyncio.TaskGroup() as group:
         made = Fleet(store, mirror, Registry(store), group, engine_file=engine_file)
-        mirroring = made.run(mirror.run, "mirror")
+        made.run(mirror.run, "mirror")
         await mirror.ready()
-        runs = [made.start_engine("worker-1")] if engine else []
+        if engine:
+            made.start_engine("worker-1")
         for number in range(1, workers + 1):
             made.start_agent(number, role="inaetics-agent")
         await made.until(lambda: len(mirror.snapshot.machines) == workers, "all machines are listed")
         try:
             yield made
         finally:
-            for run in (*runs, *made.agents.values(), mirroring):
+            for run in made.runs:
                 await run.stop()

@@ -133,6 +133,7 @@ class Board:
 
     def _add(self, machine: MachineId, unit: UnitName, requirements: Requirements) -> None:
         on = self._units_on[machine]
+        assert unit not in on, f"{unit} is on {machine} already"
         on[unit] = requirements
         self.note(unit, requirements)
         self._machines_of[unit][machine] = None

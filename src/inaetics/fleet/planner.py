@@ -113,7 +113,7 @@ class Planner:
             if new:
                 self._board.add(new.machine, new.unit, self._board.placed_requirements(new))
         self._dirty.add(change.unit)
-        self._dirty.update(self._board.followers_of(change.unit))
+        self._dirty.update(self._board.followers_of(change.unit), self._waiting & self._board.replacers)
 
     def _state_changed(self, change: StateChanged) -> None:
         placement = self._board.snapshot.placements.get((change.machine, change.unit))

@@ -180,7 +180,7 @@ class Pass:
             return Choice(machine=machine, reason="global unit: on every machine that fits") if fits else None
         if self._leaving.intersection(requirements.machine_of):
             return None
-        if claimant(self._board, self._scheduler, machine, name):
+        if claimant(self._board, self._scheduler, machine, name, self._lost):
             elsewhere = self._scheduler.choose(name, requirements, avoid=machine)
             if elsewhere:
                 return elsewhere

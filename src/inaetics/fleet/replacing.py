@@ -20,11 +20,13 @@ def victims(board: Board, scheduler: Scheduler, unit: UnitName, requirements: Re
     return []
 
 
-def claimant(board: Board, scheduler: Scheduler, machine: MachineId, victim: UnitName) -> UnitName | None:
-    """A wanted unit without a place that replaces `victim` and can have its place on `machine`."""
+def claimant(
+    board: Board, scheduler: Scheduler, machine: MachineId, victim: UnitName, lost: frozenset[MachineId]
+) -> UnitName | None:
+    """A wanted unit without a place, or with one on a lost machine, that replaces `victim` and fits on `machine`."""
     for name in sorted(board.replacers):
         unit = board.snapshot.units.get(name)
-        if unit is None or not is_wanted(unit) or board.machines_of(name):
+        if unit is None or not is_wanted(unit) or not lost.issuperset(board.machines_of(name)):
             continue
         requirements = board.requirements(unit)
         if not any(matches(pattern, victim) for pattern in requirements.replaces):
@@ -59,7 +61,9 @@ def _fits_without(
         board.add(machine, unit, requirements)
         for _, name in seats:
             victim = board.snapshot.units.get(name)
-            if victim is None or not is_wanted(victim) or board.requirements(victim).is_global:
+            if victim is None or not is_wanted(victim) or board.machines_of(name):
+                return False  # it leaves anyway, or is in more than one place
+            if board.requirements(victim).is_global:
                 return False
             choice = scheduler.choose(name, board.requirements(victim), avoid=machine)
             if choice is None:
