@@ -6,9 +6,12 @@ import json
 import os
 import signal
 import socket
+from pathlib import Path
 
 import pytest
 
+from inaetics.hosts.paths import HostPaths
+from inaetics.hosts.processes import of_hosts, processes, supervisors
 from tests.support.cluster import Cluster, processes_of
 from tests.support.eventually import eventually
 
@@ -30,10 +33,19 @@ def _healthy_members(cluster: Cluster, host: str) -> int:
     return [each["health"] for each in json.loads(said)].count(True)
 
 
-def _pids(cluster: Cluster, host: str, words: str) -> set[int]:
-    place = str(cluster.home / cluster.name / "hosts" / host)
-    found = (each.partition(" ") for each in processes_of(cluster.home))
-    return {int(pid) for pid, _, command in found if words in command and place in command}
+def _host(cluster: Cluster, name: str) -> HostPaths:
+    run = Path("/run/inaetics", cluster.name, name)
+    return HostPaths(name=name, state=cluster.home / cluster.name / "hosts" / name, run=run)
+
+
+def _etcd(cluster: Cluster, host: str) -> set[int]:
+    found = of_hosts([_host(cluster, host)], processes())
+    return {each.pid for each in found if each.arguments[0].endswith("etcd")}
+
+
+def _supervisor(cluster: Cluster, host: str, *, keeper: bool) -> list[int]:
+    found = supervisors(_host(cluster, host), processes())
+    return [each.pid for each in found if each.is_keeper == keeper]
 
 
 def test_three_workers_form_a_store_of_three(cluster: Cluster) -> None:
@@ -55,24 +67,26 @@ def test_without_bootstrap_hosts_still_restart(cluster: Cluster) -> None:
 
 
 def test_a_killed_supervisor_comes_back_and_its_units_never_went(cluster: Cluster) -> None:
-    etcd = _pids(cluster, "worker-1", "etcd --config-file")
-    (supervisor,) = _pids(cluster, "worker-1", "-P -m inaetics.supervisor") - _pids(cluster, "worker-1", "keeper")
+    etcd, (supervisor,) = _etcd(cluster, "worker-1"), _supervisor(cluster, "worker-1", keeper=False)
     os.kill(supervisor, signal.SIGKILL)
-    eventually(lambda: _all_running(cluster), within_s=15, what="the supervisor is back")
-    assert _pids(cluster, "worker-1", "etcd --config-file") == etcd
+    eventually(
+        lambda: _supervisor(cluster, "worker-1", keeper=False) not in ([], [supervisor]) and _all_running(cluster),
+        within_s=15,
+        what="another supervisor is there",
+    )
+    assert _etcd(cluster, "worker-1") == etcd
+    assert len(etcd) == 1
 
 
 def test_up_adopts_what_lives_when_keeper_and_supervisor_are_dead(cluster: Cluster) -> None:
-    etcd = _pids(cluster, "worker-2", "etcd --config-file")
-    for pid in sorted(
-        _pids(cluster, "worker-2", "inaetics.supervisor"),
-        key=lambda pid: pid not in _pids(cluster, "worker-2", "keeper"),
-    ):
-        os.kill(pid, signal.SIGKILL)
+    etcd = _etcd(cluster, "worker-2")
+    for keeper in (True, False):
+        for pid in _supervisor(cluster, "worker-2", keeper=keeper):
+            os.kill(pid, signal.SIGKILL)
     assert _states(cluster)["worker-2"] == "degraded"
     cluster.run("inaetics", "up")
     assert _all_running(cluster)
-    assert _pids(cluster, "worker-2", "etcd --config-file") == etcd
+    assert _etcd(cluster, "worker-2") == etcd
 
 
 def test_purge_discovery_harms_nobody(cluster: Cluster) -> None:
@@ -89,7 +103,7 @@ def test_a_worker_more_and_one_less(cluster: Cluster) -> None:
     cluster.run("inaetics", "up", "--workers", "3", "--remove")
     assert "worker-4" not in _states(cluster)
     assert not (cluster.home / cluster.name / "hosts" / "worker-4").exists()
-    assert not _pids(cluster, "worker-4", "")
+    assert of_hosts([_host(cluster, "worker-4")], processes()) == []
 
 
 def test_an_address_in_use_is_named_with_its_holder_and_nothing_starts(cluster: Cluster) -> None:
