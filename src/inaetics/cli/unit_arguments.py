@@ -66,6 +66,12 @@ def select(patterns: Iterable[str], names: Iterable[str]) -> list[str]:
     return list(chosen)
 
 
+def matches(patterns: Iterable[str], name: str) -> bool:
+    """Whether one of `patterns` (names or globs) means `name`; without patterns everything does."""
+    wholes = [complete_name(pattern) for pattern in expand(patterns)]
+    return not wholes or any(fnmatchcase(name, whole) for whole in wholes)
+
+
 def named(patterns: Iterable[str]) -> list[str]:
     """The units that `patterns` name one by one, not by a glob."""
     return [unit_name(pattern) for pattern in expand(patterns) if not _is_glob(pattern)]

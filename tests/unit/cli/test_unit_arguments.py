@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from inaetics.cli.unit_arguments import Known, New, content_hash, expand, local_file, resolve, select, unit_name
+from inaetics.cli.unit_arguments import (
+    Known,
+    New,
+    content_hash,
+    expand,
+    local_file,
+    matches,
+    resolve,
+    select,
+    unit_name,
+)
 from inaetics.errors import InvalidInput, NotFound
 
 KNOWN = ["celix@1.service", "felix@.service", "felix@1.service", "felix@2.service", "hello.service"]
@@ -127,3 +137,18 @@ def test_a_file_that_is_no_text_is_refused(folder: Path) -> None:
     (folder / "hello.service").write_bytes(b"[Service]\n\xff")
     with pytest.raises(InvalidInput, match=r"byte 10 is not UTF-8"):
         local_file("hello")
+
+
+@pytest.mark.parametrize(
+    ("patterns", "shown"),
+    [
+        pytest.param((), True, id="no pattern shows everything"),
+        pytest.param(("felix@*",), True, id="a glob"),
+        pytest.param(("felix@1",), True, id="a name without its ending"),
+        pytest.param(("celix@*", "felix@{1..2}.service"), True, id="any of several, ranges expanded"),
+        pytest.param(("felix",), False, id="a name is not a prefix"),
+        pytest.param(("celix@*",), False, id="another unit"),
+    ],
+)
+def test_listings_show_what_a_pattern_means(patterns: tuple[str, ...], shown: bool) -> None:
+    assert matches(patterns, "felix@1.service") is shown

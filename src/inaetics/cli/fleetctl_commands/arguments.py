@@ -18,6 +18,11 @@ def units_argument(command: Command) -> Command:
     return click.argument("units", metavar="UNIT...", nargs=-1, required=True, shell_complete=complete_units)(command)
 
 
+def filter_argument(command: Command) -> Command:
+    """Add `[UNIT...]`: which rows of a listing to show; none means all."""
+    return click.argument("units", metavar="[UNIT...]", nargs=-1, shell_complete=complete_units)(command)
+
+
 def unit_argument(command: Command) -> Command:
     """Add one `UNIT`."""
     return click.argument("unit", metavar="UNIT", shell_complete=complete_units)(command)

@@ -6,8 +6,10 @@ import click
 
 from inaetics.api.wire import UnitEntry
 from inaetics.cli.common import print_json
+from inaetics.cli.fleetctl_commands.arguments import filter_argument
 from inaetics.cli.fleetctl_commands.fields import Field, legend, listing_options, print_fields, record, short_hash
 from inaetics.cli.session import Session, pass_session
+from inaetics.cli.unit_arguments import matches
 
 
 def _target(unit: UnitEntry, full: bool) -> str:
@@ -28,19 +30,22 @@ FIELDS: dict[str, Field[UnitEntry]] = {
 
 
 @click.command("list-unit-files")
+@filter_argument
 @listing_options(FIELDS, "unit,hash,dstate,state,target")
 @pass_session
-def command(session: Session, fields: str, full: bool, no_legend: bool, output: str) -> None:
+def command(session: Session, units: tuple[str, ...], fields: str, full: bool, no_legend: bool, output: str) -> None:
     """Show every submitted unit: what is wanted of it, what it is, and the machine it is given to.
 
     \b
       fleetctl list-unit-files
+      fleetctl list-unit-files 'celix@*'
       fleetctl list-unit-files --fields=unit,dstate,reason    why units wait
     """
     with session.client() as client:
-        units = client.units().units
+        listed = client.units().units
         session.warn(client)
+    entries = [entry for entry in listed if matches(units, entry.name)]
     if output == "json":
-        print_json([record(unit) for unit in units])
+        print_json([record(entry) for entry in entries])
     else:
-        print_fields(units, FIELDS, fields, full=full, no_legend=no_legend)
+        print_fields(entries, FIELDS, fields, full=full, no_legend=no_legend)

@@ -6,6 +6,7 @@ import click
 
 from inaetics.api.wire import StateEntry
 from inaetics.cli.common import print_json, say
+from inaetics.cli.fleetctl_commands.arguments import filter_argument
 from inaetics.cli.fleetctl_commands.fields import (
     Field,
     legend,
@@ -15,6 +16,7 @@ from inaetics.cli.fleetctl_commands.fields import (
     short_hash,
 )
 from inaetics.cli.session import Session, pass_session
+from inaetics.cli.unit_arguments import matches
 
 FIELDS: dict[str, Field[StateEntry]] = {
     "unit": lambda state, full: state.name,
@@ -29,9 +31,10 @@ FIELDS: dict[str, Field[StateEntry]] = {
 
 
 @click.command("list-units")
+@filter_argument
 @listing_options(FIELDS, "unit,machine,active,sub")
 @pass_session
-def command(session: Session, fields: str, full: bool, no_legend: bool, output: str) -> None:
+def command(session: Session, units: tuple[str, ...], fields: str, full: bool, no_legend: bool, output: str) -> None:
     """Show the units that machines have, and how they are there.
 
     A unit that waits for a machine is not in this list: 'fleetctl list-unit-files' shows it, 'fleetctl explain' says
@@ -39,18 +42,20 @@ def command(session: Session, fields: str, full: bool, no_legend: bool, output: 
 
     \b
       fleetctl list-units
+      fleetctl list-units 'felix@*'
       fleetctl list-units --no-legend --full
       fleetctl list-units --fields=unit,host,active
     """
     with session.client() as client:
         listed = client.states()
         session.warn(client)
+    states = [state for state in listed.states if matches(units, state.name)]
     if output == "json":
-        print_json([record(state) for state in listed.states])
+        print_json([record(state) for state in states])
         return
-    print_fields(listed.states, FIELDS, fields, full=full, no_legend=no_legend)
-    if listed.waiting:
-        say(_waiting(listed.waiting))
+    print_fields(states, FIELDS, fields, full=full, no_legend=no_legend)
+    if waiting := tuple(name for name in listed.waiting if matches(units, name)):
+        say(_waiting(waiting))
 
 
 def _waiting(names: tuple[str, ...]) -> str:
