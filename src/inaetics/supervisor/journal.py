@@ -80,8 +80,10 @@ class Journals:
                 offset = 0  # it was cut by copying
             file.seek(offset)
             data = file.read(_CHUNK)
-        whole = data.rfind(b"\n") + 1 or (len(data) if len(data) == _CHUNK else 0)
-        return data[:whole].decode("utf-8", errors="replace").splitlines(), offset + whole
+        whole = data.rfind(b"\n") + 1
+        if whole == 0 and len(data) == _CHUNK:
+            return [data.decode("utf-8", errors="replace")], offset + len(data)  # a very long line comes in parts
+        return _lines(data[:whole]), offset + whole
 
     def cut(self, unit: str) -> int:
         """Give disk space back when the journal takes more than its bound; return its length. Raises OSError."""
@@ -112,8 +114,12 @@ def _tail(fd: int, lines: int) -> tuple[list[str], int]:
         at, data = start, chunk + data
     whole = data.rfind(b"\n") + 1
     offset = end - (len(data) - whole)
-    found = data[:whole].decode("utf-8", errors="replace").split("\n")[:-1]
-    return (found[-lines:] if lines > 0 else []), offset
+    return (_lines(data[:whole])[-lines:] if lines > 0 else []), offset
+
+
+def _lines(data: bytes) -> list[str]:
+    """Split data that ends with a line end, or is empty."""
+    return data.decode("utf-8", errors="replace").split("\n")[:-1]
 
 
 def _cut(path: str) -> None:
