@@ -91,3 +91,22 @@ def test_expiring_a_lease_deletes_its_keys_at_one_revision() -> None:
             store.expire(lease.id)
 
     asyncio.run(main())
+
+
+def test_a_holder_cut_off_is_stopped_before_its_lease_ends() -> None:
+    """Not at its end, when a successor may begin: stopping takes time too."""
+    times: dict[str, float] = {}
+
+    async def govern(store: FakeStore) -> None:
+        loop = asyncio.get_running_loop()
+        async with store.lead("office", "me", ttl_s=2):
+            with store.outage():
+                times["lease ends"] = loop.time() + 2
+                try:
+                    await asyncio.sleep(30)
+                finally:
+                    times["stopped"] = loop.time()
+
+    with pytest.raises(LeaseLost):
+        asyncio.run(govern(FakeStore()))
+    assert times["stopped"] < times["lease ends"]
