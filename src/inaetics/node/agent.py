@@ -52,8 +52,13 @@ class Agent:
         self._discovery = Discovery(framework, self._etcd)
         self._discovery.start()
         self._installer = Installer(BundleLoader(framework.get_bundle_context()))
-        directory = self._settings.data / "agent"
-        self._deployer = Deployer(self._settings.agent, self._installer, directory, failed=self._failed)
+        self._deployer = Deployer(
+            self._settings.agent,
+            self._installer,
+            self._settings.data / "agent",
+            where=f"{self._settings.host} {self._settings.address}".strip(),
+            failed=self._failed,
+        )
         self._etcd.add("provisioning servers", self._deployer.follow_servers)
         self._etcd.start()
         self._deployer.start()

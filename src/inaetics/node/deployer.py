@@ -37,11 +37,15 @@ FIRST_ANSWER_S = 3.0
 class Deployer:
     """Works on a thread of its own from `start` to `stop`. `directory` is its own, and outlives it.
 
-    `failed` is told of what should not happen at all: an agent that does not follow any more must end.
+    `where` is for people: the agent's host. `failed` is told of what should not happen at all: an agent that does not
+    follow any more must end.
     """
 
-    def __init__(self, target: str, installer: Installer, directory: Path, *, failed: Callable[[str], None]) -> None:
+    def __init__(
+        self, target: str, installer: Installer, directory: Path, *, where: str, failed: Callable[[str], None]
+    ) -> None:
         self._target = target
+        self._where = where
         self._installer = installer
         self._directory = directory
         self._failed = failed
@@ -94,7 +98,7 @@ class Deployer:
         for url in self._servers.urls:
             if self._stopping.is_set():
                 return False
-            client = ProvisioningClient(url)
+            client = ProvisioningClient(url, where=self._where)
             with self._lock:
                 self._asking = client
             try:

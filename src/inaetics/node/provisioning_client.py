@@ -21,10 +21,11 @@ MAX_ANSWER = 4 * 1024 * 1024
 
 
 class ProvisioningClient:
-    """Asks the server at `url`. One thread asks; another may `cancel` its question."""
+    """Asks the server at `url`, which is told `where` we are. One thread asks; another may `cancel` its question."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, where: str = "") -> None:
         self.url = url
+        self._where = where
         self._lock = threading.Lock()
         self._connection: http.client.HTTPConnection | None = None
         self._cancelled = False
@@ -34,7 +35,8 @@ class ProvisioningClient:
 
         `running` and `error` tell the server how the agent is. Raises `Unavailable`.
         """
-        query = urlencode({"after": after, "running": running, "error": error[:1000], "wait_s": wait_s})
+        asked = {"after": after, "wait_s": wait_s, "running": running, "error": error[:1000], "where": self._where}
+        query = urlencode({name: value for name, value in asked.items() if value != ""})
         body = self._get(f"{self.url}/deployments/{quote(target, safe='')}?{query}", MAX_ANSWER, TIMEOUT_S + wait_s)
         if body is None:
             return None

@@ -29,7 +29,8 @@ class Contact:
     """An agent's last question: what it ran then, and why it does not run what it was given."""
 
     target: str
-    address: str
+    where: str
+    """Its host, as it says itself: on one machine every connection comes from 127.0.0.1."""
     running: str
     error: str
     at: float

@@ -22,7 +22,7 @@ th{font-weight:600;border-bottom:2px solid var(--line)}td{border-bottom:1px soli
 def render(desk: Desk, *, now: float | None = None) -> str:
     """The page. `now` is the monotonic clock, read when it is not given."""
     now = time.monotonic() if now is None else now
-    body = "\n".join((_mapping(desk), _targets(desk, now), _bundles(desk)))
+    body = "\n".join((_targets(desk, now), _mapping(desk), _bundles(desk)))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Provisioning</title>'
         '<meta name="viewport" content="width=device-width,initial-scale=1"><link rel="icon" href="data:,">'
@@ -45,7 +45,7 @@ def _mapping(desk: Desk) -> str:
 
 def _targets(desk: Desk, now: float) -> str:
     rows = [_target(desk, contact, now) for contact in desk.contacts]
-    head = ("Target", "Runs", "Shall run", "Bundles", "Last contact")
+    head = ("Target", "Deployment", "Bundles", "Last contact")
     return "<h2>Targets</h2>" + (_table(head, rows) if rows else '<p class="dim">No agent has asked yet.</p>')
 
 
@@ -55,14 +55,15 @@ def _target(desk: Desk, contact: Contact, now: float) -> tuple[str, ...]:
         version, bundles = shall.version, ", ".join(escape(f"{b.name}-{b.version}") for b in shall.bundles)
     except Unavailable:
         version, bundles = "", ""
-    running = _code(contact.running) if contact.running else '<span class="dim">nothing</span>'
+    runs = _code(contact.running) if contact.running else '<span class="dim">nothing yet</span>'
+    if version != contact.running:
+        runs += f'<br><span class="dim">shall run</span> {_code(version)}'
     if contact.error:
-        running += f'<br><span class="bad">{escape(contact.error)}</span>'
+        runs += f'<br><span class="bad">{escape(contact.error)}</span>'
     seen = "there now" if contact.held else f"{max(now - contact.at, 0):.0f} s ago"
     return (
-        f'{_code(contact.target)}<br><span class="dim">{escape(contact.address)}</span>',
-        running,
-        _code(version),
+        f'{_code(contact.target)}<br><span class="dim">{escape(contact.where)}</span>',
+        runs,
         bundles or '<span class="dim">none</span>',
         seen,
     )

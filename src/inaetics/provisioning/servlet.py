@@ -61,7 +61,7 @@ class Servlet:
         asked = query(request)
         contact = Contact(
             target=target[:100],
-            address=request.get_client_address()[0],
+            where=asked.get("where", request.get_client_address()[0])[:100],
             running=asked.get("running", "")[:100],
             error=asked.get("error", "")[:1000],
             at=0.0,

@@ -28,7 +28,7 @@ def desk(tmp_path: Path) -> Desk:
 
 
 def contact(target: str, *, running: str = "", error: str = "") -> Contact:
-    return Contact(target=target, address="127.0.0.1", running=running, error=error, at=0)
+    return Contact(target=target, where="worker-1 127.17.8.101", running=running, error=error, at=0)
 
 
 def names(deployment: Deployment | None) -> list[str]:
@@ -96,6 +96,7 @@ def test_page_shows_who_asked_and_what_went_wrong_there(desk: Desk) -> None:
     desk.ask(contact("felix@1", running="1-abc", error="cannot start <b>"), after="", wait_s=0)
     page = render(desk)
     assert "felix@1" in page
+    assert "worker-1 127.17.8.101" in page
     assert "1-abc" in page
     assert "cannot start &lt;b&gt;" in page
     assert [(each.target, each.held) for each in desk.contacts] == [("felix@1", 0)]
