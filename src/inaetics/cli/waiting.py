@@ -116,7 +116,7 @@ class _Wait:
     def _patience(self) -> float:
         """How long the next request may be held."""
         now = time.monotonic()
-        due = [due for name in self._left if (due := self._standing[name].due) is not None and due > now]
+        due = [due for name in self._left if (due := self._standing[name].due) is not None]
         if self._limit_s is not None:
             due.append(self._started + self._limit_s)
         return max(0.05, min([HOLD_S, *(each - now for each in due)]))
@@ -135,7 +135,7 @@ class Standing:
 
     note: str = ""
     due: float | None = None
-    """When the present verdict is to be believed; None while there is nothing to believe."""
+    """When the present verdict is to be believed; None when it is already, and while there is nothing to believe."""
     _kind: type[Verdict] | None = None
     _since: float = 0.0
 
@@ -151,8 +151,9 @@ class Standing:
             return None
         if self._kind is not type(verdict):
             self._kind, self._since = type(verdict), now
-        self.due = self._since + verdict.stands_s
-        return verdict if now >= self.due else None
+        due = self._since + verdict.stands_s
+        self.due = due if now < due else None
+        return verdict if self.due is None else None
 
 
 def wait_until_gone(client: FleetClient, names: Iterable[str], *, attempts: int = 0) -> int:
