@@ -38,9 +38,9 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
     return probe(place, cache=place)
 
 
-@pytest.fixture(scope="session")
-def session_hosts(findings: Findings) -> Iterator[Hosts]:
-    """Make stores that live as long as the test run."""
+@pytest.fixture(scope="module")
+def module_hosts(findings: Findings) -> Iterator[Hosts]:
+    """Make stores that live as long as the module's tests."""
     with hosts_made(findings) as make:
         yield make
 
@@ -78,10 +78,10 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Sources:
     )
 
 
-@pytest.fixture(scope="session")
-def builder(session_hosts: Hosts) -> Host:
+@pytest.fixture(scope="module")
+def builder(module_hosts: Hosts) -> Host:
     """The host that images are built on."""
-    return session_hosts()
+    return module_hosts()
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +90,9 @@ def pusher(builder: Host, registry: RegistryServer) -> ContainerEngine:
     return replace(builder.engine, pull_flags=("--cert-dir", str(registry.certificates)))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def built(builder: Host, sources: Sources) -> list[Built]:
-    """All images, built once. The base image and the packages come from the user's cache when they are there."""
+    """All images, built once a module; the base image and the packages come from the cache when they are there."""
     return build(builder.engine, sources)
 
 

@@ -13,17 +13,10 @@ from inaetics.units.container import ContainerEngine
 
 
 def podman(engine: ContainerEngine, *arguments: str, stdin: bytes = b"", status: int = 0) -> str:
-    """Run the engine's command on its store, expect this exit status, and return what it said on both outputs."""
-    done = subprocess.run(
-        [*engine.command, *arguments],
-        input=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=60,
-        check=False,
-    )
-    said = done.stdout.decode(errors="replace").strip()
-    assert done.returncode == status, f"{arguments} ended with {done.returncode}: {said}"
+    """Run the engine's command on its store, expect this exit status, and return its standard output."""
+    done = subprocess.run([*engine.command, *arguments], input=stdin, capture_output=True, timeout=60, check=False)
+    said, complained = (output.decode(errors="replace").strip() for output in (done.stdout, done.stderr))
+    assert done.returncode == status, f"{arguments} ended with {done.returncode}: {said} {complained}"
     return said
 
 
