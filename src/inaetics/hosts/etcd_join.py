@@ -1,6 +1,6 @@
 """How a member of the cluster's etcd finds the others, once in its life: `python -m inaetics.hosts.etcd_join`.
 
-etcd.service runs it only while `formation.json` is missing: starting Python costs more than starting etcd.
+etcd-join.service runs it only while `formation.json` is missing: starting Python costs more than starting etcd.
 
 Peers register at the discovery etcd with their certificates until as many are there as the cluster shall have; the
 first that many are the members. What came of it is kept on disk, so no later start needs discovery at all.

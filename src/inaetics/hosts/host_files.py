@@ -21,7 +21,7 @@ from inaetics.hosts.pki import ensure_host
 from inaetics.hosts.services import etcd_config, registry_config
 from inaetics.hosts.wrappers import write_commands
 
-AGENT, API, ETCD = "fleet-agent.service", "fleet-api.service", "etcd.service"
+AGENT, API, ETCD, JOIN = "fleet-agent.service", "fleet-api.service", "etcd.service", "etcd-join.service"
 DISCOVERY, REGISTRY = "discovery.service", "registry.service"
 
 
@@ -29,7 +29,7 @@ def system_units(host: Host) -> tuple[str, ...]:
     """Which of the package's unit files `host` runs."""
     if host.role is Role.BOOTSTRAP:
         return (DISCOVERY, REGISTRY)
-    return (ETCD, API, AGENT) if host.control else (AGENT,)
+    return (JOIN, ETCD, API, AGENT) if host.control else (AGENT,)
 
 
 def write_host(cluster: Cluster, host: Host, paths: HostPaths, authorities: dict[str, Authority]) -> None:

@@ -84,7 +84,10 @@ def test_every_system_unit_is_one_our_supervisor_understands(host: str) -> None:
 def test_system_units_by_role() -> None:
     cluster = a_cluster()
     assert system_units(cluster.host("bootstrap")) == ("discovery.service", "registry.service")
-    assert system_units(cluster.host("worker-3")) == ("etcd.service", "fleet-api.service", "fleet-agent.service")
+    assert system_units(cluster.host("worker-3")) == (
+        *("etcd-join.service", "etcd.service"),
+        *("fleet-api.service", "fleet-agent.service"),
+    )
     assert system_units(cluster.host("worker-4")) == ("fleet-agent.service",)
 
 
