@@ -13,6 +13,9 @@ from inaetics.units.container import ContainerEngine
 QUICK_S = 30
 """How long a newer image is waited for when an older one is here: a registry that hangs must not hold up a restart."""
 
+PATIENCE_S = 60
+"""How long a first pull waits for another image's to end before it goes on beside it."""
+
 _SCRIPT = """\
 #!/bin/bash
 # Get the newest image of a tag before a container starts; one that is here is enough when no registry answers.
@@ -44,6 +47,9 @@ if ! answers; then
     "'inaetics status' tells; the start is tried again)" >&2
   exit 1
 fi
+# One at a time: the images of one host share most layers, and whoever comes second finds them here.
+exec 9>>{lock}
+flock --wait {patience} 9
 said=$(engine pull --quiet {flags} "$image" 2>&1) && exit 0
 case $said in
   *"manifest unknown"* | *"name unknown"* | *"not found"*)
@@ -61,11 +67,17 @@ exit 1
 def write_pull(directory: Path, engine: ContainerEngine) -> Path:
     """Put the program `pull-image` for the engine's store into `directory`; return its path."""
     program = directory / "pull-image"
-    program.write_text(script(engine))
+    program.write_text(script(engine, lock=directory / "pull.lock"))
     program.chmod(0o755)
     return program
 
 
-def script(engine: ContainerEngine) -> str:
-    """The program's text."""
-    return _SCRIPT.format(engine=shlex.join(engine.command), flags=shlex.join(engine.pull_flags), quick=QUICK_S)
+def script(engine: ContainerEngine, *, lock: Path) -> str:
+    """The program's text; `lock` is a file beside which first pulls queue."""
+    return _SCRIPT.format(
+        engine=shlex.join(engine.command),
+        flags=shlex.join(engine.pull_flags),
+        quick=QUICK_S,
+        lock=shlex.quote(str(lock)),
+        patience=PATIENCE_S,
+    )
