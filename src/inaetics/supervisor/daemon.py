@@ -18,6 +18,7 @@ from inaetics.errors import Conflict
 from inaetics.notify import notify
 from inaetics.supervisor import linux
 from inaetics.supervisor.bounds import Bounds
+from inaetics.supervisor.environment import HostEnvironment
 from inaetics.supervisor.feeds import Feed
 from inaetics.supervisor.journal import Journals
 from inaetics.supervisor.launcher import Launcher
@@ -63,9 +64,10 @@ async def supervise(settings: Settings) -> None:
     previous = records.previous_run()
     run = previous if previous is not None else records.begin_run()
     reaper = Reaper()
-    members = Members(run, is_known=reaper.knows)
+    members = Members(run, known=reaper.known)
     journals = Journals(settings.directory / "journal")
-    launcher = Launcher(journals=journals, environment_file=settings.environment_file, open_files=open_files)
+    host = HostEnvironment(settings.environment_file)
+    launcher = Launcher(journals=journals, host=host, open_files=open_files)
     bounds = Bounds(journals)
     tools = Tools(
         reaper=reaper,

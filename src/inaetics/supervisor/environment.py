@@ -25,11 +25,28 @@ SUPERVISED = "INAETICS_SUPERVISED"
 """Every process of a host carries this variable, with the value that the supervisor itself was given."""
 
 
-def host_environment(file: Path | None) -> dict[str, str]:
-    """Return what every unit of this host starts from. Raises `InvalidInput` when the file cannot be read."""
-    base = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    base.setdefault("PATH", _DEFAULT_PATH)
-    return base | (_read(str(file)) if file is not None else {})
+class HostEnvironment:
+    """What every unit of this host starts from: a few variables of ours, then those of `file`, read when it changes."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = str(file) if file is not None else None
+        self._base = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        self._base.setdefault("PATH", _DEFAULT_PATH)
+        self._seen: tuple[int, int, int] | None = None
+        self._read: Mapping[str, str] = self._base
+
+    def now(self) -> Mapping[str, str]:
+        """Return it as the file says now. Raises `InvalidInput` when that cannot be read."""
+        if self._file is None:
+            return self._base
+        try:
+            status = os.stat(self._file)
+        except OSError as error:
+            raise InvalidInput(f"cannot read the host's environment file {self._file}: {error.strerror}") from error
+        seen = (status.st_ino, status.st_mtime_ns, status.st_size)
+        if seen != self._seen:
+            self._read, self._seen = {**self._base, **_read(self._file)}, seen
+        return self._read
 
 
 def unit_environment(

@@ -6,7 +6,6 @@ import os
 import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from inaetics.supervisor import environment
 from inaetics.supervisor.journal import Journals
@@ -26,17 +25,13 @@ class Launcher:
     """Starts commands. `open_files` is the limit a unit gets that names none: the one the supervisor came with."""
 
     journals: Journals
-    environment_file: Path | None
+    host: environment.HostEnvironment
     open_files: tuple[int, int]
-
-    def host_environment(self) -> dict[str, str]:
-        """Return the host's environment as its file says now. Raises `InvalidInput`."""
-        return environment.host_environment(self.environment_file)
 
     def launch(self, spec: ServiceSpec, command: Command, own: Mapping[str, str], *, tell_executed: bool) -> Gate:
         """Fork a child for `command`. Raises InaeticsError or OSError with what is wrong, and then starts nothing."""
         entry = environment.entry_of(spec.user)
-        variables = environment.unit_environment(spec, self.host_environment(), entry, own)
+        variables = environment.unit_environment(spec, self.host.now(), entry, own)
         program, argv = _words(command, variables)
         directory, missing_ok = environment.directory_of(spec.working_directory, variables)
         output, error = self._outputs(spec)

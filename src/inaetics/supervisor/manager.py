@@ -117,9 +117,9 @@ class Manager:
         if unit.system:
             raise Conflict(f"cannot unload {name!r}: it is a system unit of this host")
         unit.unloading = True
-        unit.save()
         self.stop(name)
-        self._changed(unit)
+        if name in self.units:
+            unit.save()
 
     # ---- beginning and end
 
@@ -136,6 +136,7 @@ class Manager:
         for unit in self.units.values():
             if unit.system:
                 self._queue(unit, Job.START)
+                unit.save()
 
     def adopt(self) -> None:
         """Take over all units on record."""
@@ -172,7 +173,6 @@ class Manager:
 
     def _queue(self, unit: Unit, job: Job) -> None:
         unit.job = job
-        unit.save()
         self._ready[unit.name] = None
 
     def _advance(self) -> None:
@@ -198,6 +198,7 @@ class Manager:
         if blockers:
             for blocker in blockers:
                 self._waiters.setdefault(blocker, set()).add(unit.name)
+            unit.save()
             return
         unit.job = None
         if not starting:

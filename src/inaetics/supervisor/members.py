@@ -11,7 +11,7 @@ What escapes: a process that was orphaned *and* had thrown its environment away 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Set
 
 from inaetics.supervisor import procfs
 from inaetics.supervisor.procfs import Process
@@ -20,13 +20,13 @@ from inaetics.supervisor.procfs import Process
 class Members:
     """Who belongs to which unit.
 
-    `run` is the identity of this supervisor's run directory; `is_known` tells of a pid whether some unit has it.
+    `run` is the identity of this supervisor's run directory; `known` are the pids that some unit has, as they change.
     """
 
-    def __init__(self, run: str, *, is_known: Callable[[int], bool]) -> None:
+    def __init__(self, run: str, *, known: Set[int]) -> None:
         self._run = run
         self._own = os.getpid()
-        self._is_known = is_known
+        self._known = known
         self._fosters: set[int] = set()
         self._markers: dict[Process, str] = {}
 
@@ -60,8 +60,8 @@ class Members:
         marker = self.marker(unit)
         seen: dict[Process, str] = {}
         for parent in (self._own, *self._fosters):
-            for pid in procfs.children(parent):
-                if pid != self._own and not self._is_known(pid) and (process := procfs.identify(pid)) is not None:
+            for pid in procfs.children(parent) - self._known - {self._own}:
+                if (process := procfs.identify(pid)) is not None:
                     known = self._markers.get(process)
                     seen[process] = known if known is not None else procfs.marker(pid) or ""
         self._markers = seen

@@ -57,18 +57,18 @@ def is_alive(process: Process) -> bool:
     return identify(process.pid) == process
 
 
-def children(pid: int) -> tuple[int, ...]:
+def children(pid: int) -> set[int]:
     """Return the numbers of the children of `pid`, ended ones included; none when it is gone.
 
     Reliable for the children of this process itself, which only this process can wait for; for another's a child
     may be left out while others end, so ask again after they have.
     """
-    found: list[int] = []
+    found: set[int] = set()
     for thread in _threads(pid):
         text = _read(f"/proc/{pid}/task/{thread}/children")
         if text:
-            found.extend(int(word) for word in text.split())
-    return tuple(found)
+            found.update(map(int, text.split()))
+    return found
 
 
 def marker(pid: int) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 from inaetics.supervisor.procfs import Process, is_alive
 from inaetics.supervisor.values import Exit, How
@@ -50,9 +50,10 @@ class Reaper:
         owner = self._owners.get(process.pid)
         return owner is not None and owner[0] == process
 
-    def knows(self, pid: int) -> bool:
-        """Return whether a process under this number is somebody's, and was not seen to end."""
-        return pid in self._owners
+    @property
+    def known(self) -> Set[int]:
+        """The numbers of the processes that are somebody's and were not seen to end; it changes with them."""
+        return self._owners.keys()
 
     def forget(self, process: Process) -> None:
         """Report nothing about this process any more; it is still reaped."""

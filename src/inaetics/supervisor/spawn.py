@@ -20,6 +20,9 @@ EXIT_EXEC = 203
 EXIT_USER = 217
 """Exit statuses of a child that could not become what it should: systemd's numbers."""
 
+_HANDLED = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
+"""What the supervisor has handlers for. A child that took one before it had its own would tell the supervisor."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
@@ -76,7 +79,7 @@ def spawn(launch: Launch, *, tell_executed: bool = False) -> Gate:
     """Fork a child for `launch`, in a session of its own, waiting at its gate. Raises OSError when it cannot fork."""
     wait_fd, release_fd = os.pipe()
     executed_fd, executing_fd = os.pipe() if tell_executed else (None, None)
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
     try:
         pid = os.fork()
         if pid == 0:
@@ -120,7 +123,7 @@ def _child(launch: Launch, wait_fd: int, executing_fd: int | None) -> NoReturn:
 def _plain_signals() -> None:
     """Undo what the supervisor does with signals; they were blocked around the fork, so none is taken in between."""
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):
+    for number in (*_HANDLED, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 

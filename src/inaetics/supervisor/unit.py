@@ -78,6 +78,7 @@ class Unit:
         self._read_for: HostIdentity | None = None
         self._events: deque[Event] = deque()
         self._busy = False
+        self._nobody_left = False
         self._gates: list[tuple[Role, Gate]] = []
         self._later: list[Callable[[], None]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -110,7 +111,7 @@ class Unit:
 
     def load(self, text: str) -> None:
         """Take `text` for the next start. Raises `UnitFileError` or `InvalidInput`, and then nothing changed."""
-        host = identity(self._tools.launcher.host_environment())
+        host = identity(self._tools.launcher.host.now())
         if text == self._text and host == self._read_for:
             return
         spec = read_spec(self.name, text, host)
@@ -150,23 +151,29 @@ class Unit:
         self._busy = True
         try:
             while self._events:
-                self._drain()
+                self._say(self._drain())
                 self.save()
                 self._carry_out()
         finally:
             self._busy = False
         self._show()
 
-    def _drain(self) -> None:
+    def _drain(self) -> list[str]:
+        """Let everything happen that has come up; return what there is to say about it."""
+        said: list[str] = []
+        self._nobody_left = False
         while self._events:
             event = self._events.popleft()
             before = self.state
             self.state, actions = step(self._spec or self.spec, before, event, clock())
-            self._say(*narrate(self._spec or self.spec, before, event, self.state))
+            said.extend(narrate(self._spec or self.spec, before, event, self.state))
+            if active_of(self.state.sub) is not active_of(before.sub):
+                self._since = time.time()
             for action in actions:
                 self._do(action)
             if self.state.sub in RESTING and before.sub not in RESTING:
                 self._processes.clear()
+        return said
 
     def _do(self, action: Action) -> None:
         match action:
@@ -193,7 +200,7 @@ class Unit:
 
     def _spec_of_today(self) -> ServiceSpec:
         """Read the text again when the host says other things about itself than at the last load."""
-        host = identity(self._tools.launcher.host_environment())
+        host = identity(self._tools.launcher.host.now())
         if host != self._read_for:
             self._loaded_spec, self._read_for = read_spec(self.name, self._text, host), host
         return self.spec
@@ -204,12 +211,14 @@ class Unit:
         except (InaeticsError, OSError) as error:
             self._events.append(SpawnFailed(action.role, str(error)))
             return
+        self._nobody_left = False
         self._gates.append((action.role, gate))
         if action.role is Role.MAIN:
             self._events.append(MainSpawned())
 
     def _kill(self, action: Kill) -> None:
-        targets = self._processes.targets(action)
+        targets = set() if self._nobody_left else self._processes.targets(action)
+        self._nobody_left = action.group and not targets
         if targets:
             self._later.append(partial(self._processes.kill, action, targets))
         self._events.append(KillSent(waiting=bool(targets)))
@@ -266,19 +275,14 @@ class Unit:
 
     def _show(self) -> None:
         status = self.status()
-        if self._shown is not None and self._shown.active is not status.active:
-            self._since = time.time()
-            self.save()
-            status = self.status()
         if status != self._shown:
             self._shown = status
             self._changed(self)
 
-    def _say(self, *texts: str) -> None:
+    def _say(self, texts: list[str]) -> None:
         if not texts:
             return
-        for text in texts:
-            _log.info("unit", unit=self.name, text=text)
+        _log.info("unit", unit=self.name, said="; ".join(texts))
         try:
             self._tools.journals.say(self.name, *texts)
         except OSError as error:
@@ -300,7 +304,7 @@ class Unit:
 
     def _host_identity(self) -> HostIdentity:
         try:
-            return identity(self._tools.launcher.host_environment())
+            return identity(self._tools.launcher.host.now())
         except InaeticsError as error:
             _log.error("cannot read the host's environment", unit=self.name, error=str(error))
             return identity({})
