@@ -8,11 +8,11 @@ call when its time is over. Nothing is ever sent twice.
 from __future__ import annotations
 
 import itertools
-import select
 import socket
 import ssl
 import threading
 import time
+from contextlib import ExitStack
 from typing import Any
 
 from inaetics.errors import InvalidInput, Unavailable
@@ -52,25 +52,21 @@ class Peer:
         Raises `Unreachable` when there is none, `InvalidInput` when the arguments cannot be sent, and what
         `raised_by_provider` makes of an error over there.
         """
-        deadline = time.monotonic() + timeout_s
         number = next(self._ids)
         frame = encode(Call(number, endpoint, method, args, kwargs))
-        what = f"cannot call {method} at {self._at[0]}:{self._at[1]}"
-        connection = self._take(what, timeout_s)
         try:
-            connection.stream.settimeout(max(deadline - time.monotonic(), 0.001))
-            connection.stream.sendall(frame)
-            answer = connection.receive(within_s=max(deadline - time.monotonic(), 0.001))
+            answer = self._exchange(frame, number, time.monotonic() + timeout_s)
         except TimeoutError as error:
-            connection.close()
-            raise Unreachable(f"{what}: no answer within {timeout_s:g} s (it may still be at it)") from error
+            raise self._unreachable(method, f"no answer within {timeout_s:g} s (it may still be at it)") from error
         except OSError as error:
-            connection.close()
-            raise Unreachable(f"{what}: the connection broke: {error.strerror or error}") from error
-        except InvalidInput as error:
-            connection.close()
-            raise Unreachable(f"{what}: {error}") from error
-        return self._value(what, method, number, answer, connection)
+            raise self._unreachable(method, f"the connection broke: {error.strerror or error}") from error
+        except (InvalidInput, Unavailable) as error:
+            raise self._unreachable(method, str(error)) from error
+        if isinstance(answer, Answer):
+            return answer.value
+        if answer.kind == NO_ENDPOINT:
+            raise self._unreachable(method, "it was withdrawn there")
+        raise raised_by_provider(method, answer.kind, answer.message)
 
     def close(self) -> None:
         """Close idle connections; those in use are closed after their call. Idempotent."""
@@ -80,27 +76,32 @@ class Peer:
         for connection in idle:
             connection.close()
 
-    def _value(self, what: str, method: str, call_id: int, answer: object, connection: Connection) -> Any:
-        match answer:
-            case Answer(id=number, value=value) if number == call_id:
-                self._give_back(connection)
-                return value
-            case Failure(id=number, kind=kind, message=text) if number == call_id:
-                self._give_back(connection)
-                if kind == NO_ENDPOINT:
-                    raise Unreachable(f"{what}: it was withdrawn there")
-                raise raised_by_provider(method, kind, text)
-        connection.close()
-        words = "the provider went away" if answer is None else f"an answer out of turn: {type(answer).__name__}"
-        raise Unreachable(f"{what}: {words}")
+    def _unreachable(self, method: str, why: str) -> Unreachable:
+        return Unreachable(f"cannot call {method} at {self._at[0]}:{self._at[1]}: {why}")
 
-    def _take(self, what: str, timeout_s: float) -> Connection:
+    def _exchange(self, frame: bytearray, number: int, deadline: float) -> Answer | Failure:
+        """Send a call, receive what answers it. A connection with which anything is wrong is not used again."""
+        connection = self._take(deadline)
+        try:
+            connection.send_frame(frame, within_s=deadline - time.monotonic())
+            answer = connection.receive(within_s=deadline - time.monotonic())
+        except BaseException:
+            connection.close()
+            raise
+        if not isinstance(answer, Answer | Failure) or answer.id != number:
+            connection.close()
+            words = "an answer out of turn" if answer is not None else "the provider went away"
+            raise Unavailable(words)
+        self._give_back(connection)
+        return answer
+
+    def _take(self, deadline: float) -> Connection:
         while True:
             with self._lock:
                 connection = self._idle.pop() if self._idle else None
             if connection is None:
-                return self._connect(what, min(CONNECT_S, timeout_s))
-            if not _readable(connection):
+                return self._connect(min(CONNECT_S, max(deadline - time.monotonic(), 0.001)))
+            if not connection.readable():
                 return connection
             connection.close()  # nothing is due on an idle connection: it ended
 
@@ -111,23 +112,23 @@ class Peer:
                 return
         connection.close()
 
-    def _connect(self, what: str, timeout_s: float) -> Connection:
-        stream: socket.socket | None = None
+    def _connect(self, timeout_s: float) -> Connection:
         try:
             stream = socket.create_connection(self._at, timeout=timeout_s)
-            prepare(stream)
-            if self._tls is not None:
-                stream = self._tls.wrap_socket(stream, server_hostname=self._at[0])
-            connection = Connection(stream)
-            found = greet(connection, self._me, within_s=timeout_s)
-        except (OSError, Unavailable) as error:
-            if stream is not None:
-                stream.close()
-            raise Unreachable(f"{what}: {getattr(error, 'strerror', None) or error}") from error
-        if found != self._framework:
-            connection.close()
-            raise Unreachable(f"{what}: the port belongs to another agent now")
-        return connection
+            with ExitStack() as undo:
+                undo.callback(stream.close)
+                prepare(stream)
+                if self._tls is not None:
+                    stream = self._tls.wrap_socket(stream, server_hostname=self._at[0])
+                    undo.callback(stream.close)
+                connection = Connection(stream)
+                found = greet(connection, self._me, within_s=timeout_s)
+                if found == self._framework:
+                    undo.pop_all()
+                    return connection
+        except OSError as error:
+            raise Unavailable(error.strerror or str(error)) from error
+        raise Unavailable("the port belongs to another agent now")
 
 
 class Peers:
@@ -167,9 +168,3 @@ class Peers:
             peers, self._peers = self._peers, {}
         for peer, _ in peers.values():
             peer.close()
-
-
-def _readable(connection: Connection) -> bool:
-    poll = select.poll()
-    poll.register(connection.stream, select.POLLIN | select.POLLHUP | select.POLLERR)
-    return bool(poll.poll(0))

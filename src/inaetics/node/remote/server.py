@@ -6,8 +6,8 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import structlog
@@ -89,31 +89,36 @@ class Server:
             raise
 
     def _serve(self, stream: socket.socket, peer: tuple[str, int]) -> None:
-        prepare(stream)
-        stream.settimeout(HANDSHAKE_S)
-        connection = Connection(stream)
         try:
-            self._open(connection, stream)
-            while isinstance(call := connection.receive(), Call):
-                self._carry_out(connection, call)
+            with self._connected(stream) as connection:
+                while isinstance(call := connection.receive(), Call):
+                    self._carry_out(connection, call)
         except ssl.SSLError as error:
             log.warning("caller without a certificate of the cluster?", peer=peer[0], error=str(error))
         except (OSError, InaeticsError) as error:
             log.debug("connection ended", peer=peer[0], error=str(error))
+
+    @contextmanager
+    def _connected(self, stream: socket.socket) -> Iterator[Connection]:
+        """TLS and Hellos, on the connection's own thread: who dawdles holds up nobody. Closed at the end."""
+        prepare(stream)
+        stream.settimeout(HANDSHAKE_S)
+        try:
+            connection = Connection(self._tls.wrap_socket(stream, server_side=True) if self._tls else stream)
+        except OSError:
+            stream.close()
+            raise
+        with self._lock:
+            self._connections.add(connection)
+        try:
+            greet(connection, self._framework, within_s=HANDSHAKE_S)
+            if self._listener is None:
+                raise Unavailable("the server is stopping")
+            yield connection
         finally:
             connection.close()
             with self._lock:
                 self._connections.discard(connection)
-
-    def _open(self, connection: Connection, stream: socket.socket) -> None:
-        """TLS and Hellos, on the connection's own thread: who dawdles holds up nobody."""
-        with self._lock:
-            self._connections.add(connection)
-        if self._tls is not None:
-            connection.stream = self._tls.wrap_socket(stream, server_side=True)
-        greet(connection, self._framework, within_s=HANDSHAKE_S)
-        if self._listener is None:
-            raise Unavailable("the server is stopping")
 
     def _carry_out(self, connection: Connection, call: Call) -> None:
         message: Answer | Failure
@@ -124,7 +129,6 @@ class Server:
         except Exception as error:  # noqa: BLE001 - a provider may raise anything; the caller is told
             log.debug("remote call raised", method=call.method, error=repr(error))
             message = Failure(call.id, type(error).__name__, str(error))
-        connection.stream.settimeout(HANDSHAKE_S)
         try:
             connection.send(message)
         except InaeticsError as error:

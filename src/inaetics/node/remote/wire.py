@@ -16,6 +16,7 @@ Values are msgpack's own, and what msgspec encodes as such (structs, dataclasses
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import struct
@@ -87,7 +88,7 @@ def encode(message: Message) -> bytearray:
     return frame
 
 
-def decode(payload: bytes) -> Message:
+def decode(payload: bytes | memoryview) -> Message:
     """What a frame says. Raises `InvalidInput` when it is none of ours."""
     try:
         return _decoder.decode(payload)
@@ -96,29 +97,44 @@ def decode(payload: bytes) -> Message:
 
 
 class Connection:
-    """Frames on one socket, for one thread at a time. After any error but `InvalidInput` of `send` close it."""
+    """Frames on one socket, for one thread at a time. After any error but `InvalidInput` of `send` close it.
+
+    The socket blocks, and the kernel keeps the time: Python's own timeouts cost a poll for every send and receive.
+    """
 
     def __init__(self, stream: Stream) -> None:
+        stream.settimeout(None)
         self.stream = stream
         self._buffer = bytearray()
+        self._limit_s = 0.0
+        self._poll = select.poll()
+        self._poll.register(stream, select.POLLIN | select.POLLHUP | select.POLLERR)
 
-    def send(self, message: Message) -> None:
-        self.stream.sendall(encode(message))
+    def send(self, message: Message, *, within_s: float | None = None) -> None:
+        self.send_frame(encode(message), within_s=within_s)
+
+    def send_frame(self, frame: bytearray, *, within_s: float | None = None) -> None:
+        """Send what `encode` made. Raises `TimeoutError` when the other takes nothing for `within_s`."""
+        self._limit(within_s)
+        try:
+            self.stream.sendall(frame)
+        except (BlockingIOError, ssl.SSLWantWriteError) as error:
+            raise TimeoutError("the other side takes nothing") from error
 
     def receive(self, *, within_s: float | None = None) -> Message | None:
         """The next frame, or None at the end of the stream. Raises `TimeoutError` when it is not there `within_s`."""
-        deadline = None if within_s is None else time.monotonic() + within_s
-        self.stream.settimeout(within_s)
-        need = _LENGTH.size
-        while True:
-            if len(self._buffer) >= need:
-                need = self._needed()
-                if len(self._buffer) >= need:
-                    return self._take(need)
-            if not self._fill(need):
-                return None
-            if deadline is not None and len(self._buffer) < need:
-                self.stream.settimeout(max(deadline - time.monotonic(), 0.001))
+        self._limit(within_s)
+        if self._buffer:
+            return self._receive_rest(within_s)
+        data = self._receive_some(_CHUNK)
+        if len(data) >= _LENGTH.size and len(data) == _LENGTH.size + _LENGTH.unpack_from(data)[0]:
+            return decode(memoryview(data)[_LENGTH.size :])  # one frame and no more: nearly always
+        self._buffer += data
+        return self._receive_rest(within_s) if data else None
+
+    def readable(self) -> bool:
+        """Whether something, or the end, can be received without waiting."""
+        return bool(self._poll.poll(0))
 
     def close(self) -> None:
         """Close at once; a thread that waits on the socket wakes. Idempotent."""
@@ -126,21 +142,44 @@ class Connection:
             self.stream.shutdown(socket.SHUT_RDWR)
         self.stream.close()
 
+    def _receive_rest(self, within_s: float | None) -> Message | None:
+        """The next frame, which has begun in the buffer or is in it."""
+        deadline = None if within_s is None else time.monotonic() + within_s
+        while (need := self._needed()) > len(self._buffer):
+            if deadline is not None:
+                self._limit(deadline - time.monotonic())
+            data = self._receive_some(max(_CHUNK, need - len(self._buffer)))
+            if not data:
+                return None
+            self._buffer += data
+        payload = bytes(memoryview(self._buffer)[_LENGTH.size : need])
+        del self._buffer[:need]
+        return decode(payload)
+
     def _needed(self) -> int:
+        """Bytes of the frame that begins the buffer, as far as can be known."""
+        if len(self._buffer) < _LENGTH.size:
+            return _LENGTH.size
         size = int(_LENGTH.unpack_from(self._buffer)[0])
         if size > MAX_FRAME:
             raise InvalidInput(f"cannot receive a frame of {size} bytes: at most {MAX_FRAME}")
         return _LENGTH.size + size
 
-    def _take(self, need: int) -> Message:
-        payload = bytes(memoryview(self._buffer)[_LENGTH.size : need])
-        del self._buffer[:need]
-        return decode(payload)
+    def _receive_some(self, most: int) -> bytes:
+        try:
+            return self.stream.recv(most)
+        except (BlockingIOError, ssl.SSLWantReadError) as error:
+            raise TimeoutError("the other side says nothing") from error
 
-    def _fill(self, need: int) -> bool:
-        data = self.stream.recv(max(_CHUNK, need - len(self._buffer)))
-        self._buffer += data
-        return bool(data)
+    def _limit(self, seconds: float | None) -> None:
+        """Let the kernel end a send or receive after `seconds`; to one per cent, so that it is seldom told."""
+        wanted = 0.0 if seconds is None else max(seconds, 0.001)
+        if abs(wanted - self._limit_s) <= wanted / 100:
+            return
+        time_value = struct.pack("@ll", int(wanted), int(wanted % 1 * 1_000_000))
+        self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, time_value)
+        self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, time_value)
+        self._limit_s = wanted
 
 
 def prepare(stream: socket.socket) -> None:
@@ -150,11 +189,12 @@ def prepare(stream: socket.socket) -> None:
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5)
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 2)
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 10_000)
 
 
 def greet(connection: Connection, framework: str, *, within_s: float) -> str:
     """Exchange Hellos; returns the other's framework id. Raises `Unavailable` when the other speaks something else."""
-    connection.send(Hello(PROTOCOL, framework))
+    connection.send(Hello(PROTOCOL, framework), within_s=within_s)
     try:
         answer = connection.receive(within_s=within_s)
     except InvalidInput as error:
