@@ -152,8 +152,10 @@ class Board:
 
     def _reload(self, machine: MachineId, old: int, new: int) -> None:
         rank = self._rank.get(machine)
-        if rank is not None:
-            for pool in self._pools.values():
+        if rank is None:
+            return
+        for pool in self._pools.values():
+            if rank in pool:
                 pool.reload(rank, old, new)
 
     def _new_pool(self, metadata: Metadata) -> Pool:

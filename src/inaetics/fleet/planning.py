@@ -25,6 +25,7 @@ class Pass:
         self._lost = lost
         self._scheduler = Scheduler(board)
         self._touched: set[tuple[MachineId, UnitName]] = set()
+        self._looked: set[UnitName] = set()
         self._leaving: set[UnitName] = set()
         self._given_up: list[Placement] = []
         self._stranded: dict[UnitName, Placement] = {}
@@ -45,22 +46,27 @@ class Pass:
     # What is placed.
 
     def _look(self, name: UnitName) -> None:
+        """Look at what is placed of a unit, after those that it goes with: who they leave, it leaves."""
+        if name in self._looked:
+            return
+        self._looked.add(name)
         unit = self._board.snapshot.units.get(name)
         placements = [self._board.placement(machine, name) for machine in self._board.machines_of(name)]
         if unit is None or not is_wanted(unit):
             reason = "it is not wanted any more" if unit else "it was destroyed"
             for placement in placements:
                 self._release(placement, unit, reason)
-        elif unit.is_template:
-            return
-        elif self._board.requirements(unit).is_global:
-            self._homeless.add(name)
-            for placement in placements:
-                self._look_at(placement, unit)
-        elif not placements:
-            self._homeless.add(name)
-        else:
-            self._look_at_single(placements, unit)
+        elif not unit.is_template:
+            requirements = self._board.requirements(unit)
+            for peer in requirements.machine_of:
+                self._look(peer)
+            if requirements.is_global or not placements:
+                self._homeless.add(name)
+            if requirements.is_global:
+                for placement in placements:
+                    self._look_at(placement, unit)
+            elif placements:
+                self._look_at_single(placements, unit)
 
     def _look_at_single(self, placements: list[Placement], unit: Unit) -> None:
         kept, *others = sorted(placements, key=lambda each: (each.withdraw, not self._is_there(each), each.machine))
@@ -91,6 +97,8 @@ class Pass:
             return False
         if placement.content_hash == unit.content_hash:
             return True
+        if self._leaving.intersection(requirements.machine_of):
+            return False
         with self._board.trial():
             self._board.remove(machine, unit.name)
             excluded = self._board.excluded(unit.name, requirements)
@@ -126,9 +134,9 @@ class Pass:
         else:
             followers = self._followers_on(machine, name)
             for follower in followers:
-                self._withdraw(
-                    follower, self._board.snapshot.units.get(follower.unit), f"{name}, which it goes with, leaves"
-                )
+                if not follower.withdraw and follower.unit not in self._leaving:
+                    theirs = self._board.snapshot.units.get(follower.unit)
+                    self._release(follower, theirs, f"{name}, which it goes with, leaves")
             if not followers:
                 self._withdraw(placement, unit, reason)
 

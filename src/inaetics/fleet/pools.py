@@ -35,9 +35,7 @@ class Pool:
         return len(self._members)
 
     def reload(self, rank: int, old: int, new: int) -> None:
-        """Note that the load of `rank`, if it is a member, went from `old` to `new`."""
-        if rank not in self._members:
-            return
+        """Note that the load of the member `rank` went from `old` to `new`."""
         bucket = self._buckets[old]
         del bucket[bisect_left(bucket, rank)]
         insort(self._bucket(new), rank)

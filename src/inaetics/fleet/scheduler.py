@@ -103,8 +103,8 @@ class Scheduler:
         followers: Sequence[tuple[UnitName, Requirements]],
     ) -> Choice | None:
         taken = self._board.excluded(unit, requirements)
-        for machine in self._board.by_load(requirements.metadata):
-            if machine == avoid or any(machine in these for these in taken):
+        for machine in self._board.by_load(requirements.metadata):  # trying followers leaves the order as it was
+            if machine == avoid or (taken and any(machine in these for these in taken)):
                 continue
             if followers and not self._takes_all(machine, (unit, requirements), followers):
                 continue
@@ -127,6 +127,8 @@ class Scheduler:
 
     def _homeless_followers(self, unit: UnitName) -> list[tuple[UnitName, Requirements]]:
         """Wanted units that go with `unit`, also by way of others, and are on no live machine; leaders first."""
+        if not self._board.followers_of(unit):
+            return []
         found: dict[UnitName, Requirements] = {}
         ahead = [unit]
         while ahead:

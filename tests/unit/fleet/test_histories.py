@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -137,7 +138,8 @@ def _do(step: Step, world: World, leader: Leader) -> None:
     how[step[0]](*step[1:])
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.mark.timeout(600)
+@settings(max_examples=100, deadline=None)
 @given(
     st.tuples(*(st.sampled_from((None, *FILES)) for _ in NAMES)),
     st.lists(steps, min_size=15, max_size=40),
