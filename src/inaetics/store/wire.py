@@ -33,7 +33,7 @@ REQUIRE_LEADER = (("hasleader", "true"),)
 _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 2_000),  # despite its name: how long one attempt to connect may take
-    ("grpc.max_reconnect_backoff_ms", 1_000),  # gRPC's default of 120 s would be the outage after the outage
+    ("grpc.max_reconnect_backoff_ms", 500),  # gRPC's default of 120 s would be the outage after the outage
     ("grpc.http2.ping_timeout_ms", 5_000),  # the keep-alive timeout alone does not end a connection that hangs
     ("grpc.max_receive_message_length", -1),  # a listing may be larger than gRPC's 4 MB
     ("grpc.enable_http_proxy", 0),  # the cluster's members are never behind the user's web proxy
