@@ -20,6 +20,7 @@ import structlog
 
 from inaetics.errors import Conflict, InaeticsError, InvalidInput, Unavailable
 from inaetics.hosts.cluster import PEER_PORT, write_atomically
+from inaetics.hosts.formation import DATA, FORMATION, FORMING
 from inaetics.hosts.services import etcd_config
 from inaetics.logs import configure_logs
 from inaetics.store.protocol import KeyValue, Relisted, Store, Synced
@@ -27,7 +28,6 @@ from inaetics.store.protocol import KeyValue, Relisted, Store, Synced
 PREFIX = "/inaetics/formation/"
 """At the discovery etcd: `<cluster id>/<member>` → peer URL."""
 
-FORMATION = "formation.json"
 
 RETRY_S = 0.1
 
@@ -51,6 +51,11 @@ class Settings:
     def formation(self) -> Path:
         """The members, as found once: name → peer URL."""
         return self.state / "etcd" / FORMATION
+
+    @property
+    def forming(self) -> Path:
+        """There from here on until etcd was ready for the first time (etcd.service takes it away)."""
+        return self.formation.with_name(FORMING)
 
     @property
     def prefix(self) -> str:
@@ -133,6 +138,7 @@ async def join(settings: Settings) -> None:
         members = json.loads(settings.formation.read_text())
     else:
         members = await _discover_there(settings)
+        settings.forming.touch()
         write_atomically(settings.formation, json.dumps(members, indent=2) + "\n")
         _log.info("members of the store are known", members=sorted(members))
     write_config(settings, members)
@@ -140,7 +146,7 @@ async def join(settings: Settings) -> None:
 
 def write_config(settings: Settings, members: Mapping[str, str]) -> None:
     """Write etcd's configuration file for a member that knows its cluster."""
-    data = settings.state / "etcd" / "data"
+    data = settings.state / "etcd" / DATA
     config = etcd_config(name=settings.name, address=settings.address, data=data, pki=settings.pki, members=members)
     write_atomically(settings.state / "etcd.yml", config)
 

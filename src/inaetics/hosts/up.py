@@ -17,6 +17,7 @@ from inaetics.hosts.boot import boot_all, refuse_taken_addresses
 from inaetics.hosts.cluster import Cluster, Host, Role, command, load, save, subnets_in_use
 from inaetics.hosts.destroy import delete_hosts
 from inaetics.hosts.engines import prepare_engines
+from inaetics.hosts.formation import forget_unformed
 from inaetics.hosts.halt import halt_hosts
 from inaetics.hosts.host_files import ETCD, write_host
 from inaetics.hosts.listing import listed
@@ -93,6 +94,10 @@ def _remove(cluster: Cluster, surplus: Sequence[Host], paths: ClusterPaths, prog
 async def _start(cluster: Cluster, hosts: Sequence[Host], paths: ClusterPaths, progress: Progress) -> None:
     seen = await observe(paths, cluster.hosts)
     down = [host for host in hosts if not seen[host.name].processes]
+    if not any(seen[host.name].processes for host in cluster.control_hosts):
+        places = [paths.host(host.name).etcd for host in cluster.control_hosts]
+        if forget_unformed(places):
+            progress.note("the store was interrupted while it formed for the first time: it forms anew")
     refuse_taken_addresses(down)
     board = Board(paths, hosts)
     try:

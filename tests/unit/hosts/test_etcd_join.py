@@ -10,6 +10,7 @@ import pytest
 
 from inaetics.errors import Conflict, InvalidInput
 from inaetics.hosts.etcd_join import Settings, discover, join, settings_from
+from inaetics.hosts.formation import forget_unformed
 from inaetics.store.fake import FakeStore
 
 
@@ -77,6 +78,26 @@ def test_a_member_that_has_joined_needs_no_discovery(tmp_path: Path) -> None:
     config = json.loads((tmp_path / "etcd.yml").read_text())
     assert config["initial-cluster"].count("https://") == 3
     assert config["name"] == "worker-2"
+
+
+@pytest.mark.parametrize(
+    ("left", "cleared"),
+    [
+        pytest.param({}, False, id="nothing was begun"),
+        pytest.param({1: ["data", "forming"], 2: ["forming"]}, True, id="none was ever ready"),
+        pytest.param({1: ["data", "forming"], 2: ["data"]}, False, id="one was ready: the store holds something"),
+        pytest.param({1: ["data"]}, False, id="no mark, no clearing"),
+        pytest.param({1: ["forming"]}, False, id="found each other, not started: goes on from there"),
+    ],
+)
+def test_only_a_store_that_never_was_is_cleared(tmp_path: Path, left: dict[int, list[str]], cleared: bool) -> None:
+    places = [tmp_path / str(number) for number in (1, 2, 3)]
+    for number, names in left.items():
+        for name in (*names, "formation.json"):
+            (tmp_path / str(number) / name).mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    assert forget_unformed(places) is cleared
+    assert sorted(tmp_path.rglob("*")) == ([] if cleared else before)
 
 
 def test_a_missing_variable_is_named() -> None:
