@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inaetics.errors import InvalidInput
@@ -81,6 +81,7 @@ def carried_out(running: list[Archive], steps: Plan) -> list[Archive]:
     return [each for each in running + list(steps.start) if each not in steps.stop]
 
 
+@settings(deadline=None)
 @given(before=deployments(), wanted=deployments())
 def test_after_a_plan_there_is_nothing_left_to_do(before: list[Archive], wanted: list[Archive]) -> None:
     running = carried_out([], plan([], before))
@@ -89,6 +90,7 @@ def test_after_a_plan_there_is_nothing_left_to_do(before: list[Archive], wanted:
     assert plan(after, wanted).empty
 
 
+@settings(deadline=None)
 @given(before=deployments(), wanted=deployments())
 def test_providers_run_before_those_that_require_them_start(before: list[Archive], wanted: list[Archive]) -> None:
     running = carried_out([], plan([], before))
@@ -98,6 +100,7 @@ def test_providers_run_before_those_that_require_them_start(before: list[Archive
         names.add(each.manifest.name)
 
 
+@settings(deadline=None)
 @given(wanted=deployments(), data=st.data())
 def test_order_of_the_deployment_changes_no_content(wanted: list[Archive], data: st.DataObject) -> None:
     shuffled = data.draw(st.permutations(wanted))

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inaetics.errors import InvalidInput, Unavailable
@@ -58,6 +58,7 @@ def pair() -> Iterator[tuple[Connection, socket.socket]]:
     other.close()
 
 
+@settings(deadline=None)
 @given(message=messages)
 def test_what_was_encoded_is_decoded(message: Message) -> None:
     frame = encode(message)
@@ -65,6 +66,7 @@ def test_what_was_encoded_is_decoded(message: Message) -> None:
     assert decode(bytes(frame[4:])) == message
 
 
+@settings(deadline=None)
 @given(sent=st.lists(messages, min_size=1, max_size=4), data=st.data())
 def test_frames_arrive_however_the_stream_is_cut(sent: list[Message], data: st.DataObject) -> None:
     stream = b"".join(bytes(encode(message)) for message in sent)
@@ -143,6 +145,7 @@ def test_what_is_no_frame_of_ours_is_refused(payload: bytes) -> None:
         decode(payload)
 
 
+@settings(deadline=None)
 @given(payload=st.binary(max_size=200))
 def test_any_bytes_are_a_frame_or_refused(payload: bytes) -> None:
     with suppress(InvalidInput):

@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inaetics.errors import InvalidInput
@@ -183,6 +183,7 @@ def sample_archive() -> bytes:
     return buffer.getvalue()
 
 
+@settings(deadline=None)
 @given(cut=st.floats(min_value=0, max_value=0.999))
 def test_archive_cut_anywhere_is_refused(tmp_path_factory: pytest.TempPathFactory, cut: float) -> None:
     data = sample_archive()
@@ -192,6 +193,7 @@ def test_archive_cut_anywhere_is_refused(tmp_path_factory: pytest.TempPathFactor
         open_archive(path)
 
 
+@settings(deadline=None)
 @given(position=st.floats(min_value=0, max_value=0.999), bit=st.integers(0, 7))
 def test_archive_altered_anywhere_is_refused_or_reads_the_same(
     tmp_path_factory: pytest.TempPathFactory, position: float, bit: int
