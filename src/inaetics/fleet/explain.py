@@ -29,6 +29,8 @@ class Verdict:
     holds: bool
     because: str
     remedy: str = ""
+    units: tuple[UnitName, ...] = ()
+    """Who is in the way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,8 +161,10 @@ class Explainer:
         ]
         if not found:
             return Verdict(constraint="Conflicts", holds=True, because="nothing there conflicts with it")
-        because = f"runs {_listed(found)}, in conflict with it"
-        return Verdict(constraint="Conflicts", holds=False, because=because, remedy="one more machine")
+        because = f"runs {_listed(found)}, which it conflicts with"
+        return Verdict(
+            constraint="Conflicts", holds=False, because=because, remedy="one more machine", units=tuple(found)
+        )
 
 
 def _cordoned(machine: Machine) -> Verdict:
@@ -185,22 +189,44 @@ def _metadata(key: str, values: frozenset[str], machine: Machine) -> Verdict:
 
 
 def _nowhere(machines: tuple[MachineVerdict, ...], has_place: bool) -> str:
-    """Say why no machine fits, the reasons most machines share first: each machine counts once, by its first reason."""
+    """Say why no machine fits; each machine counts once, by its first reason."""
     if not machines:
         return "there is no machine"
     fits = [machine.name for machine in machines if machine.fits]
     if fits:
         return f"{_listed(fits)} {'fits' if len(fits) == 1 else 'fit'}: the engine is about to decide"
-    groups: defaultdict[str, list[str]] = defaultdict(list)
-    for machine in machines:
-        first = next(verdict for verdict in machine.verdicts if not verdict.holds)
-        groups[first.because].append(machine.name)
-    parts = [
-        f"{_listed(names)} {because}"
-        for because, names in sorted(groups.items(), key=lambda group: (-len(group[1]), natural(group[1][0])))
-    ]
+    firsts = [(machine.name, next(each for each in machine.verdicts if not each.holds)) for machine in machines]
+    parts = [*_conflicts_part(firsts, len(machines)), *_other_parts(firsts)]
     more = f"; {len(parts) - _SHOWN} more reasons (fleetctl explain)" if len(parts) > _SHOWN else ""
     return f"no {'other ' if has_place else ''}machine fits: {'; '.join(parts[:_SHOWN])}{more}"
+
+
+def _conflicts_part(firsts: list[tuple[str, Verdict]], total: int) -> Iterator[str]:
+    """Machines with somebody in the way differ only in whom: they are told together."""
+    where = [f"{verdict.units[0]} on {machine}" for machine, verdict in firsts if verdict.units]
+    if where:
+        share = f"{len(where)} of {total} run" if len(where) > 1 else f"{len(where)} of {total} runs"
+        yield f"{share} a unit it conflicts with ({_listed(where)})"
+
+
+def _other_parts(firsts: list[tuple[str, Verdict]]) -> list[str]:
+    """The reasons most machines share come first."""
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for machine, verdict in firsts:
+        if not verdict.units:
+            groups[verdict.because].append(machine)
+    ordered = sorted(groups.items(), key=lambda group: (-len(group[1]), natural(group[1][0])))
+    return [
+        f"{_listed(machines)} {because if len(machines) == 1 else _plural(because)}" for because, machines in ordered
+    ]
+
+
+def _plural(because: str) -> str:
+    verb, _, rest = because.partition(" ")
+    return f"{_PLURALS.get(verb, verb)} {rest}"
+
+
+_PLURALS = {"is": "are", "has": "have", "does": "do", "runs": "run"}
 
 
 def _remedies(machines: tuple[MachineVerdict, ...]) -> tuple[str, ...]:
@@ -212,5 +238,6 @@ def _remedies(machines: tuple[MachineVerdict, ...]) -> tuple[str, ...]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_SHOWN])
-    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"
+    if len(names) > _SHOWN:
+        return f"{', '.join(names[:_SHOWN])} and {len(names) - _SHOWN} more"
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

@@ -108,7 +108,7 @@ def test_units_of_a_lost_machine_move_or_wait_with_their_reason_and_resume() -> 
             explanation = explain(made.mirror.snapshot, "a@3.service")
             assert explanation.waits
             assert explanation.summary.startswith(
-                "its machine worker-3 does not answer; no other machine fits: worker-1 "
+                "its machine worker-3 does not answer; no other machine fits: 2 of 2 "
             )
 
             await made.registry.destroy("a@1.service")
