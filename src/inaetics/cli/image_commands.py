@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from inaetics.cli.common import cluster_option, output_option, print_json, print_table, say
 from inaetics.cli.progress import TerminalProgress
+
+if TYPE_CHECKING:
+    from inaetics.containers.push import Pushed
 
 
 @click.group("image")
@@ -55,8 +60,14 @@ def push(names: tuple[str, ...], output: str, cluster: str) -> None:
     if output == "json":
         print_json([{"name": each.reference, "digest": each.digest, "unchanged": each.unchanged} for each in pushed])
     else:
-        rows = [(each.reference, each.digest[:19], "unchanged" if each.unchanged else "pushed") for each in pushed]
+        rows = [(each.reference, each.digest[:19], _outcome(each)) for each in pushed]
         print_table(("IMAGE", "DIGEST", "RESULT"), rows)
+
+
+def _outcome(each: Pushed) -> str:
+    if not each.sent:
+        return "tagged: the hosts share docker's images"
+    return "unchanged" if each.unchanged else "pushed"
 
 
 @image.command("list")

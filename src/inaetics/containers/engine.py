@@ -25,6 +25,7 @@ from pathlib import Path
 import msgspec
 
 from inaetics.containers.cache import cache_directory, write_whole
+from inaetics.containers.docker import probe_docker
 from inaetics.containers.findings import Findings
 from inaetics.containers.process import find_program, program_path, run
 from inaetics.containers.store import Store, prepare, remove
@@ -44,15 +45,28 @@ def probe(near: Path, *, cache: Path | None = None) -> Findings:
     directory (default: the user's). Raises `NotFound` when no engine is installed, `CommandFailed` with the engine's
     own words when nothing works.
     """
-    program = find_program("podman", package="podman")
-    version = run([program, "--version"], doing="ask podman for its version", timeout_s=_STEP_S).split()[-1]
+    podman, docker = program_path("podman"), program_path("docker")
     near.mkdir(parents=True, exist_ok=True)
-    known = (cache or cache_directory()) / f"engine-{_key(program, version, near)}.json"
+    known = (cache or cache_directory()) / f"engine-{_key(podman, docker, near)}.json"
     if known.exists():
         return msgspec.json.decode(known.read_bytes(), type=Findings)
-    findings = _try_everything(Findings(program=program, version=version), near)
+    findings = _find(podman, docker, near)
     write_whole(known, msgspec.json.format(msgspec.json.encode(findings)))
     return findings
+
+
+def _find(podman: str | None, docker: str | None, near: Path) -> Findings:
+    """podman where it works; else docker; else podman's own words."""
+    try:
+        return _try_everything(podman or find_program("podman", package="podman"), near)
+    except (NotFound, CommandFailed) as error:
+        if docker is None:
+            raise
+        try:
+            return probe_docker(docker, _tiny_image())
+        except CommandFailed as refused:
+            words = f"{error}\nAnd docker, which is here too: {refused}"
+            raise CommandFailed(words, status=refused.status, output=words) from error
 
 
 def candidates(first: Findings) -> Iterator[Findings]:
@@ -62,17 +76,16 @@ def candidates(first: Findings) -> Iterator[Findings]:
         yield replace(first, cgroup_manager=manager, runtime=runtime, ulimits=limits)
 
 
-def _key(program: str, version: str, near: Path) -> str:
-    """A name for everything that the outcome depends on."""
+def _key(podman: str | None, docker: str | None, near: Path) -> str:
+    """A name for everything that the outcome depends on; programs by their date, which no upgrade leaves as it was."""
+    names = [podman, docker, *(program_path(name) for name in ("runc", "crun", "fuse-overlayfs", "newuidmap"))]
     parts = [
-        program,
-        version,
+        [(name, Path(name).stat().st_mtime_ns) for name in names if name],
         platform.release(),
         os.getuid(),
         near.stat().st_dev,
         resource.getrlimit(resource.RLIMIT_NOFILE),
         resource.getrlimit(resource.RLIMIT_NPROC),
-        [program_path(name) for name in ("runc", "crun", "fuse-overlayfs", "newuidmap")],
     ]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
@@ -85,7 +98,9 @@ def _limits() -> list[tuple[str, ...]]:
     return [(), (f"nofile={files}:{files}", "nproc=32768:32768"), ("nofile=1024:1024", "nproc=1024:1024")]
 
 
-def _try_everything(first: Findings, near: Path) -> Findings:
+def _try_everything(program: str, near: Path) -> Findings:
+    version = run([program, "--version"], doing="ask podman for its version", timeout_s=_STEP_S).split()[-1]
+    first = Findings(program=program, version=version)
     refusals: list[CommandFailed] = []
     for driver in ("overlay", "vfs"):
         with _scratch(near) as store:

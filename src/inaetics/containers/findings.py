@@ -11,7 +11,7 @@ class Findings:
 
     `program` is the engine's absolute path. `ulimits` are podman's (`nofile=1024:1024`): where the machine lacks
     CAP_SYS_RESOURCE the engine's own limits cannot be set. `cgroup_parents`: containers can be put below a cgroup
-    of ours. `isolation` is that of `podman build` with RUN steps.
+    of ours. `isolation` is that of `podman build` with RUN steps. `kind` is "podman" or "docker".
     """
 
     program: str
@@ -22,3 +22,4 @@ class Findings:
     ulimits: tuple[str, ...] = ()
     cgroup_parents: bool = False
     isolation: str = ""
+    kind: str = "podman"

@@ -149,7 +149,8 @@ class _Builder:
             return
         self._progress("importing the base image")
         label = f"LABEL {LABEL}={self._ground.key}"
-        self._podman("import", "--quiet", "--change", label, self._ground.archive, BASE, doing="import the base image")
+        quiet = self._podman_only("--quiet")
+        self._run("import", *quiet, "--change", label, self._ground.archive, BASE, doing="import the base image")
 
     def shared(self) -> None:
         inputs = self._inputs(SHARED)
@@ -176,7 +177,7 @@ class _Builder:
     def tidy(self) -> None:
         """Let go of the images of ours that a newer one replaced, if one did."""
         if self._built:
-            self._podman("image", "prune", "--force", "--filter", f"label={LABEL}", doing="remove replaced images")
+            self._run("image", "prune", "--force", "--filter", f"label={LABEL}", doing="remove replaced images")
 
     def _inputs(self, name: str) -> str:
         """The digest of everything that image `name` is made from, down to the base."""
@@ -211,15 +212,18 @@ class _Builder:
 
     def _build(self, name: str, context: Path, inputs: str) -> None:
         self._built = True
-        self._podman(
-            "build", "--quiet", "--pull=never", "--label", f"{LABEL}={inputs}", "--tag", local_reference(name), context,
-            doing=f"build image {name}",
-        )  # fmt: skip
+        label, tag = ("--label", f"{LABEL}={inputs}"), ("--tag", local_reference(name))
+        never = self._podman_only("--pull=never")
+        recipe = ("--file", context / "Containerfile")
+        self._run("build", "--quiet", *never, *label, *tag, *recipe, context, doing=f"build image {name}")
 
     def _is_current(self, reference: str, inputs: str) -> bool:
         return _inspect(self._engine, reference, f'{{{{index .Config.Labels "{LABEL}"}}}}') == inputs
 
-    def _podman(self, *arguments: str | Path, doing: str) -> None:
+    def _podman_only(self, *flags: str) -> tuple[str, ...]:
+        return flags if self._engine.kind == "podman" else ()
+
+    def _run(self, *arguments: str | Path, doing: str) -> None:
         run([*self._engine.command, *arguments], doing=doing, timeout_s=_BUILD_S)
 
 

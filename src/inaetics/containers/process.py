@@ -62,7 +62,7 @@ def run(
     except subprocess.TimeoutExpired as error:
         said = _text(error.stderr) or _text(error.stdout)
         raise CommandFailed(
-            f"cannot {doing}: {Path(words[0]).name} did not end within {timeout_s:g} s{_quoted(said)}",
+            f"cannot {doing}: {_name(words)} did not end within {timeout_s:g} s{_quoted(said)}",
             status=-9,
             output=said,
         ) from error
@@ -70,7 +70,7 @@ def run(
         raise CommandFailed(f"cannot {doing}: {error}", status=127, output=str(error)) from error
     if done.returncode != 0:
         said = _text(done.stderr) or _text(done.stdout)
-        raise failed(words[0], doing=doing, status=done.returncode, said=said)
+        raise _failed(_name(words), doing=doing, status=done.returncode, said=said)
     return _text(done.stdout)
 
 
@@ -84,11 +84,16 @@ def files_for(doing: str) -> Iterator[None]:
         raise CommandFailed(f"cannot {doing}: {error}{hint}", status=error.errno or 1, output=str(error)) from error
 
 
-def failed(program: str, *, doing: str, status: int, said: str) -> CommandFailed:
-    """The error for a program that ended with `status` and said `said`, with what would help where we know it."""
+def _failed(program: str, *, doing: str, status: int, said: str) -> CommandFailed:
     how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
-    message = f"cannot {doing}: {Path(program).name} {how}{_hint(said)}{_quoted(said)}"
+    message = f"cannot {doing}: {program} {how}{_hint(said)}{_quoted(said)}"
     return CommandFailed(message, status=status, output=said)
+
+
+def _name(words: Sequence[str]) -> str:
+    """What people call the program: `env NAME=value podman …` is podman."""
+    programs = (Path(word).name for word in words if "=" not in word)
+    return next((name for name in programs if name != "env"), words[0])
 
 
 def _hint(said: str) -> str:

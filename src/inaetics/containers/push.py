@@ -16,11 +16,16 @@ _PUSH_S = 600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pushed:
-    """A tag in the registry. `unchanged`: it meant this image before."""
+    """A tag in the registry. `unchanged`: it meant this image before.
+
+    `sent` is False where the registry has nothing of it: docker shows no certificate to a registry on a loopback
+    address, and need not, because all hosts share the daemon's images; the tag is made there.
+    """
 
     reference: str
     digest: str
     unchanged: bool
+    sent: bool = True
 
 
 def push(engine: ContainerEngine, registry: Registry, name: str, *, tag: str = "latest") -> Pushed:
@@ -34,10 +39,14 @@ def push(engine: ContainerEngine, registry: Registry, name: str, *, tag: str = "
         raise NotFound(f"image {name!r} is not built in this store (build it: inaetics image build {name})")
     repository = f"inaetics/{name}"
     reference = f"{registry.address}/{repository}:{tag}"
+    doing = f"push image {name} to {registry.address}"
+    if engine.kind == "docker":
+        run([*engine.command, "tag", local_reference(name), reference], doing=doing, timeout_s=_PUSH_S)
+        return Pushed(reference=reference, digest=local, unchanged=False, sent=False)
     if digest := _digest_of(registry, repository, tag, local):
         return Pushed(reference=reference, digest=digest, unchanged=True)
     command = [*engine.command, "push", "--quiet", *engine.pull_flags, local_reference(name), reference]
-    run(command, doing=f"push image {name} to {registry.address}", timeout_s=_PUSH_S)
+    run(command, doing=doing, timeout_s=_PUSH_S)
     return Pushed(reference=reference, digest=registry.image(repository, tag).digest, unchanged=False)
 
 

@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from inaetics.containers.docker import docker_engine, remove_containers
 from inaetics.containers.findings import Findings
 from inaetics.containers.process import files_for, run
 from inaetics.containers.pull import write_pull
@@ -71,6 +72,8 @@ def _prepare(store: Store, findings: Findings) -> ContainerEngine:
     registries_conf = store.settings / "registries.conf"
     containers_conf.write_text(_containers_conf(store, findings))
     registries_conf.write_text(_registries_conf(store))
+    if findings.kind == "docker":
+        return _with_pull(store, docker_engine(findings.program, store.root, store.address))
     environment = [f"CONTAINERS_CONF={containers_conf}", f"CONTAINERS_REGISTRIES_CONF={registries_conf}"]
     if findings.isolation:
         environment.append(f"BUILDAH_ISOLATION={findings.isolation}")
@@ -83,6 +86,10 @@ def _prepare(store: Store, findings: Findings) -> ContainerEngine:
         pull_flags=("--cert-dir", str(store.certificates)) if store.certificates else (),
         publish_address=store.address,
     )
+    return _with_pull(store, engine)
+
+
+def _with_pull(store: Store, engine: ContainerEngine) -> ContainerEngine:
     return replace(engine, pull_command=(str(write_pull(store.settings, engine)),))
 
 
@@ -92,6 +99,9 @@ def recover(engine: ContainerEngine) -> None:
     For a host at its boot, before its first unit starts, with the run directory still as it was: containers that
     live are removed too. The first `rm` reports what died unseen and fails, the second removes it.
     """
+    if engine.kind == "docker":
+        remove_containers(engine)
+        return
     clear = [*engine.command, "rm", "-f", "-a", "-t", "0"]
     with suppress(CommandFailed):
         run(clear, doing="notice dead containers", timeout_s=_CLEAR_S)
@@ -107,7 +117,7 @@ def remove(store: Store, engine: ContainerEngine | None) -> None:
     if engine is not None and store.root.exists():
         with suppress(CommandFailed):
             recover(engine)
-        if os.getuid() != 0:
+        if os.getuid() != 0 and engine.kind == "podman":
             _remove_rootless(store, engine)
     with files_for(f"delete the container store {store.root}"):
         for place in (store.root, store.runroot, store.settings):
