@@ -85,6 +85,7 @@ async def supervise(settings: Settings) -> None:
     gc.freeze()  # what is there now stays: forked children need not copy its pages
     try:
         _begin(settings, manager, records, run, previous)
+        journals.prune(manager.units)
         async with asyncio.TaskGroup() as group:
             server = Server(manager, journals, feed, stop.set)
             serving = group.create_task(server.serve(settings.socket), name="control socket")

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import time
+from collections.abc import Container
 from pathlib import Path
 
 from inaetics.errors import NotFound
@@ -23,6 +25,9 @@ KEEP_BYTES = 4 * 1024 * 1024
 """What stays of a journal when it is cut."""
 
 CUT_ABOVE_BYTES = 2 * KEEP_BYTES
+
+KEEP_FORGOTTEN = 200
+"""Journals of units that were unloaded stay readable, so many of them."""
 
 _BLOCK = 4096
 _CHUNK = 65536
@@ -84,6 +89,24 @@ class Journals:
         if whole == 0 and len(data) == _CHUNK:
             return [data.decode("utf-8", errors="replace")], offset + len(data)  # a very long line comes in parts
         return _lines(data[:whole]), offset + whole
+
+    def prune(self, known: Container[str]) -> None:
+        """Remove the oldest journals of units that are not known any more, all but the newest KEEP_FORGOTTEN."""
+        forgotten = sorted((self._written_at(unit), unit) for unit in self._units() if unit not in known)
+        for _, unit in forgotten[: max(0, len(forgotten) - KEEP_FORGOTTEN)]:
+            shutil.rmtree(f"{self._directory}/{unit}", ignore_errors=True)
+
+    def _units(self) -> list[str]:
+        try:
+            return os.listdir(self._directory)
+        except FileNotFoundError:
+            return []
+
+    def _written_at(self, unit: str) -> float:
+        try:
+            return os.stat(self.path(unit)).st_mtime
+        except FileNotFoundError:
+            return 0.0
 
     def cut(self, unit: str) -> int:
         """Give disk space back when the journal takes more than its bound; return its length. Raises OSError."""

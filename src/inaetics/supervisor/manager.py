@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from inaetics.errors import Conflict, InaeticsError, NotFound, Unavailable
+from inaetics.errors import Conflict, InaeticsError, InvalidInput, NotFound, Unavailable
 from inaetics.supervisor.ordering import Ordering
 from inaetics.supervisor.processes import Tools
 from inaetics.supervisor.records import Job, Records
@@ -28,6 +28,9 @@ from inaetics.supervisor.values import (
 )
 
 _log = structlog.get_logger()
+
+_PRUNE_EVERY = 50
+"""Look after the journals of forgotten units once for so many of them."""
 
 OnChange = Callable[[str], None]
 """Called with a unit's name after each change, also when it was forgotten."""
@@ -46,6 +49,7 @@ class Manager:
         self._waiters: dict[str, set[str]] = {}
         self._ready: dict[str, None] = {}
         self._advancing = False
+        self._forgotten = 0
         self._progress = asyncio.Event()
 
     # ---- what clients ask for
@@ -62,7 +66,7 @@ class Manager:
             raise Conflict(f"cannot load {name!r}: it is a system unit of this host")
         if unit is None:
             unit = Unit(name, self._records.of(name), self._tools, self._changed)
-            unit.system = system
+        unit.system = unit.system or system
         try:
             unit.load(text)
             self._tools.journals.make(name)
@@ -253,6 +257,9 @@ class Manager:
 
     def _forget(self, unit: Unit) -> None:
         unit.forget()
+        self._forgotten += 1
+        if self._forgotten % _PRUNE_EVERY == 0:
+            self._tools.journals.prune(self.units)
         self._tools.bounds.drop(unit.name)
         self.units.pop(unit.name, None)
         self._ordering.drop(unit.name)
@@ -275,12 +282,18 @@ class Manager:
     def _restore(self, name: str) -> None:
         checked_name(name)
         files = self._records.of(name)
-        record, text = files.read(), files.read_text("loaded")
-        if record is None or text is None:
-            files.remove()  # its load was never answered
-            return
+        text = files.read_text("loaded")
         unit = Unit(name, files, self._tools, self._changed)
-        unit.restore(record, text, files.read_text("running"))
+        try:
+            record = files.read()
+        except InvalidInput as error:
+            _log.error("cannot read a unit's record", unit=name, error=str(error))
+            unit.restore_unrecorded(text or "")
+        else:
+            if record is None or text is None:
+                files.remove()  # its load was never answered, or it was being forgotten
+                return
+            unit.restore(record, text, files.read_text("running"))
         self.units[name] = unit
         self._ordering.put(unit.spec)
         self._tools.journals.make(name)

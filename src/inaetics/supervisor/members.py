@@ -3,7 +3,8 @@
 Whatever a unit started either descends from a process we know, or was orphaned. Orphans become our children (we are
 a subreaper); those of a unit adopted after a restart go where the adopted processes went, to a foster parent. Which
 unit an orphan belongs to is told by the marker in its environment, which a fork inherits. So a look costs what the
-unit has, plus a word for every child of ours; the whole of /proc is read only on the way out.
+unit has, plus a word for every child of ours; the whole of /proc is read only on the way out, and when a record was
+lost.
 
 What escapes: a process that was orphaned *and* had thrown its environment away before it was ever seen.
 """
@@ -46,15 +47,22 @@ class Members:
         found.update(self._orphans(unit))
         return self._with_descendants(found)
 
+    def search(self, unit: str) -> set[Process]:
+        """Return the living processes of `unit` wherever they are; this looks at every process of the machine."""
+        return self._with_descendants(self._marked(self.marker(unit)))
+
     def everyone(self) -> set[Process]:
         """Return every living process that this supervisor, or one before it in this run directory, started."""
         found = {process for pid in procfs.children(self._own) if (process := procfs.identify(pid)) is not None}
-        ending = f"@{self._run}"
+        return self._with_descendants(found | self._marked(f"@{self._run}"))
+
+    def _marked(self, ending: str) -> set[Process]:
+        found = set()
         for pid in procfs.all_pids():
             marker = procfs.marker(pid) if pid != self._own else None
             if marker is not None and marker.endswith(ending) and (process := procfs.identify(pid)) is not None:
                 found.add(process)
-        return self._with_descendants(found)
+        return found
 
     def _orphans(self, unit: str) -> list[Process]:
         marker = self.marker(unit)

@@ -7,7 +7,6 @@ import os
 import signal
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,6 +137,13 @@ class Processes:
                     missed.append(event)
         return missed
 
+    def adopt_unrecorded(self) -> None:
+        """Take over whatever there is of the unit when nothing is known about it."""
+        for process in self._tools.members.search(self._unit):
+            self._tools.members.adopt(process)
+            if self._tools.reaper.watch(process, self._ended):
+                self._others.add(process)
+
     def clear(self) -> None:
         """The run is over: what is left (KillMode=process leaves things) is not the unit's any more."""
         for process in (self.main, self.control, *self._others):
@@ -186,10 +192,9 @@ class Processes:
             if not self._tools.reaper.watch(process, self._ended):
                 return
             self._others.add(process)
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(process.pid, number)
-            if number != signal.SIGKILL:
-                os.kill(process.pid, signal.SIGCONT)  # a stopped process would never see the other one
+        self._tools.reaper.signal(process, number)
+        if number != signal.SIGKILL:
+            self._tools.reaper.signal(process, signal.SIGCONT)  # a stopped process would never see the other one
 
     # ---- words exchanged with the processes
 

@@ -10,6 +10,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Set
+from contextlib import suppress
 
 from inaetics.supervisor.procfs import Process, is_alive
 from inaetics.supervisor.values import Exit, How
@@ -60,6 +61,15 @@ class Reaper:
         if self.is_watched(process):
             del self._owners[process.pid]
             self._drop_pidfd(process.pid)
+
+    def signal(self, process: Process, number: int) -> None:
+        """Signal this very process, never another that got its number. One that has ended is no error."""
+        pidfd = self._pidfds.get(process.pid)
+        with suppress(ProcessLookupError, PermissionError):
+            if pidfd is not None:
+                signal.pidfd_send_signal(pidfd, number)
+            else:
+                os.kill(process.pid, number)  # a child keeps its number until it is waited for
 
     def reap(self) -> None:
         """Wait for every child that has ended."""

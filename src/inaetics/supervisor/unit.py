@@ -39,11 +39,13 @@ from inaetics.supervisor.values import (
     Kill,
     KillSent,
     MainSpawned,
+    Result,
     Resumed,
     Role,
     Spawn,
     SpawnFailed,
     State,
+    Sub,
     TimedOut,
     active_of,
 )
@@ -301,6 +303,13 @@ class Unit:
         self._loaded_spec = _read_or_plain(self.name, text, host)
         if running_text is not None:
             self._spec = _read_or_plain(self.name, running_text, host)
+
+    def restore_unrecorded(self, text: str) -> None:
+        """Take over a unit whose record makes no sense: it is stopped, so that it can be started in a known way."""
+        message = "its record could not be read by the restarted supervisor, so it was stopped"
+        state = State(sub=Sub.FINAL_SIGTERM, result=Result.UNKNOWN, message=message, forbid_restart=True)
+        self.restore(Record(state=state, since=time.time()), text, None)
+        self._processes.adopt_unrecorded()
 
     def _host_identity(self) -> HostIdentity:
         try:

@@ -22,6 +22,9 @@ from tests.support.eventually import aeventually
 
 WITHIN_S = 10.0
 
+OPEN_FILES = 600
+"""The limit the daemon is started with; it raises its own, and its units have this one."""
+
 
 class Daemon:
     """One daemon at a time over the same directories; it may be killed and started again."""
@@ -46,7 +49,8 @@ class Daemon:
 
     async def begin(self) -> None:
         """Start the daemon and wait until it answers."""
-        command = [sys.executable, "-m", "inaetics.supervisor", "--directory", str(self.home / "d")]
+        command = ["/bin/sh", "-c", f'ulimit -Sn {OPEN_FILES}; exec "$@"', "sh"]
+        command += [sys.executable, "-m", "inaetics.supervisor", "--directory", str(self.home / "d")]
         command += ["--run-directory", str(self.run), "--socket", str(self.socket), "--units", str(self.system_units)]
         command += ["--environment-file", str(self.environment_file), "--stop-within", str(self.stop_within_s)]
         log = os.open(self.home / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -71,7 +75,8 @@ class Daemon:
     async def end(self) -> int:
         """Ask the daemon to end and return its exit status."""
         assert self.process is not None
-        await self.client.shutdown()
+        async with asyncio.timeout(3 * WITHIN_S):
+            await self.client.shutdown()
         return await asyncio.to_thread(self.process.wait, WITHIN_S)
 
     async def start(self, name: str, text: str) -> None:

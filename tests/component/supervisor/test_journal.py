@@ -73,8 +73,11 @@ def test_there_is_no_journal_of_an_unknown_unit(host: Daemon) -> None:
 def test_a_journal_is_cut_while_its_unit_writes_and_loses_no_line(host: Daemon) -> None:
     async def main() -> None:
         async with borrowed(host) as it:
-            total = 300_000
-            text = f"ExecStart=/bin/sh -c 'seq -f %%.0f-{'x' * 60} 1 {total}; echo end; sleep 1000'"
+            batches, each = 40, 7_000
+            total = batches * each
+            line = f"%%.0f-{'x' * 60}"
+            loop = f"seq -f {line} $((i*{each}+1)) $((i*{each}+{each})); i=$((i+1)); sleep 0.05"
+            text = f"ExecStart=/bin/sh -c 'i=0; while [ $i -lt {batches} ]; do {loop}; done; echo end; sleep 1000'"
             await it.start("a.service", service(text))
             await it.said("a.service", "end")
             path = it.home / "d" / "journal" / "a.service" / "current"

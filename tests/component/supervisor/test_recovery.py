@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from binascii import crc32
 from functools import partial
 
 from inaetics.errors import Unavailable
@@ -309,5 +310,46 @@ def test_sigterm_to_the_daemon_stops_every_unit() -> None:
             assert await asyncio.to_thread(it.process.wait, WITHIN_S) == 0
             assert (it.home / "stopped").exists()
             assert it.processes() == {}
+
+    asyncio.run(main())
+
+
+def test_what_cannot_be_put_on_record_does_not_run() -> None:
+    async def main() -> None:
+        async with daemon() as it:
+            await it.client.load("a.service", service(f"ExecStart=/usr/bin/touch {it.home}/ran"))
+            for slot in ("record.0", "record.1"):
+                file = it.run / "units" / "a.service" / slot
+                file.unlink(missing_ok=True)
+                file.mkdir()  # as good as a full disk: it cannot be written
+            await it.client.start("a.service")
+            over = await it.is_over("a.service")
+            assert over.result == "resources"
+            assert "record" in (over.message or "")
+            assert not (it.home / "ran").exists()
+            assert it.processes() == {}
+
+    asyncio.run(main())
+
+
+def test_a_unit_whose_record_makes_no_sense_is_stopped_and_others_go_on() -> None:
+    async def main() -> None:
+        async with daemon() as it:
+            script = it.home / "script"
+            script.write_text("(setsid sh -c 'echo escaped; exec sleep 1000' &)\nexec sleep 1000\n")
+            await it.start("lost.service", service(f"ExecStart=/bin/sh {script}"))
+            await it.start("other.service", SLEEP)
+            await it.said("lost.service", "escaped")
+            other = (await it.status("other.service")).main_pid
+            await it.kill()
+            for slot in (it.run / "units" / "lost.service").glob("record.*"):
+                body = b"1 {}"
+                slot.write_bytes(b"%08x %s\n" % (crc32(body), body))
+            await it.begin()
+            over = await it.is_over("lost.service")
+            assert (over.result, "record" in (over.message or "")) == ("unknown", True)
+            assert list(it.processes()) == [other]
+            await it.client.start("lost.service")
+            await it.is_active("lost.service")
 
     asyncio.run(main())

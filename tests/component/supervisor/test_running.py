@@ -16,7 +16,7 @@ from inaetics.errors import Conflict, InvalidInput, NotFound, Unavailable, UnitF
 from inaetics.supervisor import procfs
 from inaetics.supervisor.client import EmbeddedSupervisor
 from inaetics.supervisor.protocol import Active, UnitGone
-from tests.component.supervisor.daemon import Daemon, alive, borrowed, daemon, service
+from tests.component.supervisor.daemon import OPEN_FILES, Daemon, alive, borrowed, daemon, service
 
 SLEEP = service("ExecStart=/bin/sleep 1000")
 
@@ -345,6 +345,16 @@ def test_the_environment_of_a_command(host: Daemon) -> None:
             assert [line for line in lines if line in ("/", "0027", "77")] == ["/", "0027", "77"]
             assert any(line.startswith(f"{procfs.MARKER}=a@9.service@") for line in lines)
             assert any(line.startswith("INVOCATION_ID=") and len(line) == 14 + 32 for line in lines)
+
+    asyncio.run(main())
+
+
+def test_a_unit_has_the_limit_of_open_files_that_the_daemon_came_with(host: Daemon) -> None:
+    async def main() -> None:
+        async with borrowed(host) as it:
+            await it.start("a.service", service("Type=oneshot\nExecStart=/bin/sh -c 'ulimit -Sn'"))
+            await it.is_over("a.service")
+            assert str(OPEN_FILES) in await it.journal("a.service")
 
     asyncio.run(main())
 

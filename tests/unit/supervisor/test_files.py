@@ -182,3 +182,14 @@ def test_a_small_journal_is_left_alone(tmp_path: Path) -> None:
 def test_no_journal(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"a\.service"):
         Journals(tmp_path).tail("a.service", 10)
+
+
+def test_of_forgotten_units_the_newest_journals_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "KEEP_FORGOTTEN", 2)
+    journals = Journals(tmp_path)
+    journals.prune({})
+    for age, unit in enumerate(("newest", "known", "newer", "old", "oldest")):
+        journals.make(unit)
+        os.utime(journals.path(unit), (1000 - age, 1000 - age))
+    journals.prune({"known"})
+    assert sorted(os.listdir(tmp_path)) == ["known", "newer", "newest"]

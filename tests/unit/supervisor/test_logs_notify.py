@@ -59,5 +59,25 @@ def test_notify_sends_one_message_with_a_line_each(tmp_path: Path, monkeypatch: 
 def test_notify_without_a_supervisor_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     assert not notify("READY=1")
+    monkeypatch.setattr("inaetics.notify._AWAY_S", 0.1)
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
     assert not notify("READY=1")
+
+
+def test_notify_waits_for_a_supervisor_that_is_being_restarted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "n"
+    monkeypatch.setenv("NOTIFY_SOCKET", str(path))
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as gone,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as back,
+    ):
+        gone.bind(str(path))
+        gone.close()
+
+        def return_(_seconds: float) -> None:
+            path.unlink()
+            back.bind(str(path))
+
+        monkeypatch.setattr("inaetics.notify.time.sleep", return_)
+        assert notify("READY=1")
+        assert back.recv(100) == b"READY=1"
