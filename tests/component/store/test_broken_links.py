@@ -126,7 +126,7 @@ def test_a_quiet_watch_is_not_taken_for_a_silent_one(etcd: EtcdCluster) -> None:
     async def main() -> None:
         async with etcd.connect(silence_s=1) as store, recording(store, "/quiet/") as record:
             await record.begins()
-            await asyncio.sleep(2.5)
+            await asyncio.sleep(2.2)
             await record.reaches(await store.put("/quiet/a", b""))
             assert len(record.events) == 3
 

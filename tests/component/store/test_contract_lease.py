@@ -25,7 +25,7 @@ def test_a_lease_is_kept_alive_in_its_block_and_revoked_at_its_end(play: Play, g
             await store.put(key, b"", lease=lease.id)
             granted_until = lease.deadline
             assert loop.time() < granted_until <= loop.time() + lease.ttl_s
-            await asyncio.sleep(2 * lease.ttl_s)
+            await asyncio.sleep(1.6 * lease.ttl_s)
             item = await store.get(key)
             assert item is not None
             assert item.lease == lease.id

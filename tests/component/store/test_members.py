@@ -131,7 +131,7 @@ def test_a_frozen_member_does_not_stop_watches_calls_or_leases(
                         last = await store.put("/frozen/a", str(n).encode(), lease=lease.id)
                         await one.reaches(last)
                         await two.reaches(last)
-                    await asyncio.sleep(3)
+                    await asyncio.sleep(2)
                     assert await store.get("/frozen/a") is not None
                 finally:
                     members.resume(frozen)
@@ -181,7 +181,7 @@ def test_the_office_moves_when_its_holders_process_is_killed(members: EtcdCluste
 
 def test_who_is_not_of_the_cluster_is_refused(members: EtcdCluster, tmp_path: object) -> None:
     async def main(tls: Tls) -> None:
-        async with connect(members.endpoints, tls=tls, timeout_s=1.0) as store:
+        async with connect(members.endpoints, tls=tls, timeout_s=0.5) as store:
             with pytest.raises(Unavailable, match="cannot get"):
                 await store.get("/a")
 
