@@ -54,8 +54,11 @@ class Planner:
                     self._machine_changed(change)
 
     def again(self, units: Iterable[UnitName]) -> None:
-        """Look at `units` again: what was planned for them could not be written."""
-        self._dirty.update(units)
+        """Look at `units` again, and at whom they go with: what was planned for them could not be written."""
+        for unit in units:
+            self._dirty.add(unit)
+            for machine in self._board.machines_of(unit):
+                self._dirty.update(self._board.units_on(machine)[unit].machine_of)
         self._something_freed = True
 
     def absent_holders(self) -> list[MachineId]:
