@@ -81,6 +81,7 @@ def test_when_nothing_works_the_engine_has_its_say(tmp_path: Path, monkeypatch: 
 
 
 def test_without_an_engine_the_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inaetics.containers.process.program_path", lambda name: None)
+    for module in ("process", "engine"):
+        monkeypatch.setattr(f"inaetics.containers.{module}.program_path", lambda name: None)
     with pytest.raises(NotFound, match="Debian package podman"):
         probe(tmp_path, cache=tmp_path)
