@@ -74,6 +74,7 @@ class Manager:
         except OSError as error:
             raise Unavailable(f"cannot load {name!r}: {error}") from error
         unit.unloading = False
+        unit.save()
         self.units[name] = unit
         self._ordering.put(unit.spec)
         self._changed(unit)
