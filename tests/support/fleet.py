@@ -77,8 +77,8 @@ class Fleet:
         self.agents[number] = self.run(agent.run, f"agent {number}")
         return agent
 
-    def start_engine(self, candidate: str, mirror: Mirror | None = None) -> Running:
-        engine = Engine(self.store, mirror or self.mirror, candidate=candidate, settings=ENGINE)
+    def start_engine(self, candidate: str, mirror: Mirror | None = None, settings: EngineSettings = ENGINE) -> Running:
+        engine = Engine(self.store, mirror or self.mirror, candidate=candidate, settings=settings)
         return self.run(engine.run, f"engine {candidate}")
 
     def where(self, name: str) -> list[str]:

@@ -170,7 +170,7 @@ class Explainer:
 def _cordoned(machine: Machine) -> Verdict:
     if not machine.cordoned:
         return Verdict(constraint="cordoned", holds=True, because="takes new units")
-    remedy = f"fleetctl uncordon {machine.name}"
+    remedy = f"an end to the cordon of {machine.name}"
     return Verdict(constraint="cordoned", holds=False, because="is cordoned: it takes no new units", remedy=remedy)
 
 

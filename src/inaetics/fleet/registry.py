@@ -105,7 +105,7 @@ def _next(old: Unit | None, *, name: str, text: str, content_hash: str, desired:
 def _exists(name: str) -> Conflict:
     return Conflict(
         f"cannot submit '{name}': other content exists under that name "
-        f"(give it up first: fleetctl destroy {name}; or change it in place: --replace)"
+        f"(take the new one: fleetctl submit --replace; or give the old one up: fleetctl destroy {name})"
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from inaetics.errors import InvalidInput
+from inaetics.errors import InvalidInput, UnitFileError
 from inaetics.fleet.model import Desired
+from inaetics.units.fleet_section import fleet_section
 from inaetics.units.grammar import parse
 from inaetics.units.names import parse_name
 from inaetics.units.verify import verify
@@ -18,7 +19,13 @@ def check_submission(name: str, text: str) -> None:
     size = len(text.encode())
     if size > MAX_TEXT_BYTES:
         raise InvalidInput(f"cannot submit '{name}': its file has {size} bytes, at most {MAX_TEXT_BYTES} are taken")
-    verify(parse(text, source=name), parsed)
+    unit_file = parse(text, source=name)
+    verify(unit_file, parsed)
+    concrete = parsed.with_instance("1") if parsed.is_template else parsed
+    if fleet_section(unit_file, concrete).on_lost == "stop":
+        raise UnitFileError(
+            f"cannot submit '{name}': OnLost=stop is not kept yet (a machine that loses the fleet lets its units run)"
+        )
 
 
 def check_desired(name: str, desired: Desired | None) -> None:

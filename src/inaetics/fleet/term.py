@@ -128,7 +128,19 @@ class Term:
         guards = [self._leadership.guard, unchanged, *transaction.guards]
         self._ledger_revision = await self._store.commit([*transaction.ops, ledger], guards=guards)
         for action in transaction.actions:
-            _tell(action, self._ledger_revision)
+            self._tell(action)
+
+    def _tell(self, action: Action) -> None:
+        before = None if isinstance(action, Place) else action.placement.machine_name
+        after = self._mirror.snapshot.machines.get(action.machine) if isinstance(action, Place | Move) else None
+        _log.info(
+            _EVENTS[type(action)],
+            unit=action.name,
+            machine=after.name if after else before,
+            left=before if isinstance(action, Move) else None,
+            reason=action.reason,
+            revision=self._ledger_revision,
+        )
 
     async def _read_ledger(self) -> None:
         """Find out what was written last, whatever answers were lost, and wait until the mirror shows it."""
@@ -141,27 +153,10 @@ class Term:
         await self._mirror.reached(self._ledger_revision)
 
 
-def _tell(action: Action, revision: int) -> None:
-    match action:
-        case Place():
-            _log.info("unit placed", unit=action.name, machine=action.machine, reason=action.reason, revision=revision)
-        case Move():
-            _log.info(
-                "unit moved",
-                unit=action.name,
-                machine=action.machine,
-                left=action.placement.machine,
-                reason=action.reason,
-                revision=revision,
-            )
-        case Update() | Withdraw() | Remove():
-            _log.info(
-                _EVENTS[type(action)],
-                unit=action.name,
-                machine=action.placement.machine,
-                reason=action.reason,
-                revision=revision,
-            )
-
-
-_EVENTS = {Update: "placement updated", Withdraw: "unit withdrawn", Remove: "placement removed"}
+_EVENTS: dict[type[Action], str] = {
+    Place: "unit placed",
+    Move: "unit moved",
+    Update: "placement updated",
+    Withdraw: "unit withdrawn",
+    Remove: "placement removed",
+}

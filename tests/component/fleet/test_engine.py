@@ -11,6 +11,7 @@ from inaetics.fleet import keys, mapper
 from inaetics.fleet.engine import Engine
 from inaetics.fleet.mirror import Mirror
 from inaetics.fleet.model import Desired, UnitName
+from inaetics.fleet.settings import EngineSettings
 from inaetics.store.fake import FakeStore
 from inaetics.store.protocol import Changed, Guard, Op, Relisted, Synced
 from tests.support.fleet import ENGINE, Fleet, fleet, machine_id, service
@@ -222,12 +223,13 @@ def test_a_restart_of_everything_moves_nothing() -> None:
                 await power_off(made, number)
             mirror = Mirror(made.store)
             made.run(mirror.run, "another mirror")
-            made.start_engine("second", mirror)
+            patient = EngineSettings(machine_ttl_s=1, lost_margin_s=2)
+            made.start_engine("second", mirror, patient)
             for number in (3, 2, 1):
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.3)
                 made.start_agent(number)
             await made.until(lambda: len(made.mirror.snapshot.states) == 9, "all are reported")
-            await asyncio.sleep(ENGINE.grace_s)
+            await asyncio.sleep(patient.grace_s)
             assert {number: each.running() for number, each in made.supervisors.items()} == before
 
     asyncio.run(main())

@@ -102,14 +102,14 @@ def test_a_unit_that_waits_says_why(
         assert explanation.remedies == remedies
 
 
-def test_a_cordoned_machine_says_how_to_open_it() -> None:
+def test_a_cordoned_machine_says_so() -> None:
     world = World()
     world.up(1)
     world.operate(1, cordoned=True)
     world.submit("a.service", service())
     explanation = explain(world.snapshot, "a.service")
     assert explanation.summary == "no machine fits: w1 is cordoned: it takes no new units"
-    assert explanation.remedies == ("fleetctl uncordon w1",)
+    assert explanation.remedies == ("an end to the cordon of w1",)
 
 
 def test_a_unit_on_a_lost_machine_waits_and_names_it() -> None:
