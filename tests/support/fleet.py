@@ -54,6 +54,7 @@ class Fleet:
     supervisors: dict[int, FakeSupervisor] = field(default_factory=dict)
     clients: dict[int, FakeStore] = field(default_factory=dict)
     agents: dict[int, Running] = field(default_factory=dict)
+    engines: list[Running] = field(default_factory=list)
     runs: list[Running] = field(default_factory=list)
     engine_file: Path | None = None
 
@@ -79,7 +80,9 @@ class Fleet:
 
     def start_engine(self, candidate: str, mirror: Mirror | None = None, settings: EngineSettings = ENGINE) -> Running:
         engine = Engine(self.store, mirror or self.mirror, candidate=candidate, settings=settings)
-        return self.run(engine.run, f"engine {candidate}")
+        running = self.run(engine.run, f"engine {candidate}")
+        self.engines.append(running)
+        return running
 
     def where(self, name: str) -> list[str]:
         """The names of the machines on which the unit is placed."""
