@@ -1,1 +1,11 @@
-"""The distributed init: model, scheduler and planner (pure); registry, mirror, engine and agent (shell)."""
+"""The distributed init: units that people want, on machines that fit.
+
+Pure: the values (`model`), their place in the store (`keys`, `mapper`, `fold`); where a unit can
+go (`requirements`, `conflicts`, `pools`, `board`, `scheduler`), what to write next (`planner`, `planning`, `replacing`,
+`actions`, `executor`, `garbage`), which machines are lost (`attendance`), why (`explain`); what an agent does
+(`agent_plan`), what may be submitted (`submission`).
+
+The shell: `registry` writes what people want, `mirror` shows what is stored; `engine` stands for the office and `term`
+holds it; `agent` with `agent_host`, `agent_content`, `agent_reports` makes a machine do its share, `agent_main` and
+`journal_server` are its daemon.
+"""

@@ -8,6 +8,7 @@ what runs as it is, and stops what is not placed.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -90,8 +91,11 @@ class Agent:
                 await asyncio.sleep(self._settings.retry_s)
                 continue
             for item in listing.items:
-                state = mapper.state(keys.on_machine(item.key.removeprefix(keys.STATES)), item)
-                self._memories[state.unit] = Memory(answered=state.placement_revision, content_hash=state.content_hash)
+                with suppress(InvalidInput):  # of another version: that unit is looked at as if for the first time
+                    state = mapper.state(keys.on_machine(item.key.removeprefix(keys.STATES)), item)
+                    self._memories[state.unit] = Memory(
+                        answered=state.placement_revision, content_hash=state.content_hash
+                    )
             return
 
     # Placements.

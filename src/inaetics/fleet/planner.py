@@ -34,7 +34,7 @@ class Planner:
         self._board = Board(snapshot, cache or RequirementsCache())
         self._lost: Lost = frozenset()
         self._globals: set[UnitName] = set()
-        self._waiting: frozenset[UnitName] = frozenset()
+        self._waiting: set[UnitName] = set()
         self._dirty = {placement.unit for placement in snapshot.placements.values()}
         self._something_freed = False
         for name in snapshot.units:
@@ -80,7 +80,8 @@ class Planner:
         with self._board.trial():
             decided = Pass(self._board, lost)
             decided.run(self._with_peers(names))
-        self._waiting = (self._waiting - names) | decided.waiting
+        self._waiting.difference_update(names)
+        self._waiting |= decided.waiting
         return decided.actions
 
     def _with_peers(self, names: set[UnitName]) -> list[UnitName]:

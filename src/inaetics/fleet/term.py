@@ -58,7 +58,7 @@ class Term:
         """Lead, for ever; raises Unavailable when the store does not answer."""
         with self._mirror.listening(self._hear):
             await self._open()
-            next_pass = self._now()
+            next_pass = self._now() + self._settings.full_pass_s
             while True:
                 if self._now() >= next_pass:
                     await self._full_pass()

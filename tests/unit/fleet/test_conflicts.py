@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inaetics.fleet.conflicts import ConflictIndex, matches
@@ -17,6 +17,7 @@ patterns = st.lists(globs, max_size=3).map(tuple)
 Seat = tuple[MachineId, UnitName]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(machines, names, patterns), max_size=25), names, patterns, machines)
 def test_the_index_agrees_with_looking_at_all(
     steps: list[tuple[MachineId, UnitName, tuple[str, ...]]], name: UnitName, own: tuple[str, ...], machine: MachineId
@@ -38,6 +39,7 @@ def test_the_index_agrees_with_looking_at_all(
     assert any(machine in these for these in index.excluded(name, own)) is expected
 
 
+@settings(deadline=None)
 @given(names, globs)
 def test_a_glob_covers_what_the_standard_library_says(name: str, glob: str) -> None:
     assert matches(glob, name) is fnmatchcase(name, glob)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inaetics.errors import NotFound
@@ -123,6 +123,7 @@ def test_a_unit_on_a_lost_machine_waits_and_names_it() -> None:
     )
 
 
+@settings(deadline=None)
 @given(st.tuples(*(st.sampled_from((None, *FILES)) for _ in NAMES)), st.sets(st.integers(1, 4)))
 def test_verdicts_agree_with_the_rules(texts: tuple[str | None, ...], cordoned: set[int]) -> None:
     """Seen to fail when a constraint is left out of the verdicts."""
