@@ -143,6 +143,31 @@ def test_an_agents_life(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_nothing_happens_to_units_while_the_store_or_the_supervisor_is_away(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running_host(tmp_path) as host:
+            await host.registry.submit("a.service", SLEEPER, desired=Desired.LAUNCHED)
+            await host.is_active("a.service")
+            before = await host.supervisor.status("a.service")
+
+            await host.supervisor.again()
+            await host.registry.submit("b.service", SLEEPER, desired=Desired.LAUNCHED)
+            await host.is_active("b.service")
+            assert await host.supervisor.status("a.service") == before
+
+            await asyncio.to_thread(host.etcd.kill)
+            await asyncio.sleep(7)  # longer than the machine's lease
+            assert await host.supervisor.status("a.service") == before
+            await asyncio.to_thread(host.etcd.start)
+            await host.is_listed()
+            await host.registry.destroy("b.service")
+            await host.supervisor.is_gone("b.service")
+            assert await host.supervisor.status("a.service") == before
+            await host.is_active("a.service")
+
+    asyncio.run(main())
+
+
 def test_journals_are_served_to_the_clusters_certificates_only(tmp_path: Path) -> None:
     async def main() -> None:
         async with running_host(tmp_path) as host:
