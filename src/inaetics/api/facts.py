@@ -20,7 +20,7 @@ _ANY_NAME = parse_name("any@any.service")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """`description` has its specifiers as written."""
+    """`description` has its specifiers as written: `views` replaces them."""
 
     options: tuple[Option, ...] = ()
     description: str = ""

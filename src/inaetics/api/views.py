@@ -26,8 +26,11 @@ from inaetics.api.wire import (
     V1State,
     V1Unit,
 )
+from inaetics.errors import UnitFileError
 from inaetics.fleet.explain import Explanation
 from inaetics.fleet.model import Desired, MachineId, Placement, Snapshot, Unit, UnitName, UnitState
+from inaetics.units.names import parse_name
+from inaetics.units.specifiers import expand, expand_unplaced
 
 Reason = Callable[[UnitName], str]
 """Says why a wanted unit has no machine."""
@@ -121,15 +124,16 @@ def unit_entry(snapshot: Snapshot, unit: Unit, place: Place | None, reason: Reas
     known = facts(unit.text)
     live = place if place and not known.is_global and place.placement.machine in snapshot.machines else None
     state = live.state if live else None
+    machine = _ref(snapshot, live.placement.machine) if live else None
     waits = unit.desired is not Desired.INACTIVE and live is None and not known.is_global
     return UnitEntry(
         name=unit.name,
         hash=unit.content_hash,
         desired=unit.desired.value,
         current=(live.current if live else Desired.INACTIVE).value,
-        description=known.description,
+        description=_description(known.description, unit.name, machine),
         is_global=known.is_global,
-        machine=_ref(snapshot, live.placement.machine) if live else None,
+        machine=machine,
         load=state.load if state else None,
         active=state.active if state else None,
         sub=state.sub if state else None,
@@ -139,6 +143,19 @@ def unit_entry(snapshot: Snapshot, unit: Unit, place: Place | None, reason: Reas
         placed=live.placement.reason if live else None,
         since=state.since if state else None,
     )
+
+
+def _description(text: str, unit: str, machine: MachineRef | None) -> str:
+    """A description for people: with its specifiers replaced as far as they are known, a template's as written."""
+    name = parse_name(unit)
+    if "%" not in text or name.is_template:
+        return text
+    try:
+        if machine is None:
+            return expand_unplaced(text, name=name)
+        return expand(text, name=name, machine_id=machine.id, host_name=machine.name)
+    except UnitFileError:  # %m and %H of a unit that has no machine yet
+        return text
 
 
 def state_list(snapshot: Snapshot) -> StateList:

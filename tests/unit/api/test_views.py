@@ -111,6 +111,21 @@ def test_a_placed_unit_names_its_machine_and_why() -> None:
     assert (entry.placed, entry.reason, entry.description) == ("least loaded", None, "Says hello")
 
 
+@pytest.mark.parametrize(
+    ("text", "placed", "shown"),
+    [
+        pytest.param("Says %N from %H", True, "Says hello from worker-1", id="all that a machine knows"),
+        pytest.param("Says %N", False, "Says hello", id="the name's without a machine"),
+        pytest.param("Says %N from %H", False, "Says %N from %H", id="as written where something is not known yet"),
+    ],
+)
+def test_a_description_has_its_specifiers_replaced(text: str, placed: bool, shown: str) -> None:
+    said = unit(text=f"[Unit]\nDescription={text}\n")
+    seen = snapshot(units=[said], placed=[placement()] if placed else [], states=[])
+    (entry,) = views.unit_list(seen, why).units
+    assert entry.description == shown
+
+
 def test_the_place_to_stay_counts_before_the_one_given_up() -> None:
     both = [placement(M1, withdraw=True), placement(M2)]
     for order in (both, both[::-1]):
