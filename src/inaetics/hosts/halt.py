@@ -1,4 +1,4 @@
-"""`halt`, `restart` and `kill`: switching hosts off, in order or at once.
+"""`halt`: switching hosts off in order.
 
 Promises: a halt of the whole cluster silences the engines first, so nothing is moved because a machine went; after a
 halt nothing of the host runs; every state stays on disk.
@@ -61,14 +61,6 @@ async def halt_hosts(cluster: Cluster, hosts: Iterable[Host], paths: ClusterPath
         killed = await asyncio.to_thread(power_cut, [paths.host(name) for name in wanted])
         step.update(f"{len(going)}" + (f", {killed} processes were left and killed" if killed else ""))
     return list(going)
-
-
-def kill(paths: ClusterPaths, names: Sequence[str]) -> int:
-    """Cut the power of the named hosts: everything on them dies at once; returns how many processes that were."""
-    cluster = load(paths)
-    hosts = [paths.host(cluster.host(name).name) for name in names]
-    with locked(paths, "kill"):
-        return power_cut(hosts)
 
 
 async def _quiet(seen: Iterable[Observation], paths: ClusterPaths) -> None:

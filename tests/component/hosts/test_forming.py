@@ -38,7 +38,7 @@ def test_a_power_cut_while_the_store_forms(cluster: Cluster, moment: Callable[[P
     command = [str(Path(sys.executable).with_name("inaetics")), "up", "--workers", "3", "--subnet", cluster.subnet]
     hosts = cluster.home / cluster.name / "hosts"
     with subprocess.Popen(command, env=cluster.environment, stderr=subprocess.DEVNULL) as up:
-        eventually(lambda: moment(hosts), within_s=60, what="the moment has come")
+        eventually(lambda: moment(hosts), within_s=30, what="the moment has come")
         up.kill()
     cluster.run("inaetics", "kill", *HOSTS)
     assert processes_of(cluster.home) == []

@@ -17,7 +17,7 @@ def command(hosts: tuple[str, ...], cluster: str) -> None:
     The fleet starts its units elsewhere once the machine's lease has ended (5 to 8 seconds). 'inaetics up HOST'
     switches it on again.
     """
-    from inaetics.hosts.halt import kill
+    from inaetics.hosts.kill import kill
     from inaetics.hosts.paths import cluster_paths
 
     killed = kill(cluster_paths(cluster), hosts)
