@@ -18,7 +18,7 @@ ELECTION_MS = 1000
 with the leader is bounded by it (a lease is extended by the new one). Five heartbeats, the least etcd accepts."""
 
 ALONE_HEARTBEAT_MS, ALONE_ELECTION_MS = 100, 500
-"""A member without others elects itself after up to this long; its ticks cost 0.1 CPU s a minute more than at 200 ms."""
+"""A member without others elects itself within this; its ticks cost 0.1 CPU s a minute more than at 200 ms."""
 
 QUOTA_BYTES = 512 * 1024 * 1024
 SNAPSHOT_COUNT = 10_000
