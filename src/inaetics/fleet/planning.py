@@ -111,7 +111,7 @@ class Pass:
         machine = placement.machine
         if requirements.is_global:
             self._release(placement, unit, "the machine does not fit any more")
-        elif not requirements.refused and not self._scheduler.has_peers(requirements, machine):
+        elif placement.content_hash == unit.content_hash and not self._scheduler.has_peers(requirements, machine):
             self._release(placement, unit, f"{' and '.join(requirements.machine_of)}, which it goes with, left")
         elif self._scheduler.choose(unit.name, requirements, avoid=machine):
             self._release(placement, unit, "the machine does not fit any more and another one does")

@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from inaetics.errors import Unavailable
+from typing_extensions import override
+
+from inaetics.errors import Conflict, Unavailable
 from inaetics.fleet import keys, mapper
 from inaetics.fleet.engine import Engine
 from inaetics.fleet.mirror import Mirror
@@ -152,6 +154,50 @@ def test_an_answer_that_was_lost_leads_to_no_second_placement() -> None:
                 await placed_once(made, MANY)
 
     asyncio.run(main())
+
+
+def test_a_write_that_arrives_late_is_void() -> None:
+    """Its sender was told that the store does not answer, and has decided anew since."""
+
+    async def main() -> None:
+        async with fleet(3, engine=False) as made:
+            await submit_many(made)
+            late = Late(made.store)
+            engine_over(made, late, "late")
+            async with asyncio.timeout(20):
+                await placed_once(made, MANY)
+            assert late.was_void
+
+    asyncio.run(main())
+
+
+class Late(Meddler):
+    """The first write of a plan arrives after the second."""
+
+    def __init__(self, store: FakeStore) -> None:
+        super().__init__(store)
+        self._delayed: tuple[Sequence[Op], Sequence[Guard]] | None = None
+        self._is_first = True
+        self.was_void = False
+
+    @override
+    async def commit(self, ops: Sequence[Op], *, guards: Sequence[Guard] = ()) -> int:
+        if len(ops) > 1 and any(op.key == keys.LEDGER for op in ops) and self._is_first:
+            self._is_first = False
+            self._delayed = (ops, guards)
+            raise Unavailable("no answer in time")
+        revision = await super().commit(ops, guards=guards)
+        if self._delayed and len(ops) > 1:
+            (late_ops, late_guards), self._delayed = self._delayed, None
+            try:
+                await super().commit(late_ops, guards=[each for each in late_guards if _is_of_engine(each)])
+            except Conflict:
+                self.was_void = True
+        return revision
+
+
+def _is_of_engine(guard: Guard) -> bool:
+    return guard.key.startswith((keys.ELECTION, keys.LEDGER))
 
 
 def test_a_unit_destroyed_while_it_is_being_placed_is_not_placed_and_the_others_are() -> None:

@@ -233,6 +233,34 @@ def test_after_a_lost_lease_the_machine_returns_anew_with_every_report() -> None
     asyncio.run(main())
 
 
+def test_what_an_earlier_agent_reported_is_gone_before_the_machine_is_listed_again() -> None:
+    async def main() -> None:
+        async with fleet(1) as made:
+            await made.registry.submit("a.service", service(), desired=LAUNCHED)
+            await made.until(lambda: made.active("a.service"), "a is active")
+            await made.agents[1].stop()
+            old = made.mirror.snapshot.machines[machine_id(1)].incarnation
+            made.supervisors[1].reboot()
+            made.supervisors[1].starts_with["a.service"] = Active.FAILED
+            believed: list[str] = []
+
+            def look(_: object) -> None:
+                machine = made.mirror.snapshot.machines[machine_id(1)]
+                if machine.incarnation != old:
+                    believed.extend(made.active("a.service"))
+
+            with made.mirror.listening(look):
+                made.start_agent(1)
+                key = (machine_id(1), UnitName("a.service"))
+                await made.until(
+                    lambda: key in made.mirror.snapshot.states and made.mirror.snapshot.states[key].active == "failed",
+                    "the new truth is reported",
+                )
+            assert not believed
+
+    asyncio.run(main())
+
+
 def test_a_report_whose_answer_was_lost_does_not_cost_the_lease() -> None:
     async def main() -> None:
         async with fleet(1) as made:

@@ -331,3 +331,33 @@ def test_what_could_not_be_written_is_planned_again() -> None:
     assert planner.plan(lost=frozenset()) == []
     planner.again(action.name for action in first)
     assert planner.plan(lost=frozenset()) == first
+
+
+def test_units_that_go_together_are_placed_by_one_plan() -> None:
+    world = world_of(2, a1=service("MachineOf=b.service"), b=service("MachineOf=c.service"), c=service())
+    assert [action.name for action in plan(world.snapshot)] == ["c.service", "b.service", "a@1.service"]
+
+
+def test_content_that_would_close_a_circle_is_not_written() -> None:
+    world = settled(1, a1=service("MachineOf=b.service"), b=service())
+    world.submit("b.service", service("MachineOf=a@1.service"))
+    assert plan(world.snapshot) == []
+    world.destroy("b.service")
+    world.destroy("a@1.service")
+    settle(world, Leader(world), 1)
+    assert where(world) == {}
+
+
+def test_one_plan_decides_once_about_a_placement() -> None:
+    world = settled(1, a1=service("MachineOf=b.service"), b=service())
+    world.want("a@1.service", Desired.LOADED)
+    world.destroy("b.service")
+    actions = plan(world.snapshot)
+    assert [(type(action), action.name) for action in actions] == [(Withdraw, "a@1.service")]
+
+
+def test_a_unit_does_not_join_a_circle_that_is_only_submitted_so_far() -> None:
+    world = settled(1, b=service())
+    world.submit("b.service", service("MachineOf=a@1.service"))
+    world.submit("a@1.service", service("MachineOf=b.service"))
+    assert plan(world.snapshot) == []
