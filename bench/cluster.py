@@ -30,7 +30,7 @@ KINDS = {
     "inaetics.supervisor": ("supervisor", True),
     "inaetics.fleet.agent_main": ("fleet agent", True),
     "inaetics.api": ("API and engine", True),
-    "/etcd ": ("etcd", False),
+    "etcd --config-file": ("etcd", False),
     "docker-registry": ("registry", False),
 }
 
