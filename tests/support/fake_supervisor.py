@@ -16,12 +16,13 @@ from inaetics.supervisor.protocol import Active, Supervisor, UnitGone, UnitStatu
 class FakeSupervisor:
     """Units start and stop at once, unless told otherwise.
 
-    `starts_with` is what a start leads to (status fields), by unit; `stop_s` how long a stop takes; `refuses` the names
+    `starts_with` is what a start leads to, by unit; `start_s` and `stop_s` how long these take; `refuses` the names
     whose `load` is refused, with the words. `calls` records what was asked, `pids` gives each run a new number.
     """
 
     def __init__(self) -> None:
         self.starts_with: dict[str, Active] = {}
+        self.start_s = 0.0
         self.stop_s = 0.0
         self.refuses: dict[str, str] = {}
         self.calls: list[tuple[str, str]] = []
@@ -141,7 +142,15 @@ class FakeSupervisor:
         pid = self._next_pid if active in (Active.ACTIVE, Active.ACTIVATING) else None
         sub = {Active.ACTIVE: "running", Active.ACTIVATING: "start", Active.FAILED: "failed"}.get(active, "dead")
         self._show(replace(self._units[name], active=Active.ACTIVATING, sub="start", main_pid=pid))
-        self._show(replace(self._units[name], active=active, sub=sub, main_pid=pid))
+
+        def end() -> None:
+            if name in self._units:
+                self._show(replace(self._units[name], active=active, sub=sub, main_pid=pid))
+
+        if self.start_s:
+            self._timers.add(asyncio.get_running_loop().call_later(self.start_s, end))
+        else:
+            end()
 
     def _stop(self, name: str, *, then: object) -> None:
         assert callable(then)

@@ -15,11 +15,13 @@ from inaetics.fleet.model import Machine, MachineId, UnitName
 from inaetics.fleet.registry import Registry
 from inaetics.fleet.settings import AgentSettings, EngineSettings
 from inaetics.store.fake import FakeStore
+from inaetics.store.protocol import Store
 from tests.support.eventually import aeventually
 from tests.support.fake_supervisor import FakeSupervisor
 
-ENGINE = EngineSettings(lease_ttl_s=5, machine_ttl_s=0.3, lost_margin_s=0.2, full_pass_s=5)
-AGENT = AgentSettings(lease_ttl_s=5, retry_s=0.05, passing_delay_s=0.02)
+ENGINE = EngineSettings(lease_ttl_s=5, machine_ttl_s=0.3, lost_margin_s=0.2, full_pass_s=600)
+AGENT = AgentSettings(lease_ttl_s=5, retry_s=0.05, passing_delay_s=0.1, full_pass_s=600)
+"""No safety nets: what tests see comes from watching."""
 
 
 def service(*options: str) -> str:
@@ -63,10 +65,11 @@ class Fleet:
         self.runs.append(running)
         return running
 
-    def start_agent(self, number: int, **metadata: str) -> Agent:
+    def start_agent(self, number: int, *, store: Store | None = None, **metadata: str) -> Agent:
         """Start worker-`number`'s agent, over the supervisor it had before if it had one."""
         supervisor = self.supervisors.setdefault(number, FakeSupervisor())
-        client = self.clients[number] = self.store.client()
+        self.clients[number] = self.store.client()
+        client = store or self.clients[number]
         machine = Machine(
             id=machine_id(number),
             name=f"worker-{number}",
@@ -113,7 +116,9 @@ class Fleet:
 
 
 @asynccontextmanager
-async def fleet(workers: int, *, engine: bool = True, engine_file: Path | None = None) -> AsyncIterator[Fleet]:
+async def fleet(
+    workers: int, *, engine: bool = True, settings: EngineSettings = ENGINE, engine_file: Path | None = None
+) -> AsyncIterator[Fleet]:
     """A fleet of `workers` machines, all listed, with one engine that leads."""
     store = FakeStore()
     mirror = Mirror(store)
@@ -122,7 +127,7 @@ async def fleet(workers: int, *, engine: bool = True, engine_file: Path | None =
         made.run(mirror.run, "mirror")
         await mirror.ready()
         if engine:
-            made.start_engine("worker-1")
+            made.start_engine("worker-1", settings=settings)
         for number in range(1, workers + 1):
             made.start_agent(number, role="inaetics-agent")
         await made.until(lambda: len(mirror.snapshot.machines) == workers, "all machines are listed")

@@ -39,6 +39,7 @@ class Reports:
         self._settings = settings
         self._said: dict[UnitName, UnitState] = {}
         self._due: dict[UnitName, float] = {}
+        self._untold_since: dict[UnitName, float] = {}
         self._written: dict[UnitName, bytes] = {}
         self._machine_revision = 0
         self._told = asyncio.Event()
@@ -53,10 +54,11 @@ class Reports:
             del self._said[unit]
         else:
             self._said[unit] = state
+        now = asyncio.get_running_loop().time()
+        untold_since = self._untold_since.setdefault(unit, now)
+        latest = untold_since + self._settings.passing_delay_s
         at_rest = state is None or state.active in _AT_REST
-        delay_s = self._settings.settled_delay_s if at_rest else self._settings.passing_delay_s
-        due = asyncio.get_running_loop().time() + delay_s
-        self._due[unit] = min(due, self._due.get(unit, due)) if at_rest else self._due.get(unit, due)
+        self._due[unit] = min(now + self._settings.settled_delay_s, latest) if at_rest else latest
         self._told.set()
 
     async def run(self) -> None:
@@ -99,7 +101,7 @@ class Reports:
             now = asyncio.get_running_loop().time()
             due = [unit for unit, at in self._due.items() if at <= now]
             for unit in due:
-                del self._due[unit]
+                del self._due[unit], self._untold_since[unit]
             for start in range(0, len(due), MAX_OPS):
                 await self._write(due[start : start + MAX_OPS], lease)
 
@@ -117,6 +119,7 @@ class Reports:
     async def _write_everything(self, lease: Lease) -> None:
         """Take the place of whatever an earlier incarnation left; the machine's own key comes last."""
         self._due.clear()
+        self._untold_since.clear()
         self._written = {}
         listing = await self._store.list(keys.states_of(self._machine.id))
         before = {keys.on_machine(item.key.removeprefix(keys.STATES))[1] for item in listing.items}
@@ -149,6 +152,7 @@ class Reports:
             for unit in news:
                 self._written[unit] = _UNCERTAIN
                 self._due.setdefault(unit, 0.0)
+                self._untold_since.setdefault(unit, 0.0)
             return
         for unit, value in news.items():
             if value is None:

@@ -38,7 +38,7 @@ class AgentSettings:
     """How long a report of a unit that came to rest (active, inactive, failed) waits for others to go with it."""
 
     passing_delay_s: float = 0.2
-    """The same for a unit on its way: most are at rest before, which saves a write."""
+    """The same for a unit on its way: most are at rest before, which saves a write. No report waits longer."""
 
     retry_s: float = 0.5
     """Pause before the store or the supervisor is asked again after it did not answer."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, cast
 
 from typing_extensions import override
 
@@ -15,7 +15,7 @@ from inaetics.fleet.mirror import Mirror
 from inaetics.fleet.model import Desired, UnitName
 from inaetics.fleet.settings import EngineSettings
 from inaetics.store.fake import FakeStore
-from inaetics.store.protocol import Changed, Guard, Op, Relisted, Synced
+from inaetics.store.protocol import Changed, Guard, Op, Relisted, Store, Synced, WatchEvent
 from tests.support.fleet import ENGINE, Fleet, fleet, machine_id, service
 
 LAUNCHED = Desired.LAUNCHED
@@ -24,7 +24,7 @@ Hook = Callable[[int], Awaitable[None]]
 
 
 class Meddler:
-    """A store that calls `before` and `after` around the engine's n-th plan's write, counted from 1.
+    """A store that calls `before` and `after` around the engine's n-th write of a plan, counted from 1.
 
     `meanwhile` is called before every write of anybody, with what is to be written.
     """
@@ -41,31 +41,35 @@ class Meddler:
         self._meanwhile = meanwhile
         self._before = before
         self._after = after
-        self._count = 0
+        self.count = 0
 
     async def commit(self, ops: Sequence[Op], *, guards: Sequence[Guard] = ()) -> int:
         if self._meanwhile:
             await self._meanwhile(ops)
         if not any(op.key == keys.LEDGER for op in ops) or len(ops) == 1:
             return await self._store.commit(ops, guards=guards)
-        self._count += 1
+        self.count += 1
         if self._before:
-            await self._before(self._count)
-        revision = await self._store.commit(ops, guards=guards)
+            await self._before(self.count)
+        revision = await self.write(ops, guards)
         if self._after:
-            await self._after(self._count)
+            await self._after(self.count)
         return revision
+
+    async def write(self, ops: Sequence[Op], guards: Sequence[Guard]) -> int:
+        """Write the engine's `count`-th transaction of a plan."""
+        return await self._store.commit(ops, guards=guards)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
 
-def engine_over(made: Fleet, store: Any, candidate: str) -> None:
-    made.run(Engine(store, made.mirror, candidate=candidate, settings=ENGINE).run, f"engine {candidate}")
+def engine_over(made: Fleet, store: Any, candidate: str, settings: EngineSettings = ENGINE) -> None:
+    made.run(Engine(store, made.mirror, candidate=candidate, settings=settings).run, f"engine {candidate}")
 
 
-async def placed_once(made: Fleet, count: int) -> None:
-    """Follow the store: no unit is ever in two places; return when `count` are in one."""
+async def placed_once(made: Fleet, count: int, *, never: str = "") -> None:
+    """Follow the store: no unit is ever in two places, and `never` in none; return when `count` are in one."""
     where: dict[str, set[str]] = {}
     async for event in made.store.client().watch(keys.PLACEMENTS):
         match event:
@@ -82,6 +86,7 @@ async def placed_once(made: Fleet, count: int) -> None:
             case Synced():
                 pass
         assert all(len(homes) <= 1 for homes in where.values()), where
+        assert never not in where
         if sum(map(len, where.values())) == count:
             return
 
@@ -119,21 +124,31 @@ def test_a_leader_that_dies_between_two_chunks_leaves_a_valid_state_and_a_succes
 
 
 def test_a_deposed_leader_writes_nothing_more() -> None:
+    """Even what was on its way already."""
+
     async def main() -> None:
         async with fleet(3, engine=False) as made:
             await submit_many(made)
-            seen: list[int] = []
+            outcomes: list[str] = []
 
-            async def lose(count: int) -> None:
-                seen.append(count)
-                if count == 2:
-                    await depose(made)
+            class Deposed(Meddler):
+                @override
+                async def write(self, ops: Sequence[Op], guards: Sequence[Guard]) -> int:
+                    async def on_its_way() -> None:
+                        try:
+                            await made.store.commit(ops, guards=guards)
+                            outcomes.append("written")
+                        except Conflict:
+                            outcomes.append("refused")
 
-            engine_over(made, Meddler(made.store, before=lose), "deposed")
-            await made.until(lambda: 2 in seen, "the second transaction was tried")
-            await asyncio.sleep(0.1)
-            first = len(made.mirror.snapshot.placements)
-            assert 0 < first < MANY, "only the first transaction was written while it led"
+                    if self.count == 2:
+                        await depose(made)
+                        await asyncio.shield(on_its_way())
+                    return await super().write(ops, guards)
+
+            engine_over(made, Deposed(made.store), "deposed")
+            await made.until(lambda: outcomes, "the second transaction was tried")
+            assert outcomes == ["refused"]
             async with asyncio.timeout(20):
                 await placed_once(made, MANY)  # it stands again, and goes on
 
@@ -176,21 +191,18 @@ class Late(Meddler):
 
     def __init__(self, store: FakeStore) -> None:
         super().__init__(store)
-        self._delayed: tuple[Sequence[Op], Sequence[Guard]] | None = None
-        self._is_first = True
+        self._delayed: tuple[Sequence[Op], Sequence[Guard]] = ((), ())
         self.was_void = False
 
     @override
-    async def commit(self, ops: Sequence[Op], *, guards: Sequence[Guard] = ()) -> int:
-        if len(ops) > 1 and any(op.key == keys.LEDGER for op in ops) and self._is_first:
-            self._is_first = False
-            self._delayed = (ops, guards)
+    async def write(self, ops: Sequence[Op], guards: Sequence[Guard]) -> int:
+        if self.count == 1:
+            self._delayed = (ops, [guard for guard in guards if _is_of_engine(guard)])
             raise Unavailable("no answer in time")
-        revision = await super().commit(ops, guards=guards)
-        if self._delayed and len(ops) > 1:
-            (late_ops, late_guards), self._delayed = self._delayed, None
+        revision = await super().write(ops, guards)
+        if self.count == 2:
             try:
-                await super().commit(late_ops, guards=[each for each in late_guards if _is_of_engine(each)])
+                await super().write(*self._delayed)
             except Conflict:
                 self.was_void = True
         return revision
@@ -211,8 +223,45 @@ def test_a_unit_destroyed_while_it_is_being_placed_is_not_placed_and_the_others_
 
             engine_over(made, Meddler(made.store, before=destroy), "surprised")
             async with asyncio.timeout(20):
-                await placed_once(made, MANY - 1)
-            assert made.where("a@7.service") == []
+                await placed_once(made, MANY - 1, never="a@7.service")
+
+    asyncio.run(main())
+
+
+def test_an_engine_whose_view_is_late_does_not_forget_what_it_has_written() -> None:
+    class Delayed:
+        """A store whose watches tell each change a moment late."""
+
+        def __init__(self, store: FakeStore) -> None:
+            self._store = store
+
+        async def watch(self, prefix: str) -> AsyncIterator[WatchEvent]:
+            async for event in self._store.watch(prefix):
+                if isinstance(event, Changed):
+                    await asyncio.sleep(0.05)
+                    yield event
+                    yield Synced(revision=event.revision)
+                elif isinstance(event, Relisted):
+                    yield event
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._store, name)
+
+    async def main() -> None:
+        async with fleet(2, engine=False) as made:
+            mirror = Mirror(cast("Store", Delayed(made.store)))
+            made.run(mirror.run, "late mirror")
+            await mirror.ready()
+
+            async def submit_the_other(count: int) -> None:
+                if count == 1:
+                    await made.registry.submit("b.service", service("Conflicts=a.service"), desired=LAUNCHED)
+
+            meddler = Meddler(made.store, before=submit_the_other)
+            made.run(Engine(cast("Store", meddler), mirror, candidate="late", settings=ENGINE).run, "late engine")
+            await made.registry.submit("a.service", service(), desired=LAUNCHED)
+            await made.until(lambda: made.where("b.service"), "b is placed")
+            assert made.where("b.service") != made.where("a.service")
 
     asyncio.run(main())
 
@@ -292,7 +341,7 @@ def test_a_file_that_is_submitted_again_just_then_is_not_collected() -> None:
                 if any(op.key == unused for op in ops):
                     await made.registry.submit("b.service", service())
 
-            engine_over(made, Meddler(made.store, meanwhile=submit_again), "collector")
+            engine_over(made, Meddler(made.store, meanwhile=submit_again), "collector", EngineSettings(full_pass_s=0.2))
             await made.until(lambda: UnitName("b.service") in made.mirror.snapshot.units, "b came in between")
             await asyncio.sleep(0.2)
             assert await made.store.get(unused), "b's file is there"

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, cast
 
 from inaetics.fleet import keys, mapper
 from inaetics.fleet.explain import explain
-from inaetics.fleet.model import Desired, UnitName
+from inaetics.fleet.model import Desired, Placement, UnitName
+from inaetics.fleet.settings import EngineSettings
+from inaetics.store.fake import FakeStore
+from inaetics.store.protocol import Store, Synced, WatchEvent
 from inaetics.supervisor.protocol import Active
 from tests.support.fleet import Fleet, fleet, machine_id, service
 
@@ -27,7 +32,8 @@ def test_a_started_unit_is_placed_run_and_reported() -> None:
 
 def test_a_unit_costs_three_writes_from_submit_to_active() -> None:
     async def main() -> None:
-        async with fleet(3) as made:
+        async with fleet(1) as made:
+            made.supervisors[1].start_s = 0.02
             await asyncio.sleep(0.1)
             before = made.store.revision
             await made.registry.submit("a.service", service(), desired=LAUNCHED)
@@ -66,7 +72,7 @@ def test_a_stopped_unit_stays_loaded_and_starts_again() -> None:
 
 def test_a_destroyed_unit_is_stopped_and_leaves_no_key() -> None:
     async def main() -> None:
-        async with fleet(2) as made:
+        async with fleet(2, settings=EngineSettings(full_pass_s=0.5)) as made:
             made.supervisors[1].stop_s = 0.1
             await made.registry.submit("a.service", service(), desired=LAUNCHED)
             await made.until(lambda: made.active("a.service"), "a is active")
@@ -74,7 +80,7 @@ def test_a_destroyed_unit_is_stopped_and_leaves_no_key() -> None:
             await made.until(lambda: not made.mirror.snapshot.placements, "its placement is removed")
             assert made.runs_on("a.service") == []
             await made.until(lambda: not made.mirror.snapshot.states, "its report is removed")
-            await made.until(lambda: not made.mirror.snapshot.files, "its file is collected", within_s=12)
+            await made.until(lambda: not made.mirror.snapshot.files, "its file is collected")
 
     asyncio.run(main())
 
@@ -215,6 +221,55 @@ def test_a_silent_store_stops_nothing_and_what_was_missed_is_done_afterwards() -
     asyncio.run(main())
 
 
+def test_a_new_agent_stops_nothing_before_it_has_read_what_is_placed() -> None:
+    class Silent:
+        """A store whose watches say nothing yet."""
+
+        def __init__(self, store: FakeStore) -> None:
+            self._store = store
+
+        async def watch(self, prefix: str) -> AsyncIterator[WatchEvent]:
+            await asyncio.Event().wait()
+            yield Synced(revision=0)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._store, name)
+
+    async def main() -> None:
+        async with fleet(1) as made:
+            await made.registry.submit("a.service", service(), desired=LAUNCHED)
+            await made.until(lambda: made.active("a.service"), "a is active")
+            pids = made.supervisors[1].running()
+            await made.agents[1].stop()
+            made.start_agent(1, store=cast("Store", Silent(made.store)))
+            await asyncio.sleep(0.3)
+            assert made.supervisors[1].running() == pids
+
+    asyncio.run(main())
+
+
+def test_a_placement_that_went_unseen_is_missed_in_the_next_listing() -> None:
+    async def main() -> None:
+        async with fleet(1, engine=False) as made:
+            placement = Placement(
+                unit=UnitName("a.service"),
+                machine=machine_id(1),
+                content_hash=(await made.registry.submit("a.service", service())).content_hash,
+                desired=LAUNCHED,
+                reason="",
+                since=0.0,
+            )
+            key = keys.placement(machine_id(1), placement.unit)
+            await made.store.put(key, mapper.placement_value(placement))
+            await made.until(lambda: made.active("a.service"), "a is active")
+            with made.clients[1].outage():
+                await made.store.delete(key)
+                made.store.compact()
+            await made.until(lambda: not made.supervisors[1].running(), "a is stopped")
+
+    asyncio.run(main())
+
+
 def test_after_a_lost_lease_the_machine_returns_anew_with_every_report() -> None:
     async def main() -> None:
         async with fleet(1) as made:
@@ -261,16 +316,17 @@ def test_what_an_earlier_agent_reported_is_gone_before_the_machine_is_listed_aga
     asyncio.run(main())
 
 
-def test_a_report_whose_answer_was_lost_does_not_cost_the_lease() -> None:
+def test_a_report_that_cannot_be_written_does_not_cost_the_lease() -> None:
     async def main() -> None:
         async with fleet(1) as made:
-            before = made.mirror.snapshot.machines[machine_id(1)].incarnation
             await made.registry.submit("a.service", service(), desired=LAUNCHED)
-            await made.until(lambda: made.where("a.service"), "a is placed")
+            await made.until(lambda: made.active("a.service"), "a is active")
+            before = made.mirror.snapshot.machines[machine_id(1)].incarnation
+            key = (machine_id(1), UnitName("a.service"))
             with made.clients[1].outage():
-                made.supervisors[1].end("a.service", Active.FAILED) if made.runs_on("a.service") else None
+                made.supervisors[1].end("a.service", Active.FAILED)
                 await asyncio.sleep(0.2)
-            await made.until(lambda: made.mirror.snapshot.states, "the report came")
+            await made.until(lambda: made.mirror.snapshot.states[key].active == "failed", "the report came")
             assert made.mirror.snapshot.machines[machine_id(1)].incarnation == before
 
     asyncio.run(main())
