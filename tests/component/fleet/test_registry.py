@@ -140,6 +140,25 @@ def test_what_no_machine_could_run_is_refused_and_leaves_nothing(
     run(test)
 
 
+def test_of_two_who_submit_different_content_at_once_one_is_refused() -> None:
+    async def test(_: FakeStore, registry: Registry, mirror: Mirror) -> None:
+        outcomes: list[str] = []
+
+        async def submit(text: str) -> None:
+            try:
+                await registry.submit(A, text)
+                outcomes.append("taken")
+            except Conflict:
+                outcomes.append("refused")
+
+        async with asyncio.TaskGroup() as group:
+            for text in (service(), OTHER):
+                group.create_task(submit(text))
+        assert sorted(outcomes) == ["refused", "taken"]
+
+    run(test)
+
+
 def test_writers_at_the_same_time_lose_nothing() -> None:
     async def test(_: FakeStore, registry: Registry, mirror: Mirror) -> None:
         await registry.submit(A, service())
