@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -141,11 +142,13 @@ class FakeSupervisor:
         self._next_pid += 1
         pid = self._next_pid if active in (Active.ACTIVE, Active.ACTIVATING) else None
         sub = {Active.ACTIVE: "running", Active.ACTIVATING: "start", Active.FAILED: "failed"}.get(active, "dead")
-        self._show(replace(self._units[name], active=Active.ACTIVATING, sub="start", main_pid=pid))
+        now = time.time()
+        starting = replace(self._units[name], active=Active.ACTIVATING, sub="start", main_pid=pid, since=now)
+        self._show(replace(starting, pulled_at=now, started_at=now))
 
         def end() -> None:
             if name in self._units:
-                self._show(replace(self._units[name], active=active, sub=sub, main_pid=pid))
+                self._show(replace(self._units[name], active=active, sub=sub, main_pid=pid, since=time.time()))
 
         if self.start_s:
             self._timers.add(asyncio.get_running_loop().call_later(self.start_s, end))
@@ -158,7 +161,9 @@ class FakeSupervisor:
 
         def end() -> None:
             if name in self._units:
-                self._show(replace(self._units[name], active=Active.INACTIVE, sub="dead", main_pid=None))
+                self._show(
+                    replace(self._units[name], active=Active.INACTIVE, sub="dead", main_pid=None, since=time.time())
+                )
                 then()
 
         if status.main_pid is None or not self.stop_s:

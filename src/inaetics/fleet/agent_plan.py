@@ -185,6 +185,8 @@ def _state(machine: MachineId, unit: UnitName, status: UnitStatus, memory: Memor
         result=status.result,
         message=status.message or "",
         since=status.since,
+        pulled_at=status.pulled_at,
+        started_at=status.started_at,
     )
 
 

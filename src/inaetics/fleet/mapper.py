@@ -67,6 +67,8 @@ class StateRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     result: str = ""
     message: str = ""
     since: float = 0.0
+    pulled_at: float = 0.0
+    started_at: float = 0.0
 
 
 Record = FileRecord | UnitRecord | PlacementRecord | MachineRecord | OperatorRecord | StateRecord
@@ -183,6 +185,8 @@ def state(key: tuple[MachineId, UnitName], item: KeyValue) -> UnitState:
         result=record.result,
         message=record.message,
         since=record.since,
+        pulled_at=record.pulled_at,
+        started_at=record.started_at,
         revision=item.mod_revision,
     )
 
@@ -197,6 +201,8 @@ def state_value(state: UnitState) -> bytes:
         result=state.result,
         message=state.message,
         since=state.since,
+        pulled_at=state.pulled_at,
+        started_at=state.started_at,
     )
     return encode(record)
 

@@ -85,7 +85,11 @@ class Placement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitState:
-    """What a machine reports of a unit, answering the placement of `placement_revision`."""
+    """What a machine reports of a unit, answering the placement of `placement_revision`.
+
+    `since`, `pulled_at` and `started_at` are Unix seconds by that machine's clock: of the last change of `active`, and
+    of the moments at which all was there to start its main process, and at which that was launched (0: not yet).
+    """
 
     unit: UnitName
     machine: MachineId
@@ -97,6 +101,8 @@ class UnitState:
     result: str = ""
     message: str = ""
     since: float = 0.0
+    pulled_at: float = 0.0
+    started_at: float = 0.0
     revision: int = 0
 
 

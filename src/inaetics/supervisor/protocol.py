@@ -31,7 +31,9 @@ class UnitStatus:
     "auto-restart", "exited", "dead", "failed", …), `result` its result ("success", "exit-code", "signal", "timeout",
     "start-limit-hit", "unknown"). `content_hash` is the SHA-256 hex digest of the text last given to `load`.
     `since` is Unix seconds of the last change of `active`. `message` is for people: why it failed, or None. `system`
-    marks the host's own units, which nobody loaded over the protocol.
+    marks the host's own units, which nobody loaded over the protocol. `pulled_at` and `started_at` are Unix seconds of
+    the present or last run: its `ExecStartPre=` were done (a container's image is there), its main process was
+    launched; 0 until then.
     """
 
     name: str
@@ -45,6 +47,8 @@ class UnitStatus:
     exit_status: int | None = None
     message: str | None = None
     system: bool = False
+    pulled_at: float = 0.0
+    started_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

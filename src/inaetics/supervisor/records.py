@@ -51,6 +51,8 @@ class Record(msgspec.Struct, kw_only=True, frozen=True):
     control: Process | None = None
     deadline: float | None = None
     since: float = 0.0
+    pulled_at: float = 0.0
+    started_at: float = 0.0
 
 
 _encoder = msgspec.json.Encoder()

@@ -86,6 +86,8 @@ class Unit:
         self._timer: asyncio.TimerHandle | None = None
         self._deadline: float | None = None
         self._since = time.time()
+        self._pulled_at = 0.0
+        self._started_at = 0.0
         self._written: Record | None = None
         self._shown: UnitStatus | None = None
 
@@ -141,6 +143,8 @@ class Unit:
             exit_status=_status_of(state.main_exit),
             message=state.message or self._processes.status_text,
             system=self.system,
+            pulled_at=self._pulled_at,
+            started_at=self._started_at,
         )
 
     # ---- the loop
@@ -197,6 +201,7 @@ class Unit:
             self._events.append(SpawnFailed(Role.CONTROL, str(error)))
             return
         self._spec, self._running_text = spec, self._text
+        self._pulled_at = self._started_at = 0.0
         self._processes.begin()
         self._events.append(Begun())
 
@@ -208,12 +213,17 @@ class Unit:
         return self.spec
 
     def _spawn(self, action: Spawn) -> None:
+        first_main = action.role is Role.MAIN and action.index == 0
+        if first_main:
+            self._pulled_at = time.time()
         try:
             gate = self._processes.spawn(self._spec or self.spec, self.state, action)
         except (InaeticsError, OSError) as error:
             self._events.append(SpawnFailed(action.role, str(error)))
             return
         self._nobody_left = False
+        if first_main:
+            self._started_at = time.time()
         self._gates.append((action.role, gate))
         if action.role is Role.MAIN:
             self._events.append(MainSpawned())
@@ -264,6 +274,8 @@ class Unit:
             control=self._processes.control,
             deadline=self._deadline,
             since=self._since,
+            pulled_at=self._pulled_at,
+            started_at=self._started_at,
         )
         if record == self._written:
             return
@@ -298,6 +310,7 @@ class Unit:
         self.state, self._since, self._written = record.state, record.since, record
         self.system, self.unloading, self.job = record.system, record.unloading, record.job
         self._deadline = record.deadline
+        self._pulled_at, self._started_at = record.pulled_at, record.started_at
         self._text, self._running_text = text, running_text
         self._hash = hashlib.sha256(text.encode()).hexdigest()
         self._loaded_spec = _read_or_plain(self.name, text, host)
