@@ -94,8 +94,8 @@ class EtcdStore:
             return revision
         raise Unavailable(f"{refusal}; an earlier attempt may have been applied before that")
 
-    def watch(self, prefix: str) -> AsyncIterator[WatchEvent]:
-        return self._watches.watch(prefix)
+    def watch(self, prefix: str, *, after: int = 0) -> AsyncIterator[WatchEvent]:
+        return self._watches.watch(prefix, after=after)
 
     def lease(self, ttl_s: float, *, revoke: bool = True) -> AbstractAsyncContextManager[Lease]:
         return kept_lease(self._wire, ttl_s, revoke=revoke)

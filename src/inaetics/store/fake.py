@@ -42,6 +42,7 @@ class _Data:
     compacted: int = 1
     items: dict[str, KeyValue] = field(default_factory=dict)
     history: list[tuple[Changed, ...]] = field(default_factory=list)
+    compacted_items: dict[str, KeyValue] = field(default_factory=dict)
     leases: dict[int, FakeLease] = field(default_factory=dict)
     lease_ids: Iterator[int] = field(default_factory=lambda: itertools.count(0x1000))
     watchers: set[asyncio.Event] = field(default_factory=set)
@@ -49,6 +50,17 @@ class _Data:
     def under(self, prefix: str) -> tuple[KeyValue, ...]:
         found = [item for item in self.items.values() if item.key.startswith(prefix)]
         return tuple(sorted(found, key=lambda item: encode(item.key)))
+
+    def as_of(self, revision: int, prefix: str) -> Listing:
+        """What was under `prefix` at a revision that is neither compacted nor to come."""
+        items = dict(self.compacted_items)
+        for change in (each for changes in self.history[: revision - self.compacted] for each in changes):
+            if change.current is None:
+                items.pop(change.key, None)
+            else:
+                items[change.key] = change.current
+        found = sorted((item for item in items.values() if item.key.startswith(prefix)), key=lambda item: item.key)
+        return Listing(revision=revision, items=tuple(found))
 
     def check(self, guards: Sequence[Guard]) -> None:
         for guard in guards:
@@ -178,6 +190,7 @@ class FakeStore:
         """Forget all history: a watch that has not seen the present must list again."""
         self._data.history.clear()
         self._data.compacted = self._data.revision
+        self._data.compacted_items = dict(self._data.items)
         self._data.wake()
 
     @contextmanager
@@ -220,12 +233,15 @@ class FakeStore:
         self._data.check(guards)
         return self._data.apply(ops)
 
-    async def watch(self, prefix: str) -> AsyncIterator[WatchEvent]:
+    async def watch(self, prefix: str, *, after: int = 0) -> AsyncIterator[WatchEvent]:
         data = self._data
         seen = 0
         changed = asyncio.Event()
         data.watchers.add(changed)
         try:
+            if data.compacted <= after <= data.revision and not self._away:
+                yield Relisted(listing=data.as_of(after, prefix))
+                seen = after
             while True:
                 news, seen = self._news(prefix, seen)
                 for event in news:

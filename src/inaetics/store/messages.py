@@ -14,9 +14,10 @@ _DELETED = 1
 """`Event.EventType.DELETE` of etcd's kv.proto."""
 
 
-def range_request(key: str, *, prefix: bool = False, keys_only: bool = False) -> Any:
+def range_request(key: str, *, prefix: bool = False, keys_only: bool = False, revision: int = 0) -> Any:
+    """Make a request for what is, or was at `revision`."""
     start, end = prefix_range(key) if prefix else (encode(key), b"")
-    return rpc.RangeRequest(key=start, range_end=end, keys_only=keys_only)
+    return rpc.RangeRequest(key=start, range_end=end, keys_only=keys_only, revision=revision)
 
 
 def watch_request(prefix: str, from_revision: int) -> Any:

@@ -145,9 +145,11 @@ class Store(Protocol):
         (also as part of a deleted prefix). No operations is a way to ask for the current revision under guards.
         """
 
-    def watch(self, prefix: str) -> AsyncIterator[WatchEvent]:
+    def watch(self, prefix: str, *, after: int = 0) -> AsyncIterator[WatchEvent]:
         """List `prefix`, then yield every change, for ever, through compaction, member loss and outages.
 
+        With `after` the listing is that of this revision, so that what has happened since is seen too; of the present,
+        as without it, where that history was compacted away.
         The first event is `Relisted`; another one follows whenever history was compacted away. It ends only with the
         store, by `Unavailable`. Iterate in one task; break out or cancel that task to end it.
         """

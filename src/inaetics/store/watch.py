@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import grpc
 import grpc.aio
 import structlog
 
-from inaetics.errors import Unavailable
+from inaetics.errors import NotFound, Unavailable
 from inaetics.store import messages
 from inaetics.store.protocol import Listing, Relisted, Synced, WatchEvent
 from inaetics.store.wire import RANGE, REQUIRE_LEADER, Member, Wire
@@ -63,9 +63,9 @@ class Watches:
             if stream.member is member:
                 stream.ask_now()
 
-    async def watch(self, prefix: str) -> AsyncIterator[WatchEvent]:
+    async def watch(self, prefix: str, *, after: int = 0) -> AsyncIterator[WatchEvent]:
         """See `Store.watch`."""
-        position = _Position(self, prefix)
+        position = _Position(self, prefix, after)
         try:
             while True:
                 for event in await position.step():
@@ -96,9 +96,10 @@ class _ListAgain(Exception):
 class _Position:
     """How far one watch has come. `revision` is the next to be seen; 0 says that everything must be listed."""
 
-    def __init__(self, watches: Watches, prefix: str) -> None:
+    def __init__(self, watches: Watches, prefix: str, after: int) -> None:
         self._watches = watches
         self._prefix = prefix
+        self._after = after
         self._revision = 0
         self._stream: _Stream | None = None
         self._opened_at = 0.0
@@ -123,7 +124,8 @@ class _Position:
 
     async def _advance(self) -> Sequence[WatchEvent]:
         if not self._revision:
-            found = await self._list()
+            found = await self._list_after() if self._after else await self._list()
+            self._after = 0
             self._revision = found.revision + 1
             return (Relisted(listing=found),)
         if self._stream is None:
@@ -138,6 +140,17 @@ class _Position:
     async def _list(self) -> Listing:
         request = messages.range_request(self._prefix, prefix=True)
         return messages.listing(await self._watches.wire.call(RANGE, request, what=f"cannot list {self._prefix!r}"))
+
+    async def _list_after(self) -> Listing:
+        """List the prefix as it was; as it is, where that is no longer known."""
+        request = messages.range_request(self._prefix, prefix=True, revision=self._after)
+        what = f"cannot list {self._prefix!r} as of revision {self._after}"
+        try:
+            found = await self._watches.wire.call(RANGE, request, what=what)
+        except NotFound as error:
+            _log.debug("history is gone", prefix=self._prefix, revision=self._after, reason=str(error))
+            return await self._list()
+        return replace(messages.listing(found), revision=self._after)
 
     def _seen(self, response: Any) -> Sequence[WatchEvent]:
         changes = [messages.changed(event) for event in response.events]

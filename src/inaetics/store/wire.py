@@ -24,7 +24,7 @@ import grpc.aio
 from etcd3aio import _protobuf as rpc
 from etcd3aio.connections import ConnectionManager
 
-from inaetics.errors import InaeticsError, InvalidInput, LeaseLost, Unavailable
+from inaetics.errors import InaeticsError, InvalidInput, LeaseLost, NotFound, Unavailable
 from inaetics.store.endpoints import SERVER_NAME, Credentials
 
 REQUIRE_LEADER = (("hasleader", "true"),)
@@ -158,6 +158,8 @@ class Wire:
         match error.code():
             case grpc.StatusCode.NOT_FOUND if "lease" in said:
                 return LeaseLost(f"{what}: its lease ended ({said})")
+            case grpc.StatusCode.OUT_OF_RANGE:
+                return NotFound(f"{what}: etcd does not know that revision: {said}")
             case grpc.StatusCode.INVALID_ARGUMENT:
                 return InvalidInput(f"{what}: etcd refuses it: {said}")
             case grpc.StatusCode.PERMISSION_DENIED | grpc.StatusCode.UNAUTHENTICATED:

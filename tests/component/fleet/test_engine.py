@@ -235,7 +235,7 @@ def test_an_engine_whose_view_is_late_does_not_forget_what_it_has_written() -> N
         def __init__(self, store: FakeStore) -> None:
             self._store = store
 
-        async def watch(self, prefix: str) -> AsyncIterator[WatchEvent]:
+        async def watch(self, prefix: str, *, after: int = 0) -> AsyncIterator[WatchEvent]:
             async for event in self._store.watch(prefix):
                 if isinstance(event, Changed):
                     await asyncio.sleep(0.05)

@@ -228,7 +228,7 @@ def test_a_new_agent_stops_nothing_before_it_has_read_what_is_placed() -> None:
         def __init__(self, store: FakeStore) -> None:
             self._store = store
 
-        async def watch(self, prefix: str) -> AsyncIterator[WatchEvent]:
+        async def watch(self, prefix: str, *, after: int = 0) -> AsyncIterator[WatchEvent]:
             await asyncio.Event().wait()
             yield Synced(revision=0)
 

@@ -9,7 +9,7 @@ import pytest
 
 from inaetics.errors import Unavailable
 from inaetics.store.background import beside
-from inaetics.store.protocol import Changed, Delete, Put, Relisted, Store, Synced
+from inaetics.store.protocol import Changed, Delete, Put, Relisted, Store, Synced, WatchEvent
 from tests.component.store.conftest import Ground, Scenario
 from tests.component.store.record import judge, recording
 
@@ -169,3 +169,43 @@ def test_a_watcher_that_is_cancelled_is_cancelled(play: Play, ground: Ground) ->
         assert ended.is_set()
 
     play(scenario)
+
+
+def test_a_watch_after_a_revision_begins_with_what_was_there_then(play: Play, ground: Ground) -> None:
+    async def scenario(store: Store) -> None:
+        a, b = f"{ground.prefix}a", f"{ground.prefix}b"
+        await store.put(a, b"1")
+        then = await store.put(b, b"1")
+        await store.put(a, b"2")
+        await store.delete(b)
+        last = await store.put(f"{ground.prefix}c", b"1")
+        relisted, changes = await _until(store, ground.prefix, then, last)
+        assert (relisted.listing.revision, [item.value for item in relisted.listing.items]) == (then, [b"1", b"1"])
+        seen = [(change.key, change.current and change.current.value) for change in changes]
+        assert seen == [(a, b"2"), (b, None), (f"{ground.prefix}c", b"1")]
+
+    play(scenario)
+
+
+def test_a_watch_after_a_compacted_revision_lists_what_is_there(play: Play, ground: Ground) -> None:
+    async def scenario(store: Store) -> None:
+        then = await store.put(f"{ground.prefix}a", b"1")
+        await store.put(f"{ground.prefix}a", b"2")
+        await ground.compact()
+        async for event in store.watch(ground.prefix, after=then):
+            assert isinstance(event, Relisted)
+            assert event.listing.revision > then
+            assert [item.value for item in event.listing.items] == [b"2"]
+            break
+
+    play(scenario)
+
+
+async def _until(store: Store, prefix: str, after: int, last: int) -> tuple[Relisted, list[Changed]]:
+    events: list[WatchEvent] = []
+    async for event in store.watch(prefix, after=after):
+        events.append(event)
+        if isinstance(event, Changed) and event.revision == last:
+            break
+    assert isinstance(events[0], Relisted)
+    return events[0], [event for event in events if isinstance(event, Changed)]
