@@ -14,9 +14,13 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from inaetics.api.batching import batch_bodies
 from inaetics.api.endpoint import ClientTls, open_connection
 from inaetics.api.wire import (
     STALE_HEADER,
+    BatchEntry,
+    BatchReport,
+    BatchResult,
     ErrorEntity,
     ExplainReport,
     Health,
@@ -111,6 +115,19 @@ class FleetClient:
         """Stop the unit wherever it runs and forget it; returns the revision. Raises `NotFound`."""
         return self._decode(self._request("DELETE", _path("units", name)), Written).revision
 
+    def submit_many(self, entries: Sequence[BatchEntry]) -> tuple[BatchResult, ...]:
+        """Do what every entry asks, in as few requests as fit; returns what became of each, in their order.
+
+        All entries of a request are checked before anything is written (a thousand instances of a template are one
+        request); what is wrong is raised as by `submit`, and a result's `error` says what somebody else prevented.
+        """
+        once = any(entry.destroy for entry in entries)
+        results: list[BatchResult] = []
+        for body in batch_bodies(entries):
+            answer = self._request("PUT", "/inaetics/v1/units", body, once=once)
+            results += self._decode(answer, BatchReport).units
+        return tuple(results)
+
     def journal(self, name: str, *, lines: int = 10, follow: bool = False) -> Iterator[str]:
         """Yield the last lines of the unit's journal from the machine it is on; with `follow` also what comes."""
         query = urlencode({"lines": lines, "follow": int(follow)})
@@ -155,10 +172,12 @@ class FleetClient:
         *,
         wait_s: float = 0.0,
         media_type: str = "application/json",
+        once: bool = False,
     ) -> bytes:
         """Send a request and return the answer's body, over a new connection when the old one was dropped.
 
-        A DELETE is sent once only: it may have been done, and a second one would say that nothing was there.
+        A DELETE, and what is to be sent `once`, is not sent again: it may have been done, and then a second one would
+        say that nothing was there.
         """
         reused = self._connection is not None
         connection = self._connect()
@@ -168,7 +187,7 @@ class FleetClient:
             return self._send(method, path, body, connection, media_type).read()
         except (OSError, http.client.HTTPException) as error:
             self.close()
-            if reused and method != "DELETE":
+            if reused and method != "DELETE" and not once:
                 return self._request(method, path, body, wait_s=wait_s, media_type=media_type)
             raise self._gone(error) from error
 

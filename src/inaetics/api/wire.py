@@ -169,6 +169,42 @@ class Written(Struct, frozen=True):
     revision: int
 
 
+class BatchEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a client asks of one of many units: as `UnitChange`, or that it be forgotten (`destroy`).
+
+    In place of `text`, `hash` (SHA-256 in hex) may name a file that another entry brings or the fleet has.
+    """
+
+    name: str
+    text: str | None = None
+    hash: str | None = None
+    desired: str | None = None
+    replace: bool = False
+    destroy: bool = False
+
+
+class Batch(Struct, frozen=True):
+    """Many units in one request."""
+
+    units: tuple[BatchEntry, ...]
+
+
+class BatchResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one entry: at which revision it is as asked, whether that took a write; or why it is not."""
+
+    name: str
+    revision: int = 0
+    changed: bool = False
+    error: ErrorBody | None = None
+
+
+class BatchReport(Struct, frozen=True):
+    """What became of each entry, in their order; `revision` is that of the last write."""
+
+    revision: int
+    units: tuple[BatchResult, ...] = ()
+
+
 class ConstraintVerdict(Struct, frozen=True):
     """What one constraint says about one machine."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from inaetics.cli.fleetctl_commands.arguments import blocking_options, units_argument
+from inaetics.cli.fleetctl_commands.submission import destroy_all
 from inaetics.cli.session import Session, pass_session
 from inaetics.cli.unit_arguments import select
 from inaetics.cli.waiting import wait_until_gone
@@ -25,7 +26,6 @@ def command(session: Session, units: tuple[str, ...], no_block: bool, block_atte
     """
     with session.client() as client:
         names = select(units, [unit.name for unit in client.units().units])
-        for name in names:
-            client.destroy(name)
-            click.echo(f"Destroyed {name}")
+        destroy_all(client, names)
+        click.echo("\n".join(f"Destroyed {name}" for name in names))
         return 0 if no_block else wait_until_gone(client, names, attempts=block_attempts)

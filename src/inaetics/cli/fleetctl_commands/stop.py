@@ -6,6 +6,7 @@ import click
 
 from inaetics.cli.common import say
 from inaetics.cli.fleetctl_commands.arguments import blocking_options, units_argument
+from inaetics.cli.fleetctl_commands.submission import ask_all
 from inaetics.cli.session import Session, pass_session
 from inaetics.cli.unit_arguments import named, select
 from inaetics.cli.verdicts import judge_stop
@@ -30,9 +31,7 @@ def command(session: Session, units: tuple[str, ...], no_block: bool, block_atte
         for name in named(units):
             if name not in names:
                 raise Conflict(f"cannot stop unit {name}: it is inactive (start it: fleetctl start {name})")
-        for name in names:
-            if known[name].desired == "launched":
-                client.set_desired(name, "loaded")
+        ask_all(client, [name for name in names if known[name].desired == "launched"], "loaded")
         if no_block or not names:
             for name in names:
                 say(f"Triggered unit {name} stop")

@@ -1,18 +1,22 @@
-"""What `submit`, `load` and `start` have in common: find each unit, submit what is new, say what is wanted."""
+"""What the verbs that change units have in common: find each unit, submit what is new, say what is wanted of all.
+
+A thousand units are one request.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from inaetics.cli.common import say
 from inaetics.cli.unit_arguments import Known, New, expand, local_file, resolve, unit_name
+from inaetics.errors import Conflict
 
 if TYPE_CHECKING:
     from inaetics.api.client import FleetClient
-    from inaetics.api.wire import UnitEntry
+    from inaetics.api.wire import BatchEntry, UnitEntry
 
 
 def bring(client: FleetClient, arguments: Iterable[str], *, desired: str | None, replace: bool) -> list[str]:
@@ -26,9 +30,32 @@ def bring(client: FleetClient, arguments: Iterable[str], *, desired: str | None,
         _replaced(argument, stored) if replace else resolve(argument, hashes, lambda name: client.unit(name).text)
         for argument in expand(arguments)
     ]
-    for unit in found:
-        _bring_one(client, unit, stored.get(unit.name), desired=desired, replace=replace)
+    asked = [entry for unit in found if (entry := _entry(unit, stored.get(unit.name), desired, replace)) is not None]
+    submit_all(client, asked)
     return [unit.name for unit in found]
+
+
+def submit_all(client: FleetClient, entries: Sequence[BatchEntry]) -> None:
+    """Have all entries done; raises `Conflict` that names those which somebody else's change prevented."""
+    from inaetics.api.wire import ErrorBody
+
+    refused = [result.error for result in client.submit_many(entries) if isinstance(result.error, ErrorBody)]
+    if refused:
+        raise Conflict("; ".join(error.message for error in refused))
+
+
+def ask_all(client: FleetClient, names: Iterable[str], desired: str) -> None:
+    """Say of all of `names` what is wanted."""
+    from inaetics.api.wire import BatchEntry
+
+    submit_all(client, [BatchEntry(name=name, desired=desired) for name in names])
+
+
+def destroy_all(client: FleetClient, names: Iterable[str]) -> None:
+    """Have all of `names` forgotten."""
+    from inaetics.api.wire import BatchEntry
+
+    submit_all(client, [BatchEntry(name=name, destroy=True) for name in names])
 
 
 def _replaced(argument: str, stored: dict[str, UnitEntry]) -> Known | New:
@@ -39,16 +66,17 @@ def _replaced(argument: str, stored: dict[str, UnitEntry]) -> Known | New:
     return New(name=unit_name(argument), text=file.text, origin=str(file.path))
 
 
-def _bring_one(
-    client: FleetClient, unit: Known | New, before: UnitEntry | None, *, desired: str | None, replace: bool
-) -> None:
+def _entry(unit: Known | New, before: UnitEntry | None, desired: str | None, replace: bool) -> BatchEntry | None:
+    """What to ask of the API; None where everything is as it is to be."""
+    from inaetics.api.wire import BatchEntry
+
     if isinstance(unit, New):
-        client.submit(unit.name, unit.text, desired=desired, replace=replace)
-        return
+        return BatchEntry(name=unit.name, text=unit.text, desired=desired, replace=replace)
     if unit.differs is not None:
         say(
             f"warning: unit {unit.name} is submitted with other content than {unit.differs}; the submitted one counts"
             f" (take the file: fleetctl submit --replace {unit.differs})"
         )
-    if desired is not None and (before is None or before.desired != desired):
-        client.set_desired(unit.name, desired)
+    if desired is None or (before is not None and before.desired == desired):
+        return None
+    return BatchEntry(name=unit.name, desired=desired)

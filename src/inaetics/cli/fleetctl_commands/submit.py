@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from inaetics.cli.fleetctl_commands.arguments import files_argument
+from inaetics.cli.fleetctl_commands.submission import submit_all
 from inaetics.cli.session import Session, pass_session
 from inaetics.cli.unit_arguments import expand, local_file, unit_name
 from inaetics.errors import NotFound
@@ -25,12 +26,13 @@ def command(session: Session, units: tuple[str, ...], replace: bool) -> None:
       fleetctl submit units/*.container        X.container is submitted as X.service
       fleetctl submit --replace felix@.container
     """
+    from inaetics.api.wire import BatchEntry
+
     files = [(argument, local_file(argument)) for argument in expand(units)]
     for argument, file in files:
         if file is None:
             raise NotFound(f"there is no unit file {argument!r} (an instance needs none: fleetctl start {argument})")
     with session.client() as client:
-        for argument, file in files:
-            if file is not None:
-                client.submit(unit_name(argument), file.text, replace=replace)
-                click.echo(f"Submitted {unit_name(argument)}")
+        units_of = {unit_name(argument): file.text for argument, file in files if file is not None}
+        submit_all(client, [BatchEntry(name=name, text=text, replace=replace) for name, text in units_of.items()])
+        click.echo("\n".join(f"Submitted {name}" for name in units_of))

@@ -6,6 +6,7 @@ import click
 
 from inaetics.cli.common import say
 from inaetics.cli.fleetctl_commands.arguments import blocking_options, units_argument
+from inaetics.cli.fleetctl_commands.submission import ask_all
 from inaetics.cli.session import Session, pass_session
 from inaetics.cli.unit_arguments import select
 from inaetics.cli.verdicts import judge_unload
@@ -26,8 +27,7 @@ def command(session: Session, units: tuple[str, ...], no_block: bool, block_atte
     with session.client() as client:
         known = {unit.name: unit for unit in client.units().units}
         names = [name for name in select(units, known) if known[name].desired != "inactive"]
-        for name in names:
-            client.set_desired(name, "inactive")
+        ask_all(client, names, "inactive")
         if no_block:
             for name in names:
                 say(f"Triggered unit {name} unload")
