@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from inaetics.errors import InvalidInput
 from inaetics.fleet import keys, mapper
-from inaetics.fleet.model import File, Machine, MachineId, Placement, Snapshot, Unit, UnitName, UnitState
+from inaetics.fleet.model import File, Machine, MachineId, Placement, Rebalance, Snapshot, Unit, UnitName, UnitState
 from inaetics.store.protocol import KeyValue
 
 
@@ -46,7 +46,13 @@ class StateChanged:
     new: UnitState | None
 
 
-Change = UnitChanged | MachineChanged | PlacementChanged | StateChanged
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RebalanceChanged:
+    old: Rebalance | None
+    new: Rebalance | None
+
+
+Change = UnitChanged | MachineChanged | PlacementChanged | StateChanged | RebalanceChanged
 
 
 @dataclass(slots=True)
@@ -60,6 +66,7 @@ class Fold:
     machines: dict[MachineId, Machine] = field(default_factory=dict)
     placements: dict[tuple[MachineId, UnitName], Placement] = field(default_factory=dict)
     states: dict[tuple[MachineId, UnitName], UnitState] = field(default_factory=dict)
+    rebalance: Rebalance | None = None
     unreadable: dict[str, str] = field(default_factory=dict)
     """Key → why, for people."""
     _raw_machines: dict[MachineId, tuple[mapper.MachineRecord, int]] = field(default_factory=dict)
@@ -76,6 +83,7 @@ class Fold:
             machines=self.machines,
             placements=self.placements,
             states=self.states,
+            rebalance=self.rebalance,
         )
 
     def apply(self, key: str, item: KeyValue | None) -> Iterator[Change]:
@@ -100,6 +108,8 @@ class Fold:
                 return self._file(rest, item)
             case "machines" | "operator":
                 return self._machine(kind, MachineId(rest), item)
+            case "rebalance":
+                return self._rebalance(item)
             case "ledger":
                 self.ledger_revision = item.mod_revision if item else 0
             case _:
@@ -115,6 +125,11 @@ class Fold:
         new = mapper.placement(key, item) if item else None
         old = _put(self.placements, key, new)
         return (PlacementChanged(machine=key[0], unit=key[1], old=old, new=new),)
+
+    def _rebalance(self, item: KeyValue | None) -> Iterable[Change]:
+        new = mapper.rebalance(item) if item else None
+        old, self.rebalance = self.rebalance, new
+        return (RebalanceChanged(old=old, new=new),)
 
     def _unit(self, name: UnitName, item: KeyValue | None) -> Iterable[Change]:
         new = mapper.unit(name, item) if item else None

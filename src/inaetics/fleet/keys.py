@@ -18,6 +18,9 @@ STATES = f"{PREFIX}states/"
 ELECTION = f"{PREFIX}engine"
 """The engine's office: candidates' keys lie under it."""
 
+REBALANCE = f"{PREFIX}rebalance"
+"""What people asked to be evened out; deleted by the leader once it is done."""
+
 LEDGER = f"{PREFIX}ledger"
 """Written by every transaction of the engine, so that each can ask that no other came in between."""
 

@@ -12,7 +12,17 @@ from typing import TypeVar
 import msgspec
 
 from inaetics.errors import InvalidInput
-from inaetics.fleet.model import Desired, File, Machine, MachineId, Placement, Unit, UnitName, UnitState
+from inaetics.fleet.model import (
+    Desired,
+    File,
+    Machine,
+    MachineId,
+    Placement,
+    Rebalance,
+    Unit,
+    UnitName,
+    UnitState,
+)
 from inaetics.store.protocol import KeyValue
 
 FORMAT = 1
@@ -38,6 +48,7 @@ class PlacementRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     since: float = 0.0
     machine_name: str = ""
     withdraw: bool = False
+    moved_by: str = ""
 
 
 class MachineRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +58,8 @@ class MachineRecord(msgspec.Struct, frozen=True, kw_only=True):
     incarnation: str
     metadata: dict[str, str] = {}
     software: str = ""
+    memory: int | None = None
+    cores: float | None = None
 
 
 class OperatorRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +68,16 @@ class OperatorRecord(msgspec.Struct, frozen=True, kw_only=True):
     version: int = FORMAT
     metadata: dict[str, str | None] = {}
     cordoned: bool = False
+    draining: bool = False
+    at_once: int = 1
+
+
+class RebalanceRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be evened out: pairs of unit and the machine it is to leave."""
+
+    version: int = FORMAT
+    moves: list[tuple[str, str]]
+    at_once: int = 1
 
 
 class StateRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -71,7 +94,7 @@ class StateRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     started_at: float = 0.0
 
 
-Record = FileRecord | UnitRecord | PlacementRecord | MachineRecord | OperatorRecord | StateRecord
+Record = FileRecord | UnitRecord | PlacementRecord | MachineRecord | OperatorRecord | StateRecord | RebalanceRecord
 R = TypeVar("R", bound=Record)
 _encoder = msgspec.json.Encoder()
 
@@ -125,7 +148,11 @@ def machine(machine_id: MachineId, record: MachineRecord, revision: int, said: O
         address=record.address,
         incarnation=record.incarnation,
         metadata=dict(sorted(metadata.items())),
-        cordoned=said.cordoned,
+        cordoned=said.cordoned or said.draining,
+        draining=said.draining,
+        at_once=said.at_once,
+        memory=record.memory,
+        cores=record.cores,
         version=record.software,
         revision=revision,
         operator_revision=said_at,
@@ -140,6 +167,8 @@ def machine_value(machine: Machine) -> bytes:
         incarnation=machine.incarnation,
         metadata=dict(machine.metadata),
         software=machine.version,
+        memory=machine.memory,
+        cores=machine.cores,
     )
     return encode(record)
 
@@ -155,6 +184,7 @@ def placement(key: tuple[MachineId, UnitName], item: KeyValue) -> Placement:
         since=record.since,
         machine_name=record.machine_name,
         withdraw=record.withdraw,
+        moved_by=record.moved_by,
         revision=item.mod_revision,
         create_revision=item.create_revision,
     )
@@ -168,6 +198,7 @@ def placement_value(placement: Placement) -> bytes:
         since=placement.since,
         machine_name=placement.machine_name,
         withdraw=placement.withdraw,
+        moved_by=placement.moved_by,
     )
     return encode(record)
 
@@ -213,6 +244,16 @@ def unit_value(content_hash: str, desired: Desired, generation: int) -> bytes:
 
 def file_value(text: str) -> bytes:
     return encode(FileRecord(text=text))
+
+
+def rebalance(item: KeyValue) -> Rebalance:
+    record = decode(item, RebalanceRecord)
+    moves = tuple((UnitName(unit), MachineId(machine)) for unit, machine in record.moves)
+    return Rebalance(moves=moves, at_once=record.at_once, revision=item.mod_revision)
+
+
+def rebalance_value(rebalance: Rebalance) -> bytes:
+    return encode(RebalanceRecord(moves=list(rebalance.moves), at_once=rebalance.at_once))
 
 
 def operator(item: KeyValue) -> OperatorRecord:

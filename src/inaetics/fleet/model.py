@@ -50,7 +50,9 @@ class Unit:
 class Machine:
     """A machine under its lease. `metadata` is the agent's own with the operator's edits applied.
 
-    `revision` is the mod revision of the machine's own key, `operator_revision` that of the operator's (0: none).
+    `memory` is in bytes, `cores` may be a fraction; None: the machine does not say, and is not limited. A machine that
+    is `draining` is cordoned too: its units are moved away, at most `at_once` together. `revision` is the mod revision
+    of the machine's own key, `operator_revision` that of the operator's (0: none).
     """
 
     id: MachineId
@@ -59,6 +61,10 @@ class Machine:
     incarnation: str
     metadata: Mapping[str, str] = field(default_factory=dict)
     cordoned: bool = False
+    draining: bool = False
+    at_once: int = 1
+    memory: int | None = None
+    cores: float | None = None
     version: str = ""
     revision: int = 0
     operator_revision: int = 0
@@ -68,7 +74,8 @@ class Machine:
 class Placement:
     """The engine's decision that `unit` is on `machine`; `withdraw` asks the machine to give it up.
 
-    `machine_name` is what people call the machine: it may be gone when the placement is shown.
+    `machine_name` is what people call the machine: it may be gone when the placement is shown. `moved_by` names the
+    drain or rebalance that takes the unit away (while it is withdrawn) or brought it here.
     """
 
     unit: UnitName
@@ -79,6 +86,7 @@ class Placement:
     since: float
     machine_name: str = ""
     withdraw: bool = False
+    moved_by: str = ""
     revision: int = 0
     create_revision: int = 0
 
@@ -115,6 +123,15 @@ class File:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rebalance:
+    """What people asked to even out: `moves` says which unit is to leave which machine, at most `at_once` together."""
+
+    moves: tuple[tuple[UnitName, MachineId], ...]
+    at_once: int
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """Everything under the fleet's prefix at one `revision`. Placements and states are keyed (machine, unit).
 
@@ -127,6 +144,7 @@ class Snapshot:
     machines: Mapping[MachineId, Machine] = field(default_factory=dict)
     placements: Mapping[tuple[MachineId, UnitName], Placement] = field(default_factory=dict)
     states: Mapping[tuple[MachineId, UnitName], UnitState] = field(default_factory=dict)
+    rebalance: Rebalance | None = None
 
 
 @lru_cache(maxsize=100_000)

@@ -13,13 +13,15 @@ from inaetics.fleet.model import MachineId, UnitName
 from inaetics.units.fleet_section import fleet_section
 from inaetics.units.grammar import UnitFile, parse
 from inaetics.units.names import parse_name
+from inaetics.units.needs import needs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirements:
     """The scheduling constraints of one unit.
 
-    `metadata`: every key must have one of its values. `refused` is set when the file cannot be used: nothing fits then.
+    `metadata`: every key must have one of its values. `memory` is in bytes and `cpu` in thousandths of a core, 0 where
+    nothing is needed. `refused` is set when the file cannot be used: nothing fits then.
     """
 
     machine_id: MachineId | None = None
@@ -28,6 +30,9 @@ class Requirements:
     conflicts: tuple[str, ...] = ()
     replaces: tuple[str, ...] = ()
     is_global: bool = False
+    memory: int = 0
+    cpu: int = 0
+    spread_by: str | None = None
     refused: str | None = None
 
 
@@ -68,6 +73,7 @@ class RequirementsCache:
 
 def _requirements(unit_file: UnitFile, name: UnitName) -> Requirements:
     section = fleet_section(unit_file, parse_name(name))
+    memory, cpu = needs(unit_file, section)
     return Requirements(
         machine_id=MachineId(section.machine_id) if section.machine_id else None,
         machine_of=tuple(UnitName(peer) for peer in section.machine_of),
@@ -75,6 +81,9 @@ def _requirements(unit_file: UnitFile, name: UnitName) -> Requirements:
         conflicts=tuple(section.conflicts),
         replaces=tuple(section.replaces),
         is_global=section.is_global,
+        memory=memory,
+        cpu=cpu,
+        spread_by=section.spread_by,
     )
 
 

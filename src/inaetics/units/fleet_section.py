@@ -5,20 +5,30 @@ Promises: an option nobody knows is an error with its line; the value does not d
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, TypeVar
 
 from inaetics.errors import InvalidInput, UnitFileError
 from inaetics.units.grammar import Option, UnitFile
 from inaetics.units.names import Name, complete_name, parse_name
 from inaetics.units.quoting import split_words
 from inaetics.units.specifiers import expand_unplaced
-from inaetics.units.values import boolean
+from inaetics.units.values import boolean, size
 from inaetics.units.wording import at_option, nearest
 
 SECTION = "X-Fleet"
+
+MAX_MEMORY = 64 << 40
+MAX_CORES = 4096
+"""More than this is a slip of the pen: no machine has it."""
+
+_CORES = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
+_KEY = re.compile(r"[A-Za-z0-9_.-]+")
+
+Value = TypeVar("Value")
 
 OPTIONS: Mapping[str, str] = {
     "MachineMetadata": "run on machines with this metadata: `key=value`; several keys must all match, several values "
@@ -29,6 +39,9 @@ OPTIONS: Mapping[str, str] = {
     "Global": "`yes`: run on every machine that matches",
     "Replaces": "when this unit is placed, units matching these globs are taken off the machine",
     "OnLost": "what a machine does with the unit when it loses the fleet: `keep` (default) or `stop`",
+    "Memory": "how much memory the unit needs (`500M`, `2G`): it runs only where so much is free",
+    "CPU": "how many cores the unit needs (`0.5`, `2`): it runs only where so many are free",
+    "SpreadBy": "spread a template's instances evenly over the values of this metadata key",
 }
 """Every option with its meaning, as the reference shows it."""
 
@@ -64,6 +77,11 @@ class FleetSection:
     replaces: tuple[str, ...] = ()
     is_global: bool = False
     on_lost: Literal["keep", "stop"] = "keep"
+    memory: int | None = None
+    """Bytes; None where nothing is said."""
+    cpu: int | None = None
+    """Thousandths of a core; None where nothing is said."""
+    spread_by: str | None = None
 
 
 def fleet_section(unit: UnitFile, name: Name) -> FleetSection:
@@ -77,6 +95,9 @@ def fleet_section(unit: UnitFile, name: Name) -> FleetSection:
         replaces=_sorted(word for _, word in _words(unit, name, "Replaces", _glob)),
         is_global=_is_global(unit),
         on_lost=_on_lost(unit),
+        memory=_last(unit, "Memory", read_memory),
+        cpu=_last(unit, "CPU", read_cores),
+        spread_by=_last(unit, "SpreadBy", _metadata_key),
     )
 
 
@@ -129,6 +150,42 @@ def _on_lost(unit: UnitFile) -> Literal["keep", "stop"]:
     if value == "stop":
         return "stop"
     raise unit.error(f"[{SECTION}] OnLost=: {value!r} is neither keep nor stop", options[-1].line)
+
+
+def _last(unit: UnitFile, key: str, read: Callable[[str], Value]) -> Value | None:
+    """The value of an option of which the last assignment counts; an empty one takes back those before it."""
+    options = options_of(unit, key)
+    if not options or not options[-1].value:
+        return None
+    try:
+        return read(options[-1].value)
+    except InvalidInput as error:
+        raise at_option(unit, options[-1], error) from error
+
+
+def read_memory(text: str) -> int:
+    """Read a need of memory in bytes."""
+    found = size(text)
+    if not found:
+        raise UnitFileError(f"{text!r} is no need of memory (write 500M or 2G; leave it out where it does not matter)")
+    if found > MAX_MEMORY:
+        raise UnitFileError(f"{text!r} is more memory than any machine has (at most {MAX_MEMORY >> 40}T)")
+    return found
+
+
+def read_cores(text: str) -> int:
+    """Read a need of cores, in thousandths."""
+    if not _CORES.fullmatch(text) or not (found := round(float(text) * 1000)):
+        raise UnitFileError(f"{text!r} is no number of cores (write 0.5 or 2; leave it out where it does not matter)")
+    if found > MAX_CORES * 1000:
+        raise UnitFileError(f"{text!r} is more cores than any machine has (at most {MAX_CORES})")
+    return found
+
+
+def _metadata_key(text: str) -> str:
+    if not _KEY.fullmatch(text):
+        raise UnitFileError(f"{text!r} is no metadata key (write one name, as in SpreadBy=zone)")
+    return text
 
 
 def _words(unit: UnitFile, name: Name, key: str, read: Callable[[str], str]) -> list[tuple[Option, str]]:
