@@ -25,6 +25,13 @@ Listener = Callable[[Sequence[Change] | None], None]
 """Told, synchronously, what changed up to a revision; None: everything may have (the store was listed again)."""
 
 
+Told = tuple[Changed, Sequence[Change]]
+"""What the store said, and what it changed."""
+
+Tap = Callable[[Listing | Sequence[Told]], None]
+"""Told, synchronously and before the listeners, everything in the store's order, or that the store was listed."""
+
+
 class Mirror:
     """Follows the store while `run` runs. Readers of `snapshot` must not keep it across an await."""
 
@@ -34,6 +41,7 @@ class Mirror:
         self._snapshot = Snapshot()
         self._moved = asyncio.Event()
         self._listeners: list[Listener] = []
+        self._taps: list[Tap] = []
         self._pending: list[Changed] = []
 
     @property
@@ -89,17 +97,30 @@ class Mirror:
         finally:
             self._listeners.remove(listener)
 
+    @contextmanager
+    def tapped(self, tap: Tap) -> Iterator[None]:
+        """Call `tap` with everything the store says inside the block. It must be quick and must not raise."""
+        self._taps.append(tap)
+        try:
+            yield
+        finally:
+            self._taps.remove(tap)
+
     def _relist(self, listing: Listing) -> None:
         self._fold = Fold()
         self._pending.clear()
         for item in listing.items:
             self._take(item.key, item)
+        for tap in self._taps:
+            tap(listing)
         self._show(listing.revision, None)
 
     def _fold_pending(self, revision: int) -> None:
-        changes = [change for event in self._pending for change in self._take(event.key, event.current)]
+        told = [(event, self._take(event.key, event.current)) for event in self._pending]
         self._pending.clear()
-        self._show(revision, changes)
+        for tap in self._taps:
+            tap(told)
+        self._show(revision, [change for _, changes in told for change in changes])
 
     def _take(self, key: str, item: KeyValue | None) -> list[Change]:
         changes = list(self._fold.apply(key, item))
