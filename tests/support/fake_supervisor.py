@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,8 @@ class FakeSupervisor:
     """Units start and stop at once, unless told otherwise.
 
     `starts_with` is what a start leads to, by unit; `start_s` and `stop_s` how long these take; `refuses` the names
-    whose `load` is refused, with the words. `calls` records what was asked, `pids` gives each run a new number.
+    whose `load` is refused, with the words. `calls` records what was asked, `pids` gives each run a new number. What
+    a deadline stops ends at once.
     """
 
     def __init__(self) -> None:
@@ -33,6 +35,8 @@ class FakeSupervisor:
         self._away = False
         self._next_pid = 1000
         self._timers: set[asyncio.TimerHandle] = set()
+        self._deadline: asyncio.TimerHandle | None = None
+        self.armed_until = -math.inf
 
     # What a test does to it.
 
@@ -70,19 +74,29 @@ class FakeSupervisor:
 
     # The protocol.
 
-    async def load(self, name: str, text: str) -> None:
+    async def load(self, name: str, text: str, *, stop_when_lost: bool = False) -> None:
         await self._reach("load", name)
         if name in self.refuses:
             raise UnitFileError(self.refuses[name], line=1)
         self.texts[name] = text
         digest = hashlib.sha256(text.encode()).hexdigest()
         known = self._units.get(name) or _status(name, digest, Active.INACTIVE, "dead")
-        self._show(replace(known, content_hash=digest))
+        self._show(replace(known, content_hash=digest, stop_when_lost=stop_when_lost))
+
+    async def arm(self, within_s: float) -> None:
+        await self._reach("arm", "")
+        loop = asyncio.get_running_loop()
+        if self._deadline:
+            self._deadline.cancel()
+        self._deadline = loop.call_later(within_s, self._lose_touch)
+        self.armed_until = loop.time() + within_s
 
     async def start(self, name: str) -> None:
         await self._reach("start", name)
         if name not in self._units:
             raise NotFound(f"no unit '{name}' is loaded")
+        if self._units[name].stop_when_lost and self.armed_until <= asyncio.get_running_loop().time():
+            raise Unavailable(f"cannot start '{name}': nothing is armed")
         if self._units[name].active not in (Active.ACTIVE, Active.ACTIVATING):
             self._start(name)
 
@@ -129,6 +143,11 @@ class FakeSupervisor:
             yield f"{name} line {number}"
 
     # How it works.
+
+    def _lose_touch(self) -> None:
+        for name, status in self._units.items():
+            if status.stop_when_lost and status.active not in (Active.INACTIVE, Active.FAILED):
+                self.end(name, Active.FAILED, result="lost-touch")
 
     async def _reach(self, what: str, name: str) -> None:
         await asyncio.sleep(0)

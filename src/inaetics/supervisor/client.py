@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,9 +21,13 @@ class EmbeddedSupervisor:
     def __init__(self, socket: Path) -> None:
         self._socket = socket
 
-    async def load(self, name: str, text: str) -> None:
+    async def load(self, name: str, text: str, *, stop_when_lost: bool = False) -> None:
         """See `Supervisor.load`. Raises `Conflict` for the name of a system unit."""
-        await self._call(Request(op="load", name=name, text=text))
+        await self._call(Request(op="load", name=name, text=text, stop_when_lost=stop_when_lost))
+
+    async def arm(self, within_s: float) -> None:
+        """See `Supervisor.arm`. `within_s` counts from this call, however long it takes to arrive."""
+        await self._call(Request(op="arm", deadline=time.clock_gettime(time.CLOCK_BOOTTIME) + within_s))
 
     async def start(self, name: str) -> None:
         """See `Supervisor.start`."""

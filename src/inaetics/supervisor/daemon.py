@@ -96,6 +96,7 @@ async def supervise(settings: Settings) -> None:
             settings.socket.unlink(missing_ok=True)
             serving.cancel()
     finally:
+        manager.deadline.close()
         bounds.close()
         reaper.close()
         os.close(lock)

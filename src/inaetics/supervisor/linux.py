@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,6 +16,9 @@ _libc.inotify_add_watch.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_uint
 _PR_SET_CHILD_SUBREAPER = 36
 _FALLOC_FL_KEEP_SIZE = 1
 _FALLOC_FL_PUNCH_HOLE = 2
+
+_TFD_TIMER_ABSTIME = 1
+_TIMER = struct.Struct("@qqqq")
 
 IN_MODIFY = 0x2
 IN_ONESHOT = 0x80000000
@@ -44,6 +48,18 @@ def inotify_add(fd: int, path: bytes, mask: int) -> int:
 def inotify_remove(fd: int, watch: int) -> None:
     """Forget a watch."""
     _check(_libc.inotify_rm_watch(fd, watch))
+
+
+def boottime_timer() -> int:
+    """Return a new timer's file descriptor, readable once its time has come, on the clock that runs through suspend."""
+    return _check(_libc.timerfd_create(time.CLOCK_BOOTTIME, os.O_NONBLOCK | os.O_CLOEXEC))
+
+
+def set_timer(fd: int, at: float) -> None:
+    """Have the timer come at `at`, a reading of CLOCK_BOOTTIME, once; what it was set to before is forgotten."""
+    seconds = max(int(at), 0)
+    nanoseconds = max(int((at - seconds) * 1e9), 1)  # all zero would stop it
+    _check(_libc.timerfd_settime(fd, _TFD_TIMER_ABSTIME, _TIMER.pack(0, 0, seconds, nanoseconds), None))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from inaetics.supervisor.phases import (
     dead,
     is_ignored,
     kill,
+    lose,
     note,
     run_commands,
     run_main,
@@ -47,6 +48,7 @@ from inaetics.supervisor.values import (
     How,
     Kill,
     KillSent,
+    LostTouch,
     MainAnnounced,
     MainExited,
     MainSpawned,
@@ -79,6 +81,8 @@ def step(spec: ServiceSpec, state: State, event: Event, now: float) -> Step:  # 
             return _stop(spec, replace(state, start_again=False, begin_again=False, forbid_restart=True))
         case RestartRequested():
             return _restart(spec, state)
+        case LostTouch() if state.sub not in OVER:
+            return _lost(spec, state, event)
         case ReloadRequested() if state.sub is Sub.RUNNING:
             return run_commands(spec, state, Commands.RELOAD, 0)
         case Begun():
@@ -155,6 +159,17 @@ def _stop(spec: ServiceSpec, state: State) -> Step:
             return kill(spec, state, Sub.STOP_SIGTERM)
         case _:
             return state, ()
+
+
+def _lost(spec: ServiceSpec, state: State, event: LostTouch) -> Step:
+    """Stop; at once whatever KillMode= and SendSIGKILL= say, since the unit may be started elsewhere any moment."""
+    state = lose(state, event.message)
+    if state.sub is Sub.AUTO_RESTART:
+        return replace(state, sub=Sub.FAILED), (Arm(None),)
+    if event.at_once:
+        everybody = Kill(signal.SIGKILL, main=True, control=True, group=True)
+        return replace(state, sub=Sub.FINAL_SIGKILL), (arm(spec.timeout_stop_s), everybody)
+    return _stop(spec, state)
 
 
 def _nothing_to_wait_for(spec: ServiceSpec, state: State) -> Step:

@@ -13,6 +13,7 @@ from pathlib import Path
 import structlog
 
 from inaetics.errors import Conflict, InaeticsError, InvalidInput, NotFound, Unavailable
+from inaetics.supervisor.deadline import Deadline
 from inaetics.supervisor.ordering import Ordering
 from inaetics.supervisor.processes import Tools
 from inaetics.supervisor.records import Job, Records
@@ -42,6 +43,7 @@ class Manager:
     def __init__(self, records: Records, tools: Tools, on_change: OnChange) -> None:
         self.units: dict[str, Unit] = {}
         self.closing = False
+        self.deadline = Deadline(records.deadline, self.units)
         self._records = records
         self._tools = tools
         self._on_change = on_change
@@ -54,7 +56,7 @@ class Manager:
 
     # ---- what clients ask for
 
-    def load(self, name: str, text: str, *, system: bool = False) -> None:
+    def load(self, name: str, text: str, *, system: bool = False, stop_when_lost: bool = False) -> None:
         """Make a unit known; when it raises, nothing changed.
 
         Raises `UnitFileError`, `InvalidInput`, `Conflict` for a system unit's name, `Unavailable`.
@@ -73,16 +75,18 @@ class Manager:
             self._tools.bounds.keep(name)
         except OSError as error:
             raise Unavailable(f"cannot load {name!r}: {error}") from error
-        unit.unloading = False
+        unit.unloading, unit.stop_when_lost = False, stop_when_lost
         unit.save()
         self.units[name] = unit
         self._ordering.put(unit.spec)
+        if stop_when_lost:
+            self.deadline.look()
         self._changed(unit)
 
     def start(self, name: str) -> None:
         """Queue a start, and of all that the unit needs. Raises `NotFound`, `Unavailable`."""
         self._refuse_when_closing()
-        self._known(name)
+        self.deadline.check(self._known(name))
         for needed in self._ordering.needed_by(name):
             unit = self.units[needed]
             if needed == name or not unit.is_up:
@@ -104,6 +108,7 @@ class Manager:
         if unit.is_over:
             self.start(name)
         else:
+            self.deadline.check(unit)
             unit.job = None
             unit.dispatch(RestartRequested())
 
@@ -150,9 +155,12 @@ class Manager:
                 self._restore(name)
             except (InaeticsError, OSError) as error:
                 _log.error("cannot take over a unit", unit=name, error=str(error))
+        self.deadline.restore()
         for unit in list(self.units.values()):
+            self.deadline.restrain(unit)
             unit.resume()
             self._ready[unit.name] = None
+        self.deadline.look(again=True)
 
     def advance(self) -> None:
         """Start what was queued."""
@@ -208,6 +216,8 @@ class Manager:
         unit.job = None
         if not starting:
             unit.dispatch(StopRequested())
+        elif not self.deadline.allows(unit):
+            unit.dispatch(DependencyFailed("it has OnLost=stop, and its machine is out of touch with the fleet"))
         elif (missing := self._unmet(unit)) is not None:
             unit.dispatch(DependencyFailed(missing))
         else:

@@ -11,6 +11,8 @@ from dataclasses import replace
 
 from inaetics.supervisor import policy
 from inaetics.supervisor.values import (
+    OVER,
+    STOPPING,
     Action,
     Arm,
     Begin,
@@ -133,6 +135,15 @@ def is_ignored(spec: ServiceSpec, commands: Commands, index: int) -> bool:
     """Return whether the command bears the prefix `-`."""
     listed = commands_of(spec, commands)
     return index < len(listed) and listed[index].ignore_failure
+
+
+def lose(state: State, message: str) -> State:
+    """Let this run end for want of touch with the fleet, and nothing follow it; a stop already asked for stays that."""
+    asked = state.sub in STOPPING and state.forbid_restart and not state.start_again
+    if asked or state.sub in OVER:
+        return state
+    calm = replace(state, start_again=False, begin_again=False, forbid_restart=True)
+    return replace(calm, result=Result.LOST_TOUCH, message=message)
 
 
 def note(state: State, result: Result, message: str) -> State:

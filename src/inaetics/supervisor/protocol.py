@@ -29,11 +29,11 @@ class UnitStatus:
 
     `load` is systemd's load state ("loaded", "not-found", "error"), `sub` its sub state ("running", "start-pre",
     "auto-restart", "exited", "dead", "failed", …), `result` its result ("success", "exit-code", "signal", "timeout",
-    "start-limit-hit", "unknown"). `content_hash` is the SHA-256 hex digest of the text last given to `load`.
+    "start-limit-hit", "lost-touch", "unknown"). `content_hash` is the SHA-256 hex of the text last given to `load`.
     `since` is Unix seconds of the last change of `active`. `message` is for people: why it failed, or None. `system`
     marks the host's own units, which nobody loaded over the protocol. `pulled_at` and `started_at` are Unix seconds of
     the present or last run: its `ExecStartPre=` were done (a container's image is there), its main process was
-    launched; 0 until then.
+    launched; 0 until then. `stop_when_lost` marks the units that `arm` is about.
     """
 
     name: str
@@ -49,6 +49,7 @@ class UnitStatus:
     system: bool = False
     pulled_at: float = 0.0
     started_at: float = 0.0
+    stop_when_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,16 +62,27 @@ class UnitGone:
 class Supervisor(Protocol):
     """Runs units on one host. Every method raises `Unavailable` when the supervisor does not answer."""
 
-    async def load(self, name: str, text: str) -> None:
+    async def load(self, name: str, text: str, *, stop_when_lost: bool = False) -> None:
         """Make `name` known with this content; idempotent. New content takes effect at the next start.
 
+        A unit with `stop_when_lost` runs only while the supervisor is armed: see `arm`.
         Raises `UnitFileError` naming what is malformed or not understood; nothing is changed then.
         """
 
     async def start(self, name: str) -> None:
         """Queue a start job and return once it is accepted; what comes of it is seen through `watch`.
 
-        Idempotent: an active or activating unit stays as it is. Raises `NotFound` for a unit never loaded.
+        Idempotent: an active or activating unit stays as it is. Raises `NotFound` for a unit never loaded, and
+        `Unavailable` for one with `stop_when_lost` while nothing is armed.
+        """
+
+    async def arm(self, within_s: float) -> None:
+        """Have all units loaded with `stop_when_lost` stopped `within_s` seconds from now, unless armed again before.
+
+        Each is asked to stop as much earlier as its stop may take; what lives at the deadline gets SIGKILL. They end
+        as failed, with the result "lost-touch"; they are not started again by themselves, and a start is refused with
+        `Unavailable` while nothing is armed. The deadline is on a clock that runs through suspend; it holds when
+        whoever armed it is gone and when the supervisor is killed and restarted. The last call counts.
         """
 
     async def stop(self, name: str) -> None:

@@ -45,6 +45,7 @@ class Record(msgspec.Struct, kw_only=True, frozen=True):
     state: State
     system: bool = False
     unloading: bool = False
+    stop_when_lost: bool = False
     job: Job | None = None
     invocation: str = ""
     main: Process | None = None
@@ -121,6 +122,7 @@ class Records:
     def __init__(self, run_directory: Path) -> None:
         self._boot = run_directory / "boot"
         self._units = run_directory / "units"
+        self.deadline = run_directory / "deadline"
 
     def previous_run(self) -> str | None:
         """Return the run to be continued; None after a boot of the machine or of the host."""
@@ -143,6 +145,7 @@ class Records:
     def clear(self) -> None:
         """Remove every record: the next start is a boot."""
         self._boot.unlink(missing_ok=True)
+        self.deadline.unlink(missing_ok=True)
         shutil.rmtree(self._units, ignore_errors=True)
 
     def names(self) -> list[str]:

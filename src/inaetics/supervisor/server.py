@@ -85,7 +85,9 @@ class Server:
     def _change(self, request: Request) -> None:
         match request.op:
             case "load":
-                self._manager.load(request.name, request.text)
+                self._manager.load(request.name, request.text, stop_when_lost=request.stop_when_lost)
+            case "arm":
+                self._manager.deadline.arm(request.deadline)
             case "start":
                 self._manager.start(request.name)
             case "stop":

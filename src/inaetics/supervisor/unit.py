@@ -20,6 +20,7 @@ import structlog
 from inaetics.errors import InaeticsError
 from inaetics.supervisor.machine import step
 from inaetics.supervisor.narrate import narrate
+from inaetics.supervisor.phases import lose
 from inaetics.supervisor.processes import Processes, Tools
 from inaetics.supervisor.protocol import Active, UnitStatus
 from inaetics.supervisor.records import Job, Record, UnitFiles
@@ -66,6 +67,7 @@ class Unit:
         self.name = name
         self.system = False
         self.unloading = False
+        self.stop_when_lost = False
         self.job: Job | None = None
         self.state = State()
         self._files = files
@@ -109,6 +111,12 @@ class Unit:
         return self._loaded_spec
 
     @property
+    def stop_s(self) -> float:
+        """How long a stop of what runs now may take, or of what the next start runs, whichever is longer."""
+        running = self._spec.timeout_stop_s if self._spec else 0.0
+        return max(running, self.spec.timeout_stop_s)
+
+    @property
     def is_over(self) -> bool:
         """Whether nothing of the unit runs, and nothing will by itself."""
         return self.state.sub in OVER
@@ -143,6 +151,7 @@ class Unit:
             exit_status=_status_of(state.main_exit),
             message=state.message or self._processes.status_text,
             system=self.system,
+            stop_when_lost=self.stop_when_lost,
             pulled_at=self._pulled_at,
             started_at=self._started_at,
         )
@@ -268,6 +277,7 @@ class Unit:
             state=self.state,
             system=self.system,
             unloading=self.unloading,
+            stop_when_lost=self.stop_when_lost,
             job=self.job,
             invocation=self._processes.invocation,
             main=self._processes.main,
@@ -309,6 +319,7 @@ class Unit:
         host = self._host_identity()
         self.state, self._since, self._written = record.state, record.since, record
         self.system, self.unloading, self.job = record.system, record.unloading, record.job
+        self.stop_when_lost = record.stop_when_lost
         self._deadline = record.deadline
         self._pulled_at, self._started_at = record.pulled_at, record.started_at
         self._text, self._running_text = text, running_text
@@ -330,6 +341,10 @@ class Unit:
         except InaeticsError as error:
             _log.error("cannot read the host's environment", unit=self.name, error=str(error))
             return identity({})
+
+    def restrain(self, message: str) -> None:
+        """Let nothing be started by `resume`: the unit may not run any more."""
+        self.state = lose(self.state, message)
 
     def resume(self) -> None:
         """Watch what lives, learn of what died meanwhile, go on with what was half done."""

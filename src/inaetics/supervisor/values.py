@@ -57,7 +57,7 @@ def active_of(sub: Sub) -> Active:
 
 
 class Result(StrEnum):
-    """Why a unit ended: systemd's results, and "unknown" for an end nobody saw."""
+    """Why a unit ended: systemd's results, "lost-touch" (see `deadline`), and "unknown" for an end nobody saw."""
 
     SUCCESS = "success"
     EXIT_CODE = "exit-code"
@@ -68,6 +68,7 @@ class Result(StrEnum):
     RESOURCES = "resources"
     START_LIMIT_HIT = "start-limit-hit"
     DEPENDENCY = "dependency"
+    LOST_TOUCH = "lost-touch"
     UNKNOWN = "unknown"
 
 
@@ -147,6 +148,14 @@ class StopRequested:
 @dataclass(frozen=True, slots=True)
 class RestartRequested:
     """Somebody wants the unit down and up again."""
+
+
+@dataclass(frozen=True, slots=True)
+class LostTouch:
+    """The unit may not run any longer without news of the fleet; `at_once`: no process of it may live from now on."""
+
+    message: str
+    at_once: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +260,7 @@ Event = (
     StartRequested
     | StopRequested
     | RestartRequested
+    | LostTouch
     | ReloadRequested
     | Begun
     | MainSpawned

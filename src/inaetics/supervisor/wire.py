@@ -15,20 +15,25 @@ from inaetics.errors import InaeticsError, UnitFileError
 from inaetics.supervisor.protocol import UnitStatus
 
 Operation = Literal[
-    "ping", "load", "start", "stop", "restart", "reload", "unload", "states", "watch", "journal", "shutdown"
+    "ping", "load", "start", "stop", "restart", "reload", "unload", "arm", "states", "watch", "journal", "shutdown"
 ]
 
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 
 
 class Request(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One request: an operation and what it needs."""
+    """One request: an operation and what it needs.
+
+    `deadline` is a reading of CLOCK_BOOTTIME, so that a request that waits on its way moves nothing.
+    """
 
     op: Operation
     name: str = ""
     text: str = ""
     lines: int = 10
     follow: bool = False
+    stop_when_lost: bool = False
+    deadline: float = 0.0
 
 
 class WireError(msgspec.Struct, kw_only=True, omit_defaults=True):
