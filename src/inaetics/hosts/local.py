@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from inaetics.errors import CommandFailed
@@ -46,14 +47,17 @@ def ensure_run(paths: HostPaths) -> None:
         directory.mkdir(exist_ok=True, mode=0o700, parents=True)
 
 
-def start_keeper(paths: HostPaths) -> None:
-    """Start the loop that keeps a supervisor running; returns at once."""
+def start_keeper(paths: HostPaths, *, within: Sequence[str] = ()) -> None:
+    """Start the loop that keeps a supervisor running; returns at once.
+
+    `within` begins its command line: what puts the host into a network of its own, where it is to have one.
+    """
     log = paths.supervisor_log
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if log.exists() and log.stat().st_size > LOG_BYTES:
         log.replace(log.with_name("previous"))
     environment = {**read(paths.environment), SUPERVISED: paths.marker}
-    command = ["setsid", "--fork", "sh", "-c", KEEP, KEEPER, *daemon_command(paths)]
+    command = [*within, "setsid", "--fork", "sh", "-c", KEEP, KEEPER, *daemon_command(paths)]
     with log.open("ab") as output:
         started = subprocess.run(
             command, env=environment, cwd="/", stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
