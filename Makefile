@@ -23,6 +23,10 @@ test: packages-test check
 	$(PYTEST) tests/component
 	$(PYTEST) tests/fault tests/system
 
+# make soak   the fault tests that take minutes
+soak: packages-test $(VENV)/.dev
+	$(PYTEST) -m soak tests
+
 # make bench  measure what the budgets name; prints tables
 bench: packages $(VENV)/.dev
 	$(VENV)/bin/python -m bench
@@ -55,4 +59,4 @@ $(VENV)/.dev: requirements/dev.lock $(VENV)/.runtime
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis test-evidence
 
-.PHONY: help demo check test bench lock packages packages-test clean
+.PHONY: help demo check test soak bench lock packages packages-test clean
