@@ -119,6 +119,9 @@ class FakeLease:
     def __init__(self, *, lease_id: int, ttl_s: float) -> None:
         self._id = lease_id
         self._ttl_s = ttl_s
+        self._every_s = ttl_s / 3
+        self._flowing = asyncio.Event()
+        self._flowing.set()
         self._frozen_at: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._lost = asyncio.Event()
@@ -139,8 +142,16 @@ class FakeLease:
     async def wait_lost(self) -> None:
         await self._lost.wait()
 
+    async def wait_renewed(self) -> None:
+        await asyncio.sleep(self._every_s)
+        await self._flowing.wait()
+
+    def renew_every(self, seconds: float) -> None:
+        self._every_s = min(seconds, self._ttl_s / 3)
+
     def freeze(self, data: _Data) -> None:
         """Renew no more: one TTL from now it ends, in the store too."""
+        self._flowing.clear()
         loop = asyncio.get_running_loop()
         self._frozen_at = loop.time()
         self._timer = loop.call_later(self._ttl_s, data.end_lease, self._id)
@@ -149,6 +160,7 @@ class FakeLease:
         self._stop_timer()
         if not self._lost.is_set():
             self._frozen_at = None
+            self._flowing.set()
 
     def lose(self) -> None:
         self._stop_timer()

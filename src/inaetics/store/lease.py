@@ -1,4 +1,4 @@
-"""A lease and its supervisor: renewed every third of its TTL, and given up the moment it can no longer be relied on.
+"""A lease and its supervisor: renewed every third of its TTL, or more often, and given up when it cannot be relied on.
 
 Promises: `deadline` never lies on the optimistic side. It counts from the *sending* of the last renewal that was
 answered, so etcd, which counts from receiving it, cannot have ended the lease before.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import grpc
@@ -36,6 +36,9 @@ class EtcdLease:
         self._id = lease_id
         self._ttl_s = ttl_s
         self._sent_at = sent_at
+        self._every_s = ttl_s / 3
+        self._changed_pace = asyncio.Event()
+        self._next_renewal = asyncio.Event()
         self._lost = asyncio.Event()
 
     @property
@@ -53,6 +56,13 @@ class EtcdLease:
     async def wait_lost(self) -> None:
         await self._lost.wait()
 
+    async def wait_renewed(self) -> None:
+        await self._next_renewal.wait()
+
+    def renew_every(self, seconds: float) -> None:
+        self._every_s = min(seconds, self._ttl_s / 3)
+        self._changed_pace.set()
+
     async def keep(self) -> None:
         """Renew until the lease is gone or could not be renewed by its deadline; then say so and return."""
         reason = "the store ended it"
@@ -68,18 +78,28 @@ class EtcdLease:
     async def _renew(self) -> bool:
         """Renew it once it is due, trying until etcd answers; returns whether it lives."""
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(self._sent_at + self._ttl_s / 3 - loop.time())
+        await self._until_due()
         while True:
             sent_at = loop.time()
             try:
-                granted_s = await self._attempt(max(self._ttl_s / 6, 0.25))
+                granted_s = await self._attempt(max(min(self._ttl_s / 6, self._every_s), 0.25))
             except Unavailable as error:
                 _log.debug("lease not renewed", lease=f"{self._id:x}", reason=str(error))
                 await asyncio.sleep(_PAUSE_S)
                 continue
             if granted_s > 0:
                 self._sent_at = sent_at
+                self._next_renewal.set()
+                self._next_renewal = asyncio.Event()
             return granted_s > 0
+
+    async def _until_due(self) -> None:
+        loop = asyncio.get_running_loop()
+        while (left_s := self._sent_at + self._every_s - loop.time()) > 0:
+            self._changed_pace.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await self._changed_pace.wait()
 
     async def _attempt(self, timeout_s: float) -> float:
         """Send one renewal, on a stream of its own that may go to another member than the last one's.

@@ -94,7 +94,9 @@ class Lease(Protocol):
     """A lease kept alive in the background until the block that opened it ends; then it is revoked.
 
     `id` is etcd's. `deadline` is the loop-clock instant (seconds) until which the lease certainly holds, counted from
-    the sending of the last renewal that succeeded. `wait_lost` returns when it can no longer be relied on.
+    the sending of the last renewal that succeeded. `wait_lost` returns when it can no longer be relied on,
+    `wait_renewed` after the next renewal that succeeds, when `deadline` has moved. `renew_every` has it renewed so
+    often (seconds) from now on, where that is more often than every third of its TTL.
     """
 
     @property
@@ -104,6 +106,8 @@ class Lease(Protocol):
     @property
     def deadline(self) -> float: ...
     async def wait_lost(self) -> None: ...
+    async def wait_renewed(self) -> None: ...
+    def renew_every(self, seconds: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

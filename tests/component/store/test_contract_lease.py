@@ -51,6 +51,18 @@ def test_a_lease_that_is_not_revoked_runs_out_by_itself(play: Play, ground: Grou
     play(scenario)
 
 
+def test_a_lease_is_renewed_as_often_as_asked_and_each_renewal_is_told(play: Play) -> None:
+    async def scenario(store: Store) -> None:
+        async with store.lease(60) as lease, asyncio.timeout(10):  # by itself the first renewal comes after 20 s
+            lease.renew_every(0.1)
+            for _ in range(3):
+                before = lease.deadline
+                await lease.wait_renewed()
+                assert lease.deadline > before
+
+    play(scenario)
+
+
 def test_a_lease_lasts_at_least_as_long_as_asked(play: Play) -> None:
     async def scenario(store: Store) -> None:
         async with store.lease(2.5) as lease:
