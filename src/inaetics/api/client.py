@@ -21,6 +21,7 @@ from inaetics.api.wire import (
     BatchEntry,
     BatchReport,
     BatchResult,
+    Changes,
     ErrorEntity,
     ExplainReport,
     Health,
@@ -94,6 +95,16 @@ class FleetClient:
     def states(self, *, after: int | None = None, wait_s: float = 0.0) -> StateList:
         """What every machine reports of its units, and which units wait; held as `units`."""
         return self._held("/inaetics/v1/states", StateList, after, wait_s)
+
+    def changes(self, names: Sequence[str] = (), *, after: int | None = None, wait_s: float = 0.0) -> Changes:
+        """What is known of the units `names` (none: of all); with `after`, of those heard of since that revision.
+
+        Then it waits up to `wait_s` for there to be one.
+        """
+        query: list[tuple[str, object]] = [("unit", name) for name in names]
+        if after is not None:
+            query += [("after", after), ("wait_s", wait_s)]
+        return self._get(f"/inaetics/v1/changes?{urlencode(query)}", Changes, wait_s=wait_s)
 
     def explain(self, name: str) -> ExplainReport:
         """Why the unit is where it is, or waits; raises `NotFound`."""

@@ -54,6 +54,7 @@ async def serve_over(
     with ExitStack() as sockets:
         socket = sockets.enter_context(unix_socket(settings.socket))
         sockets.callback(settings.socket.unlink, missing_ok=True)
+        sockets.enter_context(services.recent.following(mirror))
         port = sockets.enter_context(tcp_socket(settings.address, settings.port))
         listeners = (
             Listener(app, socket, stopping, None),

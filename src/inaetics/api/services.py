@@ -13,6 +13,7 @@ from importlib.metadata import version
 
 from inaetics.api.agents import Journals
 from inaetics.api.pulse import Pulse
+from inaetics.api.recent import Recent
 from inaetics.api.wire import Health
 from inaetics.errors import InvalidInput, NotFound, Unavailable
 from inaetics.fleet.explain import Explainer
@@ -54,6 +55,7 @@ class Services:
     stopping: asyncio.Event
     check_mapping: Callable[[str], None] = field(default=check_toml)
     requirements: RequirementsCache = field(default_factory=RequirementsCache)
+    recent: Recent = field(default_factory=Recent)
 
     async def snapshot(self) -> Snapshot:
         """What is known now. Right after the start it waits for the first reading of the store.

@@ -205,6 +205,20 @@ class BatchReport(Struct, frozen=True):
     units: tuple[BatchResult, ...] = ()
 
 
+class Changes(Struct, frozen=True, kw_only=True):
+    """What is known of the units `names` at `revision`, which are all of which something was heard since.
+
+    A name that is not among `units` is not submitted (any more); `reported` are those that a machine still has. With
+    `complete`, what was known before is void: these are all the units that were asked for.
+    """
+
+    revision: int
+    complete: bool = False
+    names: tuple[str, ...] = ()
+    units: tuple[UnitEntry, ...] = ()
+    reported: tuple[str, ...] = ()
+
+
 class ConstraintVerdict(Struct, frozen=True):
     """What one constraint says about one machine."""
 

@@ -1,5 +1,7 @@
 """Waiting for units: one held request at a time, a line for each unit that arrives, and never a silent wait.
 
+Each change of a unit is read once: waiting for a thousand units costs a thousand entries.
+
 A unit that fits nowhere is waited for a moment (a machine may be just coming up), then its reason is printed and the
 command goes on without it; what was asked of it stays asked, and it starts when there is room.
 """
@@ -56,6 +58,41 @@ def wait_for(
     return _Wait(client, dict.fromkeys(names), judge, attempts, wanted).run()
 
 
+_NAMED = 50
+"""So many units are asked for by name; waiting for more, the news of all units are asked for."""
+
+
+class _News:
+    """What is known of units that are followed, at the cost of what changes."""
+
+    def __init__(self, client: FleetClient, names: Iterable[str]) -> None:
+        self._client = client
+        self._names = names if len(names := tuple(names)) <= _NAMED else ()
+        self._revision: int | None = None
+        self.entries: dict[str, UnitEntry] = {}
+        self.reported: set[str] = set()
+
+    def hear(self, wait_s: float) -> set[str]:
+        """Wait for news, at most so long; returns the names of units of which something was heard."""
+        told = self._client.changes(self._names, after=self._revision, wait_s=wait_s)
+        self._revision = told.revision
+        heard = set(told.names)
+        if told.complete:
+            heard |= self.entries.keys() | self.reported
+        for name in heard:
+            self.entries.pop(name, None)
+        self.entries |= {entry.name: entry for entry in told.units}
+        self.reported -= heard
+        self.reported |= set(told.reported)
+        return heard
+
+
+def _breathe(left: int) -> None:
+    """Let news of many units gather: each answer costs as much as some of them together."""
+    if left > _NAMED:
+        time.sleep(min(0.05, left / 10_000))
+
+
 class _Wait:
     def __init__(
         self,
@@ -65,7 +102,7 @@ class _Wait:
         attempts: int,
         wanted: str,
     ) -> None:
-        self._client = client
+        self._news = _News(client, names)
         self._left = names
         self._judge = judge
         self._wanted = wanted
@@ -75,24 +112,26 @@ class _Wait:
         self._outcome = Outcome()
 
     def run(self) -> Outcome:
-        revision: int | None = None
+        fresh = set(self._left)
         while self._left:
-            listed = self._client.units(after=revision, wait_s=self._patience())
-            revision = listed.revision
-            entries = {entry.name: entry for entry in listed.units}
+            heard = self._news.hear(self._patience()) | fresh
+            fresh = set()
             now = time.monotonic()
-            for name in list(self._left):
-                self._take(name, self._standing[name].hear(self._judge(entries.get(name)), now))
+            due = {name for name in self._left if (at := self._standing[name].due) is not None and at <= now}
+            for name in [name for name in self._left if name in heard or name in due]:
+                self._take(name, self._standing[name].hear(self._judge(self._news.entries.get(name)), now))
             if self._limit_s is not None and time.monotonic() - self._started >= self._limit_s:
                 self._give_up()
+            _breathe(len(self._left))
         self._look_once_more()
         return self._outcome
 
     def _look_once_more(self) -> None:
         """A program that cannot be run is active for an instant: tell it, if it shows by now."""
-        entries = {entry.name: entry for entry in self._client.units().units} if self._outcome.reached else {}
+        if self._outcome.reached:
+            self._news.hear(0.0)
         for name in self._outcome.reached:
-            verdict = self._judge(entries.get(name))
+            verdict = self._judge(self._news.entries.get(name))
             if isinstance(verdict, Broken) and not verdict.stands_s:
                 self._outcome.broken[name] = verdict.note
                 say(f"Unit {name}: {verdict.note}")
@@ -159,14 +198,15 @@ class Standing:
 def wait_until_gone(client: FleetClient, names: Iterable[str], *, attempts: int = 0) -> int:
     """Wait until no machine reports any of the destroyed units `names`; returns the exit code."""
     left = set(names)
+    news = _News(client, left)
     limit_s = attempts * ATTEMPT_S if attempts > 0 else None
-    started, revision = time.monotonic(), None
+    started = time.monotonic()
     while True:
-        listed = client.states(after=revision, wait_s=HOLD_S if limit_s is None else min(limit_s, HOLD_S))
-        revision = listed.revision
-        left &= {state.name for state in listed.states}
+        news.hear(HOLD_S if limit_s is None else min(limit_s, HOLD_S))
+        left &= news.reported
         if not left:
             return 0
         if limit_s is not None and time.monotonic() - started >= limit_s:
             say(f"timed out: machines still have {', '.join(sorted(left))}")
             return FAILED
+        _breathe(len(left))

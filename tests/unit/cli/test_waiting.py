@@ -9,7 +9,7 @@ import pytest
 from typing_extensions import override
 
 from inaetics.api.client import FleetClient
-from inaetics.api.wire import MachineRef, StateEntry, StateList, UnitEntry, UnitList
+from inaetics.api.wire import Changes, MachineRef, UnitEntry
 from inaetics.cli.verdicts import judge_start
 from inaetics.cli.waiting import wait_for, wait_until_gone
 
@@ -32,27 +32,31 @@ def but(**changes: object) -> UnitEntry:
 
 
 class Scripted(FleetClient):
-    """Answers with one list after the other; the last one for ever. `asked` is what each question was."""
+    """Answers with one list after the other; the last one for ever: entries, or names of units that machines have.
 
-    def __init__(self, answers: Sequence[Sequence[UnitEntry | StateEntry]]) -> None:
+    The first answer is complete, the next ones have what is in them. `asked` is what each question was.
+    """
+
+    def __init__(self, answers: Sequence[Sequence[UnitEntry | str]]) -> None:
         super().__init__("unix:///nowhere")
         self.answers = list(answers)
         self.asked: list[tuple[int | None, float]] = []
+        self.named: Sequence[str] = ()
 
-    def _next(self, after: int | None, wait_s: float) -> tuple[int, Sequence[UnitEntry | StateEntry]]:
+    @override
+    def changes(self, names: Sequence[str] = (), *, after: int | None = None, wait_s: float = 0.0) -> Changes:
         self.asked.append((after, wait_s))
+        self.named = names
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return len(self.asked), answer
-
-    @override
-    def units(self, *, after: int | None = None, wait_s: float = 0.0) -> UnitList:
-        revision, entries = self._next(after, wait_s)
-        return UnitList(revision, tuple(entry for entry in entries if isinstance(entry, UnitEntry)))
-
-    @override
-    def states(self, *, after: int | None = None, wait_s: float = 0.0) -> StateList:
-        revision, entries = self._next(after, wait_s)
-        return StateList(revision, tuple(entry for entry in entries if isinstance(entry, StateEntry)))
+        units = tuple(each for each in answer if isinstance(each, UnitEntry))
+        reported = tuple(each for each in answer if isinstance(each, str))
+        return Changes(
+            revision=len(self.asked),
+            complete=after is None,
+            names=(*(unit.name for unit in units), *(reported or ("hello.service",))),
+            units=units,
+            reported=reported,
+        )
 
 
 def test_each_question_is_held_until_something_newer_is_known() -> None:
@@ -98,8 +102,31 @@ def test_one_that_failed_weighs_more_than_one_that_waits() -> None:
 
 
 def test_until_gone_ends_when_no_machine_reports_it() -> None:
-    there = StateEntry(name="hello.service", machine=HERE, load="loaded", active="active", sub="running", hash="x")
-    other = StateEntry(name="other.service", machine=HERE, load="loaded", active="active", sub="running", hash="x")
-    client = Scripted([[there, other], [other]])
+    client = Scripted([["hello.service", "other.service"], []])
     assert wait_until_gone(client, ["hello.service"]) == 0
     assert len(client.asked) == 2
+
+
+def test_a_unit_of_which_nothing_is_heard_any_more_is_judged_by_what_was() -> None:
+    """Its verdict stands for a moment before it is believed; meanwhile only other units change."""
+    waits = but(machine=None, current="inactive", active=None, reason="no machine fits")
+    client = Scripted([[waits], [but(name="other.service")]])
+    client.answers[1] = [but(name="other.service"), "other.service"]
+    outcome = wait_for(client, ["hello.service"], judge_start, wanted="launched")
+    assert outcome.waiting == {"hello.service": "no machine fits"}
+
+
+def test_few_units_are_asked_for_by_name_many_are_not() -> None:
+    client = Scripted([[RUNS]])
+    wait_for(client, ["hello.service"], judge_start, wanted="launched")
+    assert client.named == ("hello.service",)
+    many = [but(name=f"a@{n}.service") for n in range(100)]
+    client = Scripted([many])
+    assert wait_for(client, [one.name for one in many], judge_start, wanted="launched").exit_code == 0
+    assert client.named == ()
+
+
+def test_a_destroyed_unit_ends_the_wait(capsys: pytest.CaptureFixture[str]) -> None:
+    client = Scripted([[but(active="activating")], []])
+    assert wait_for(client, ["hello.service"], judge_start, wanted="launched").exit_code == 1
+    assert "somebody destroyed it" in capsys.readouterr().err
