@@ -39,7 +39,7 @@ def new_certificate(
     common_name: str,
     key: EllipticCurvePrivateKey,
     *,
-    days: int,
+    days: float,
     issuer: Authority | None = None,
     address: str | None = None,
 ) -> x509.Certificate:
@@ -112,7 +112,10 @@ def _key_usage(*, authority: bool) -> x509.KeyUsage:
 def describes(
     certificate_pem: bytes, key_pem: bytes, common_name: str, *, issuer: Authority, address: str | None, days: int
 ) -> bool:
-    """Whether this pair is what would be made now, and still holds for `days`. A torn or foreign one is not."""
+    """Whether this pair is what would be made now, and still holds for `days` or a third of its life.
+
+    A torn or foreign one is not.
+    """
     from cryptography.exceptions import InvalidSignature
 
     try:
@@ -120,10 +123,12 @@ def describes(
         certificate.verify_directly_issued_by(issuer.certificate)
     except (ValueError, TypeError, InvalidSignature):
         return False
-    enough = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
+    ends = certificate.not_valid_after_utc
+    life = ends - certificate.not_valid_before_utc - CLOCK_SKEW
+    left = ends - datetime.datetime.now(datetime.UTC)
     return (
         certificate.public_key() == key.public_key()
-        and certificate.not_valid_after_utc > enough
+        and left > min(datetime.timedelta(days=days), life / 3)
         and certificate.subject.rfc4514_string() == f"CN={common_name}"
         and names_of(certificate) == ({*_addresses(address), "localhost", SHARED_NAME} if address else set())
     )

@@ -144,10 +144,20 @@ async def join(settings: Settings) -> None:
     write_config(settings, members)
 
 
-def write_config(settings: Settings, members: Mapping[str, str]) -> None:
-    """Write etcd's configuration file for a member that knows its cluster."""
-    data = settings.state / "etcd" / DATA
-    config = etcd_config(name=settings.name, address=settings.address, data=data, pki=settings.pki, members=members)
+def write_config(settings: Settings, members: Mapping[str, str], *, joining: bool = False) -> None:
+    """Write etcd's configuration file for a member that knows its cluster; `joining` one that has formed already.
+
+    A member without a certificate for its peers belongs to a cluster made before there was one.
+    """
+    config = etcd_config(
+        name=settings.name,
+        address=settings.address,
+        data=settings.state / "etcd" / DATA,
+        pki=settings.pki,
+        members=members,
+        peers=(settings.pki / "etcd-peer.pem").exists(),
+        joining=joining,
+    )
     write_atomically(settings.state / "etcd.yml", config)
 
 

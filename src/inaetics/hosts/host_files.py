@@ -32,11 +32,11 @@ def system_units(host: Host) -> tuple[str, ...]:
     return (JOIN, ETCD, API, AGENT) if host.control else (AGENT,)
 
 
-def write_host(cluster: Cluster, host: Host, paths: HostPaths, authorities: dict[str, Authority]) -> None:
-    """Write everything `host` needs to boot."""
+def write_host(cluster: Cluster, host: Host, paths: HostPaths, authorities: dict[str, Authority]) -> list[str]:
+    """Write everything `host` needs to boot; returns which of its certificates were made anew."""
     paths.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     identity = _ensure_identity(host, paths)
-    ensure_host(paths, host, authorities)
+    written = ensure_host(paths, host, authorities)
     environment = host_environment(cluster, host, paths, machine_id=identity, python=sys.executable, outside=os.environ)
     write_atomically(paths.environment, to_text(environment))
     _write_units(host, paths)
@@ -45,6 +45,7 @@ def write_host(cluster: Cluster, host: Host, paths: HostPaths, authorities: dict
         _write_bootstrap(host, paths)
     elif host.control:
         _rewrite_member(environment)
+    return written
 
 
 def _ensure_identity(host: Host, paths: HostPaths) -> str:

@@ -1,19 +1,25 @@
-"""The cluster's own certificates: two authorities, and for every host a certificate for each thing it does.
+"""The cluster's own certificates: its authorities, and for every host a certificate for each thing it does.
 
 Promises: keys are P-256, readable by their owner only, and never leave the cluster's directory; running it again
 changes nothing but what is missing, about to expire, or made for other names.
 
-Two authorities, because node agents in containers carry certificates too: etcd trusts both, the API and the registry
-trust only `ca`, so what a container holds never opens them.
+Four authorities, so that a certificate opens nothing it is not for, whatever name it bears:
+
+- `ca` signs the cluster's own parts and the operator's: trusted by etcd, the API, agents and the registry;
+- `nodes-ca` signs what node agents carry in containers: trusted by etcd and other node agents;
+- `readers-ca` signs certificates for people who may only look: trusted by the API;
+- `peers-ca` signs etcd's members towards each other: a peer may write what it likes, past every role.
 """
 
 from __future__ import annotations
 
 import datetime
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from inaetics.errors import Conflict
+from inaetics.errors import Conflict, InvalidInput
 from inaetics.hosts.certificates import (
     Authority,
     describes,
@@ -28,8 +34,18 @@ from inaetics.hosts.cluster import Host, Role, write_atomically
 from inaetics.hosts.paths import ClusterPaths, HostPaths
 
 AUTHORITY_DAYS = 3650
-LEAF_DAYS = 825
+LEAF_DAYS = 825.0
+"""Another number of days, which may be a fraction, comes from INAETICS_CERTIFICATE_DAYS."""
+
 RENEW_BEFORE_DAYS = 60
+"""`up` renews what ends sooner, and what has less than a third of a shorter life left."""
+
+CA, NODES, READERS, PEERS = "ca", "nodes-ca", "readers-ca", "peers-ca"
+
+OPERATOR, API = "operator", "api"
+"""Common names that other parts know: whoever bears one of them may change things (see `inaetics.hosts.rights`)."""
+
+PEER_CERTIFICATE = "etcd-peer.pem"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +55,7 @@ class Wanted:
     certificate: str
     key: str
     common_name: str
-    authority: str = "ca"
+    authority: str = CA
     server: bool = True
 
 
@@ -47,7 +63,7 @@ def wanted(host: Host) -> tuple[Wanted, ...]:
     """The certificates of one host. Every host has `agent`, which is also what its shell uses."""
     name = host.name
     found = [
-        Wanted(certificate="agent.pem", key="agent.key", common_name=f"agent-{name}"),
+        Wanted(certificate="agent.pem", key="agent.key", common_name=agent_name(name)),
         Wanted(
             certificate="registry-client/client.cert",
             key="registry-client/client.key",
@@ -58,7 +74,10 @@ def wanted(host: Host) -> tuple[Wanted, ...]:
     if host.control or host.role is Role.BOOTSTRAP:
         found.append(Wanted(certificate="etcd.pem", key="etcd.key", common_name=f"etcd-{name}"))
     if host.control:
-        found.append(Wanted(certificate="api.pem", key="api.key", common_name=f"api-{name}"))
+        found.append(Wanted(certificate="api.pem", key="api.key", common_name=API))
+        found.append(
+            Wanted(certificate=PEER_CERTIFICATE, key="etcd-peer.key", common_name=f"etcd-{name}", authority=PEERS)
+        )
     if host.role is Role.BOOTSTRAP:
         found.append(Wanted(certificate="registry.pem", key="registry.key", common_name=f"registry-{name}"))
     if host.role is Role.WORKER:
@@ -66,32 +85,81 @@ def wanted(host: Host) -> tuple[Wanted, ...]:
             Wanted(
                 certificate="node/cert.pem",
                 key="node/key.pem",
-                common_name=f"node-{name}",
-                authority="nodes-ca",
+                common_name=node_name(name),
+                authority=NODES,
             )
         )
     return tuple(found)
 
 
-def ensure_authorities(paths: ClusterPaths, cluster: str) -> dict[str, Authority]:
-    """Load the cluster's authorities, making what is missing, and the operator's certificate with them."""
-    authorities = {
-        name: _ensure_authority(paths.pki, name, f"inaetics {cluster} {name}") for name in ("ca", "nodes-ca")
-    }
-    operator = Wanted(certificate="operator.pem", key="operator.key", common_name="operator", server=False)
+def agent_name(host: str) -> str:
+    """The common name of a host's agent; its user in etcd has the same."""
+    return f"agent-{host}"
+
+
+def node_name(host: str) -> str:
+    """The common name of a host's node agents."""
+    return f"node-{host}"
+
+
+def ensure_authorities(paths: ClusterPaths, cluster: str, *, peers: bool = True) -> dict[str, Authority]:
+    """Load the cluster's authorities, making what is missing, and the operator's certificate with them.
+
+    Without `peers` an authority for etcd's members is not made where there is none: members that run trust what they
+    were started with, and could not talk to one that comes back with another.
+    """
+    names = [CA, NODES, READERS]
+    if peers or (paths.pki / f"{PEERS}.key").exists():
+        names.append(PEERS)
+    authorities = {name: _ensure_authority(paths.pki, name, f"inaetics {cluster} {name}") for name in names}
+    operator = Wanted(certificate="operator.pem", key="operator.key", common_name=OPERATOR, server=False)
     _ensure_leaf(paths.pki, operator, authorities, address=None)
+    for reader in readers(paths):
+        _ensure_leaf(paths.pki, _reader(reader), authorities, address=None)
     return authorities
+
+
+def readers(paths: ClusterPaths) -> list[str]:
+    """The names under which read-only certificates were issued."""
+    return sorted(file.stem for file in (paths.pki / "readers").glob("*.pem"))
+
+
+def issue_reader(paths: ClusterPaths, cluster: str, name: str) -> tuple[Path, Path]:
+    """Make a certificate that the API lets read and nothing else; returns its file and its key's. Idempotent."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,40}", name):
+        raise InvalidInput(f"cannot issue a certificate for {name!r}: give letters, digits, dots and dashes")
+    want = _reader(name)
+    _ensure_leaf(paths.pki, want, ensure_authorities(paths, cluster, peers=False), address=None)
+    return paths.pki / want.certificate, paths.pki / want.key
+
+
+def _reader(name: str) -> Wanted:
+    file = f"readers/{name}"
+    return Wanted(
+        certificate=f"{file}.pem", key=f"{file}.key", common_name=f"reader-{name}", authority=READERS, server=False
+    )
 
 
 def ensure_host(paths: HostPaths, host: Host, authorities: dict[str, Authority]) -> list[str]:
     """Make what certificates `host` lacks; returns the files that were written."""
-    ca, nodes = authorities["ca"].pem, authorities["nodes-ca"].pem
-    bundles = {"ca.pem": ca, "etcd-clients.pem": ca + nodes, "registry-client/ca.crt": ca}
-    if host.role is Role.WORKER:
-        bundles["node/ca.pem"] = ca + nodes
-    written = [name for name, text in bundles.items() if _ensure_text(paths.pki / name, text)]
-    made = (each for each in wanted(host) if _ensure_leaf(paths.pki, each, authorities, address=host.address))
+    written = [name for name, text in _bundles(host, authorities).items() if _ensure_text(paths.pki / name, text)]
+    known = (each for each in wanted(host) if each.authority in authorities)
+    made = (each for each in known if _ensure_leaf(paths.pki, each, authorities, address=host.address))
     return written + [each.certificate for each in made]
+
+
+def _bundles(host: Host, authorities: dict[str, Authority]) -> dict[str, str]:
+    """Whom each part of the host trusts, by file."""
+    pems = {name: authority.pem for name, authority in authorities.items()}
+    ca, nodes = pems[CA], pems[NODES]
+    found = {"ca.pem": ca, "etcd-clients.pem": ca + nodes, "registry-client/ca.crt": ca}
+    if host.role is Role.WORKER:
+        found["node/ca.pem"] = ca + nodes
+    if host.control:
+        found["api-clients.pem"] = ca + pems[READERS]
+        if PEERS in pems:
+            found["peers-ca.pem"] = pems[PEERS]
+    return found
 
 
 def expires(certificate: Path) -> datetime.datetime:
@@ -132,7 +200,18 @@ def _ensure_leaf(directory: Path, want: Wanted, authorities: dict[str, Authority
         if describes(*pems, want.common_name, issuer=issuer, address=served, days=RENEW_BEFORE_DAYS):
             return False
     key = new_key()
-    certificate = new_certificate(want.common_name, key, days=LEAF_DAYS, issuer=issuer, address=served)
+    certificate = new_certificate(want.common_name, key, days=_leaf_days(), issuer=issuer, address=served)
     write_atomically(key_file, pem_of_key(key))
     write_atomically(certificate_file, pem_of_certificate(certificate))
     return True
+
+
+def _leaf_days() -> float:
+    text = os.environ.get("INAETICS_CERTIFICATE_DAYS")
+    try:
+        days = LEAF_DAYS if text is None else float(text)
+    except ValueError:
+        days = 0.0
+    if not 0 < days <= AUTHORITY_DAYS:
+        raise InvalidInput(f"INAETICS_CERTIFICATE_DAYS is {text!r}: give a number of days, up to {AUTHORITY_DAYS}")
+    return days

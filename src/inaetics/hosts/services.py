@@ -26,13 +26,26 @@ SNAPSHOT_COUNT = 10_000
 
 
 def etcd_config(
-    *, name: str, address: str, data: Path, pki: Path, members: Mapping[str, str], clients: str = "etcd-clients.pem"
+    *,
+    name: str,
+    address: str,
+    data: Path,
+    pki: Path,
+    members: Mapping[str, str],
+    clients: str = "etcd-clients.pem",
+    peers: bool = False,
+    joining: bool = False,
 ) -> str:
     """The configuration of a member `name` of the etcd cluster `members` (name → peer URL), mutual TLS throughout.
 
-    Clients may come from the authorities in the file `clients`, peers only from the cluster's own.
+    Clients may come from the authorities in the file `clients`; peers, with `peers`, only from their own authority. A
+    member that is `joining` comes to others that have formed already.
     """
     here = {"cert-file": str(pki / "etcd.pem"), "key-file": str(pki / "etcd.key"), "client-cert-auth": True}
+    among_peers = {**here, "trusted-ca-file": str(pki / "ca.pem")}
+    if peers:
+        among_peers |= {"cert-file": str(pki / "etcd-peer.pem"), "key-file": str(pki / "etcd-peer.key")}
+        among_peers |= {"trusted-ca-file": str(pki / "peers-ca.pem")}
     client, peer = f"https://{address}:{ETCD_PORT}", f"https://{address}:{PEER_PORT}"
     alone = len(members) == 1
     settings: dict[str, Any] = {
@@ -43,9 +56,11 @@ def etcd_config(
         "listen-peer-urls": peer,
         "initial-advertise-peer-urls": peer,
         "initial-cluster": ",".join(f"{member}={url}" for member, url in sorted(members.items())),
-        "initial-cluster-state": "new",
+        "initial-cluster-state": "existing" if joining else "new",
         "client-transport-security": {**here, "trusted-ca-file": str(pki / clients)},
-        "peer-transport-security": {**here, "trusted-ca-file": str(pki / "ca.pem")},
+        "peer-transport-security": among_peers,
+        # It knows nobody by name, so it would be a way around the roles; we speak gRPC.
+        "enable-grpc-gateway": False,
         "heartbeat-interval": ALONE_HEARTBEAT_MS if alone else HEARTBEAT_MS,
         "election-timeout": ALONE_ELECTION_MS if alone else ELECTION_MS,
         "pre-vote": True,

@@ -7,7 +7,7 @@ started is halted again when it is interrupted; no data is removed unless the re
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from inaetics.errors import CommandFailed, Conflict, InaeticsError, NotFound, Unavailable
@@ -19,15 +19,20 @@ from inaetics.hosts.destroy import delete_hosts
 from inaetics.hosts.engines import prepare_engines
 from inaetics.hosts.formation import forget_unformed
 from inaetics.hosts.halt import halt_hosts
-from inaetics.hosts.host_files import ETCD, write_host
+from inaetics.hosts.host_files import API, ETCD, write_host
 from inaetics.hosts.listing import listed
 from inaetics.hosts.local import claim_run
 from inaetics.hosts.lock import locked
 from inaetics.hosts.observe import observe
 from inaetics.hosts.paths import ClusterPaths, home, natural
 from inaetics.hosts.pki import ensure_authorities
+from inaetics.hosts.processes import alive, processes
 from inaetics.hosts.progress import Progress, Step
+from inaetics.hosts.rights import confine
+from inaetics.hosts.rolling import restart_one_by_one
 from inaetics.hosts.settle import Request, settle
+from inaetics.store.background import beside
+from inaetics.store.etcd import load_client
 
 READY_S = 90.0
 """For all machines to be listed; measured: under 6 s on two cores. A loaded machine gets its time."""
@@ -45,9 +50,9 @@ def up(paths: ClusterPaths, request: Request, progress: Progress) -> Cluster:
         if settled.surplus:
             _remove(present or cluster, settled.surplus, paths, progress)
         hosts = [cluster.host(name) for name in request.hosts] or list(cluster.hosts)
-        _write_files(cluster, paths, progress)
+        written = _write_files(cluster, paths, progress)
         _prepare_engines(cluster, paths, progress)
-        asyncio.run(_start(cluster, hosts, paths, progress))
+        asyncio.run(_start(cluster, hosts, paths, written, progress))
     return cluster
 
 
@@ -63,14 +68,15 @@ def _state_directory(paths: ClusterPaths) -> Iterator[None]:
             paths.state.rmdir()
 
 
-def _write_files(cluster: Cluster, paths: ClusterPaths, progress: Progress) -> None:
+def _write_files(cluster: Cluster, paths: ClusterPaths, progress: Progress) -> dict[str, list[str]]:
     if (other := claim_run(paths.run, paths.state)) is not None:
         raise Conflict(f"{paths.run} belongs to {other}: choose another name with --cluster")
     with progress.step("certificates and configuration"):
         save(paths, cluster)
-        authorities = ensure_authorities(paths, cluster.name)
-        for host in cluster.hosts:
-            write_host(cluster, host, paths.host(host.name), authorities)
+        running = processes()
+        forming = not any(alive(paths.host(host.name), running) for host in cluster.control_hosts)
+        authorities = ensure_authorities(paths, cluster.name, peers=forming)
+        return {host.name: write_host(cluster, host, paths.host(host.name), authorities) for host in cluster.hosts}
 
 
 def _prepare_engines(cluster: Cluster, paths: ClusterPaths, progress: Progress) -> None:
@@ -91,7 +97,13 @@ def _remove(cluster: Cluster, surplus: Sequence[Host], paths: ClusterPaths, prog
         step.update(", ".join(host.name for host in surplus))
 
 
-async def _start(cluster: Cluster, hosts: Sequence[Host], paths: ClusterPaths, progress: Progress) -> None:
+async def _start(
+    cluster: Cluster,
+    hosts: Sequence[Host],
+    paths: ClusterPaths,
+    written: Mapping[str, Sequence[str]],
+    progress: Progress,
+) -> None:
     seen = await observe(paths, cluster.hosts)
     down = [host for host in hosts if not seen[host.name].processes]
     if not any(seen[host.name].processes for host in cluster.control_hosts):
@@ -101,13 +113,14 @@ async def _start(cluster: Cluster, hosts: Sequence[Host], paths: ClusterPaths, p
     refuse_taken_addresses(down)
     board = Board(paths, hosts)
     try:
-        async with board.following():
+        async with board.following(), beside(asyncio.to_thread(load_client), name="store's client"):
             with progress.step("hosts started") as step:
                 await boot_all((paths.host(host.name), seen[host.name]) for host in hosts)
                 await board.wait(lambda: _answering(board, step), what="the hosts' supervisors", within_s=READY_S)
                 step.update(f"{len(down)} of {len(hosts)} were down" if down else "all were up")
             on = {name for name, each in seen.items() if each.processes} | {host.name for host in hosts}
-            await _wait_ready(cluster, board, on, progress)
+            renamed = [name for name, each in seen.items() if each.processes and "api.pem" in written[name]]
+            await _wait_ready(cluster, board, on, renamed, progress)
     except InaeticsError:
         progress.note(f"what was started stays as it is (stop it: {command(paths.name, 'halt')})")
         raise
@@ -122,8 +135,12 @@ def _answering(board: Board, step: Step) -> bool:
     return len(board.units) == len(board.hosts)
 
 
-async def _wait_ready(cluster: Cluster, board: Board, on: set[str], progress: Progress) -> None:
-    """Wait for the store and the machines, if enough control hosts are on for there to be a store."""
+async def _wait_ready(cluster: Cluster, board: Board, on: set[str], renamed: Sequence[str], progress: Progress) -> None:
+    """Wait for the store and the machines, if enough control hosts are on for there to be a store.
+
+    `renamed` are hosts on which an API runs whose certificate was made anew: it comes to the store with the one before,
+    which may bear a name the store is about to refuse.
+    """
     control = {host.name for host in cluster.control_hosts}
     if len(control & on) * 2 <= len(control):
         needed = len(control) // 2 + 1
@@ -133,6 +150,10 @@ async def _wait_ready(cluster: Cluster, board: Board, on: set[str], progress: Pr
     if mine:
         with progress.step("store formed"):
             await board.wait(lambda: all(board.active(name, ETCD) for name in mine), what="the store", within_s=READY_S)
+    with progress.step("rights in the store") as step:
+        await restart_one_by_one([board.paths.host(name) for name in renamed], API)
+        changed = await confine(cluster, board.paths)
+        step.update(f"{changed} set" if changed else "as they were")
     with progress.step("machines listed") as step:
         await board.wait(board.all_active, what="the hosts' system units", within_s=READY_S)
         await _wait_listed(cluster, board.hosts, step)

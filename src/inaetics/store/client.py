@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from inaetics.errors import Conflict, Unavailable
 from inaetics.store import election, messages
-from inaetics.store.endpoints import Credentials
 from inaetics.store.keys import check_commit, check_key
 from inaetics.store.lease import lease as kept_lease
 from inaetics.store.protocol import (
@@ -24,7 +23,7 @@ from inaetics.store.protocol import (
     WatchEvent,
 )
 from inaetics.store.watch import Patience, Watches
-from inaetics.store.wire import DELETE, PUT, RANGE, TXN, Doubt, open_wire
+from inaetics.store.wire import DELETE, PUT, RANGE, TXN, Doubt, Wire
 
 
 class EtcdStore:
@@ -34,16 +33,8 @@ class EtcdStore:
     revisions. A guarded one cannot be, and whether the first attempt was applied is found out.
     """
 
-    def __init__(
-        self,
-        hosts: Sequence[str],
-        credentials: Credentials | None,
-        *,
-        endpoints: str,
-        timeout_s: float,
-        silence_s: float,
-    ) -> None:
-        self._wire = open_wire(hosts, credentials, endpoints=endpoints, timeout_s=timeout_s)
+    def __init__(self, wire: Wire, *, silence_s: float) -> None:
+        self._wire = wire
         self._watches = Watches(self._wire, Patience(silence_s=silence_s))
 
     async def pulse(self) -> None:

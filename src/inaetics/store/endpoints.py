@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,6 +39,22 @@ class Credentials:
 def read_credentials(tls: Tls) -> Credentials:
     """Read the files; raises InvalidInput naming the one that cannot be read."""
     return Credentials(ca=_read(tls.ca), cert=_read(tls.cert), key=_read(tls.key))
+
+
+_COMMON_NAME = bytes.fromhex("0603550403")
+"""The object identifier 2.5.4.3 in DER."""
+
+
+def common_name(certificate: bytes) -> str:
+    """The name a certificate (PEM) was made out to, for messages; "?" where it cannot be found.
+
+    The second common name in it: the first is the issuer's. Nothing heavy is loaded for it.
+    """
+    try:
+        parts = ssl.PEM_cert_to_DER_cert(certificate.decode("ascii")).split(_COMMON_NAME)
+        return parts[2][2 : 2 + parts[2][1]].decode()
+    except (ValueError, IndexError):
+        return "?"
 
 
 def _read(path: Path) -> bytes:

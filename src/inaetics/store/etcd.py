@@ -16,6 +16,7 @@ from inaetics.store.endpoints import Tls, read_credentials, resolve
 
 if TYPE_CHECKING:
     from inaetics.store.client import EtcdStore
+    from inaetics.store.wire import Wire
 
 __all__ = ["Tls", "connect"]
 
@@ -30,19 +31,38 @@ async def connect(
     wait for etcd: the first call does, for at most `timeout_s` (seconds), as every call. `silence_s` is how often
     the servers of open watches are asked whether they live.
 
+    Certificates that are renewed on disk are taken up within `silence_s`, or when a member refuses those before.
+
     Raises InvalidInput for a malformed endpoint or a certificate that cannot be read.
     """
-    credentials = read_credentials(tls) if tls else None
-    hosts = await resolve(endpoints, tls=tls is not None)
-    # The library's core reads these when it is loaded. It must not meddle with our forks, and its complaints about
-    # members that died are ours to tell.
-    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    from inaetics.store.client import EtcdStore
+    async with open_to(endpoints, tls=tls, timeout_s=timeout_s) as wire:
+        from inaetics.store.client import EtcdStore
 
-    store = EtcdStore(hosts, credentials, endpoints=", ".join(endpoints), timeout_s=timeout_s, silence_s=silence_s)
-    try:
+        store = EtcdStore(wire, silence_s=silence_s)
         async with beside(store.pulse(), name="store pulse"):
             yield store
+
+
+def load_client() -> None:
+    """Load the library now: for who will connect soon and has time until then."""
+    # Its core reads these when it is loaded. It must not meddle with our forks, and its complaints about members that
+    # died are ours to tell.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    import inaetics.store.wire  # noqa: F401
+
+
+@asynccontextmanager
+async def open_to(endpoints: Sequence[str], *, tls: Tls | None, timeout_s: float) -> AsyncIterator[Wire]:
+    """Open the bare wire for the block; see `connect`. For what is no business of a `Store`."""
+    if tls:
+        read_credentials(tls)
+    hosts = await resolve(endpoints, tls=tls is not None)
+    load_client()
+    from inaetics.store.wire import open_wire
+
+    wire = open_wire(hosts, tls, endpoints=", ".join(endpoints), timeout_s=timeout_s)
+    try:
+        yield wire
     finally:
-        await store.aclose()
+        await wire.aclose()

@@ -54,6 +54,8 @@ class Watches:
         """Ask the servers of all open streams for a sign of life, again and again: one timer for all watches."""
         while True:
             await asyncio.sleep(self.patience.silence_s)
+            self.wire.renew()
+            await self.wire.close_retired({stream.member for stream in self._streams})
             for stream in tuple(self._streams):
                 stream.ask()
 

@@ -14,18 +14,21 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
 import grpc
 import grpc.aio
+import structlog
 from etcd3aio import _protobuf as rpc
 from etcd3aio.connections import ConnectionManager
 
 from inaetics.errors import InaeticsError, InvalidInput, LeaseLost, NotFound, Unavailable
-from inaetics.store.endpoints import SERVER_NAME, Credentials
+from inaetics.store.endpoints import SERVER_NAME, Credentials, Tls, common_name, read_credentials
+
+_log = structlog.get_logger()
 
 REQUIRE_LEADER = (("hasleader", "true"),)
 """Asks a member that is cut off from its cluster to refuse, instead of answering when it is healed."""
@@ -52,7 +55,13 @@ _RETRIED = frozenset(
 RANGE, PUT, DELETE, TXN = (attrgetter(f"kv.{name}") for name in ("Range", "Put", "DeleteRange", "Txn"))
 GRANT, REVOKE = (attrgetter(f"leases.{name}") for name in ("LeaseGrant", "LeaseRevoke"))
 
+_PASSING = ("etcdserver: revision of auth store is old", "etcdserver: user name is empty")
+"""Refusals that come of users or roles being changed at this moment: the same call is taken a moment later."""
+
 _NEVER_SENT = ("failed to connect to all addresses", "connections to all backends failing", "etcdserver: no leader")
+
+_RETIRED_S = 5.0
+"""How long a call under way may still take on a connection that is replaced by one with a renewed certificate."""
 
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 0.5
@@ -80,9 +89,13 @@ class Member:
 class Wire:
     """All members of one cluster, one of them in use. Make it with `open_wire`."""
 
-    def __init__(self, members: Sequence[Member], *, endpoints: str, timeout_s: float) -> None:
-        self._members = members
-        self._used = random.randrange(len(members))
+    def __init__(self, hosts: Sequence[str], tls: Tls | None, *, endpoints: str, timeout_s: float) -> None:
+        self._hosts = hosts
+        self._tls = tls
+        self._credentials = read_credentials(tls) if tls else None
+        self._members = [Member(_channel(host, self._credentials)) for host in hosts]
+        self._retired: list[Member] = []
+        self._used = random.randrange(len(hosts))
         self._endpoints = endpoints
         self._timeout_s = timeout_s
         self._closed = False
@@ -98,6 +111,29 @@ class Wire:
         """Use the next member if `member` is the one in use."""
         if member is self.member:
             self._used = (self._used + 1) % len(self._members)
+
+    def renew(self) -> None:
+        """Connect anew from now on if the certificates on disk are others than those in use.
+
+        What is under way stays where it is: a connection outlives the certificate it was opened with.
+        """
+        try:
+            found = read_credentials(self._tls) if self._tls else None
+        except InvalidInput as error:  # half of them written, perhaps: those in use stay
+            _log.debug("certificates cannot be read", reason=str(error))
+            return
+        if found != self._credentials and not self._closed:
+            self._credentials = found
+            self._retired.extend(self._members)
+            self._members = [Member(_channel(host, found)) for host in self._hosts]
+            _log.info("certificates renewed", files=str(self._tls and self._tls.cert))
+
+    async def close_retired(self, in_use: Collection[Member]) -> None:
+        """Close connections of before the last renewal, except those `in_use`."""
+        retired, self._retired = self._retired, [each for each in self._retired if each in in_use]
+        for member in retired:
+            if member not in in_use:
+                await member.channel.close(grace=_RETIRED_S)
 
     async def call(
         self,
@@ -119,10 +155,12 @@ class Wire:
             try:
                 return await self._attempt(method(member), request, min(attempt_s, end - loop.time()))
             except grpc.aio.AioRpcError as error:
-                if error.code() not in _RETRIED:
+                passing = error.details() in _PASSING
+                if error.code() not in _RETRIED and not passing:
                     raise self.translated(error, what) from error
-                self.failed(member, error)
-                if doubt and not (error.details() or "").startswith(_NEVER_SENT):
+                if not passing:
+                    self.failed(member, error)
+                if doubt and not passing and not (error.details() or "").startswith(_NEVER_SENT):
                     doubt.applied = True
                 if loop.time() + 2 * pause_s >= end:  # no time for another attempt that could tell more
                     raise self.translated(error, what) from error
@@ -133,6 +171,7 @@ class Wire:
     def failed(self, member: Member, error: grpc.aio.AioRpcError) -> None:
         """Leave a member on which a call failed with `error`, and spread the word if it kept silent."""
         self.leave(member)
+        self.renew()
         if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
             self.on_silence(member)
 
@@ -163,7 +202,8 @@ class Wire:
             case grpc.StatusCode.INVALID_ARGUMENT:
                 return InvalidInput(f"{what}: etcd refuses it: {said}")
             case grpc.StatusCode.PERMISSION_DENIED | grpc.StatusCode.UNAUTHENTICATED:
-                return InvalidInput(f"{what}: this certificate may not do that: {said}")
+                who = common_name(self._credentials.cert) if self._credentials else "none"
+                return InvalidInput(f"{what}: the certificate {who!r} has no right to that ({said})")
             case grpc.StatusCode.RESOURCE_EXHAUSTED:
                 return Unavailable(f"{what}: etcd at {self._endpoints} is full or overloaded: {said}")
             case _:
@@ -175,14 +215,13 @@ class Wire:
 
     async def aclose(self) -> None:
         self._closed = True
-        for member in self._members:
+        for member in (*self._members, *self._retired):
             await member.channel.close()
 
 
-def open_wire(hosts: Sequence[str], credentials: Credentials | None, *, endpoints: str, timeout_s: float) -> Wire:
-    """Open channels to `hosts` (`address:port`). Does no input or output: connecting is the first call's affair."""
-    members = [Member(_channel(host, credentials)) for host in hosts]
-    return Wire(members, endpoints=endpoints, timeout_s=timeout_s)
+def open_wire(hosts: Sequence[str], tls: Tls | None, *, endpoints: str, timeout_s: float) -> Wire:
+    """Open channels to `hosts` (`address:port`). Reads the certificates; connecting is the first call's affair."""
+    return Wire(hosts, tls, endpoints=endpoints, timeout_s=timeout_s)
 
 
 def _channel(host: str, credentials: Credentials | None) -> grpc.aio.Channel:

@@ -8,8 +8,10 @@ import stat
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from inaetics.errors import Conflict
+from inaetics.errors import Conflict, InvalidInput
 from inaetics.hosts import pki
 from inaetics.hosts.certificates import names_of, read_certificate
 from inaetics.hosts.cluster import Host, Role
@@ -40,7 +42,8 @@ def made(paths: ClusterPaths, host: Host) -> Path:
     ids=["control host", "worker", "bootstrap"],
 )
 def test_a_host_has_a_certificate_for_each_thing_it_does_and_no_other(host: Host, names: set[str]) -> None:
-    assert {each.common_name.removesuffix(f"-{host.name}") for each in pki.wanted(host)} == names
+    found = {each.common_name.removesuffix(f"-{host.name}") for each in pki.wanted(host)}
+    assert found == names
 
 
 def test_a_server_certificate_names_its_address_loopback_and_the_shared_name(paths: ClusterPaths) -> None:
@@ -81,13 +84,60 @@ def test_a_second_time_changes_nothing(paths: ClusterPaths) -> None:
     assert before == {path: path.read_bytes() for path in paths.state.rglob("*") if path.is_file()}
 
 
-def test_a_certificate_near_its_end_is_renewed(paths: ClusterPaths, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pki, "LEAF_DAYS", 30)
+def test_an_ended_certificate_is_renewed(paths: ClusterPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INAETICS_CERTIFICATE_DAYS", "0.0000001")
     place = made(paths, WORKER)
-    assert pki.expires(place / "agent.pem") < datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=31)
-    monkeypatch.setattr(pki, "LEAF_DAYS", 825)
+    assert pki.expires(place / "agent.pem") <= datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=1)
+    monkeypatch.delenv("INAETICS_CERTIFICATE_DAYS")
     made(paths, WORKER)
     assert pki.expires(place / "agent.pem") > datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=800)
+
+
+def test_a_certificate_with_a_short_life_is_not_renewed_while_it_is_young(
+    paths: ClusterPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INAETICS_CERTIFICATE_DAYS", "1")
+    place = made(paths, WORKER)
+    before = (place / "agent.pem").read_bytes()
+    made(paths, WORKER)
+    assert (place / "agent.pem").read_bytes() == before
+
+
+@pytest.mark.parametrize("days", ["", "soon", "0", "-1", "nan", "99999"])
+def test_a_life_that_no_certificate_can_have_is_refused(
+    paths: ClusterPaths, monkeypatch: pytest.MonkeyPatch, days: str
+) -> None:
+    monkeypatch.setenv("INAETICS_CERTIFICATE_DAYS", days)
+    with pytest.raises(InvalidInput, match="INAETICS_CERTIFICATE_DAYS"):
+        made(paths, WORKER)
+
+
+def test_the_stores_peers_have_an_authority_of_their_own(paths: ClusterPaths) -> None:
+    place = made(paths, CONTROL)
+    peer = read_certificate((place / "etcd-peer.pem").read_bytes())
+    assert peer.issuer.rfc4514_string() == "CN=inaetics demo peers-ca"
+    assert (place / "peers-ca.pem").read_text() == (paths.pki / "peers-ca.pem").read_text()
+
+
+def test_a_running_store_keeps_whom_it_trusts(paths: ClusterPaths) -> None:
+    pki.ensure_host(paths.host("worker-1"), CONTROL, pki.ensure_authorities(paths, "demo", peers=False))
+    assert not (paths.host("worker-1").pki / "etcd-peer.pem").exists()
+
+
+def test_readers_are_believed_by_the_api_alone(paths: ClusterPaths) -> None:
+    place = made(paths, CONTROL)
+    certificate, key = pki.issue_reader(paths, "demo", "wall-display")
+    reader = read_certificate(certificate.read_bytes())
+    authority = read_certificate((paths.pki / "readers-ca.pem").read_bytes())
+    reader.verify_directly_issued_by(authority)
+    trusting = {path.name for path in place.rglob("*") if authority_in(path, authority)}
+    assert trusting == {"api-clients.pem"}
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert pki.readers(paths) == ["wall-display"]
+
+
+def authority_in(path: Path, authority: x509.Certificate) -> bool:
+    return path.is_file() and authority.public_bytes(Encoding.PEM).decode() in path.read_text()
 
 
 @pytest.mark.parametrize("damage", ["", "not a certificate", None], ids=["empty", "torn", "missing"])
