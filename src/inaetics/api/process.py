@@ -18,6 +18,7 @@ from inaetics.api.services import Services
 from inaetics.api.settings import ApiSettings
 from inaetics.errors import InvalidInput
 from inaetics.fleet.engine import Engine
+from inaetics.fleet.events_chronicle import Chronicle
 from inaetics.fleet.mirror import Mirror
 from inaetics.fleet.registry import Registry
 from inaetics.store.etcd import Tls, connect
@@ -48,6 +49,7 @@ async def serve_over(
         registry=Registry(store),
         journals=AgentJournals(_agents_context(settings.tls)),
         pulse=Pulse(store),
+        chronicle=Chronicle(store, mirror, settings.events),
         stopping=stopping,
     )
     app = build_app(services)
@@ -64,6 +66,7 @@ async def serve_over(
             background = [
                 group.create_task(mirror.run(), name="mirror"),
                 group.create_task(services.pulse.run(), name="pulse"),
+                group.create_task(services.chronicle.run(), name="events"),
                 group.create_task(Engine(store, mirror, candidate=settings.candidate).run(), name="engine"),
             ]
             for listener in listeners:

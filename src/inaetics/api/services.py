@@ -16,6 +16,7 @@ from inaetics.api.pulse import Pulse
 from inaetics.api.recent import Recent
 from inaetics.api.wire import Health
 from inaetics.errors import InvalidInput, NotFound, Unavailable
+from inaetics.fleet.events_chronicle import Chronicle
 from inaetics.fleet.explain import Explainer
 from inaetics.fleet.mirror import Mirror
 from inaetics.fleet.model import Snapshot, UnitName
@@ -52,6 +53,7 @@ class Services:
     registry: Registry
     journals: Journals
     pulse: Pulse
+    chronicle: Chronicle
     stopping: asyncio.Event
     check_mapping: Callable[[str], None] = field(default=check_toml)
     requirements: RequirementsCache = field(default_factory=RequirementsCache)

@@ -34,6 +34,9 @@ class ApiSettings:
     candidate: str
     """What the engine's office shows while this process holds it: the machine's name."""
 
+    events: Path | None = None
+    """Where the events of the fleet are kept for the next start; None: nowhere."""
+
     def __post_init__(self) -> None:
         """Refuse what cannot work, before anything listens."""
         if not self.etcd_endpoints:
@@ -57,6 +60,7 @@ def from_environment(environment: Mapping[str, str]) -> ApiSettings:
         tls=ClientTls(ca=pki / "ca.pem", cert=pki / "api.pem", key=pki / "api.key"),
         etcd_endpoints=tuple(filter(None, environment["INAETICS_ETCD_ENDPOINTS"].split(","))),
         candidate=environment["INAETICS_HOST"],
+        events=Path(environment["INAETICS_STATE"]) / "events" if environment.get("INAETICS_STATE") else None,
     )
 
 

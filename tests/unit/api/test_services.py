@@ -11,6 +11,7 @@ from inaetics.api.agents import AgentJournals
 from inaetics.api.pulse import Pulse
 from inaetics.api.services import Services
 from inaetics.errors import InvalidInput, Unavailable
+from inaetics.fleet.events_chronicle import Chronicle
 from inaetics.fleet.mirror import Mirror
 from inaetics.fleet.registry import Registry
 from inaetics.store.fake import FakeStore
@@ -25,12 +26,14 @@ def with_services(test: Callable[[Services], Awaitable[None]]) -> None:
         import ssl
 
         store = FakeStore()
+        mirror = Mirror(store)
         services = Services(
             store=store,
-            mirror=Mirror(store),
+            mirror=mirror,
             registry=Registry(store),
             journals=AgentJournals(ssl.create_default_context()),
             pulse=Pulse(store, within_s=0.2),
+            chronicle=Chronicle(store, mirror),
             stopping=asyncio.Event(),
         )
         await test(services)
