@@ -63,7 +63,7 @@ def _shown(services: Services, snapshot: Snapshot, names: Iterable[UnitName], *,
     chosen = sorted(names)
     units = (snapshot.units[name] for name in chosen if name in snapshot.units)
     return Changes(
-        snapshot.revision,
+        revision=snapshot.revision,
         complete=complete,
         names=tuple(chosen),
         units=tuple(

@@ -53,7 +53,7 @@ def test_placements_and_reports_are_about_their_unit() -> None:
     reported = StateChanged(machine=M, unit=B, old=None, new=STATE)
     made = after([placed], [reported])
     assert (made.since(10), made.since(11)) == ([B], [B])
-    assert (made.placed_on(B), made.reported_by(B)) == ({M}, {M})
+    assert (made.placed_on(B), made.reported_by(B)) == (frozenset([M]), frozenset([M]))
     made.take(Snapshot(revision=20), [replace(placed, new=None), replace(reported, new=None)])
     assert (made.placed_on(B), made.reported_by(B)) == (frozenset(), frozenset())
 
@@ -62,7 +62,7 @@ def test_a_machine_that_comes_or_goes_concerns_the_units_placed_on_it() -> None:
     snapshot = Snapshot(placements={(M, B): PLACED})
     made = after([MachineChanged(id=M, old=MACHINE, new=None)], snapshot=snapshot)
     assert made.since(10) == [B]
-    assert made.placed_on(B) == {M}
+    assert made.placed_on(B) == frozenset([M])
 
 
 def test_a_new_listing_voids_what_was_known() -> None:
