@@ -235,20 +235,22 @@ def _binary() -> str:
 
 def make_certificates(directory: Path, addresses: Sequence[str], *, server_name: str = "inaetics") -> Tls:
     """Make a CA, a server's certificate for `addresses` (`server.pem`, `.key`), and a client's; return the latter."""
-    authority = _Authority()
-    (directory / "ca.pem").write_bytes(authority.certificate.public_bytes(Encoding.PEM))
+    authority = Authority(directory)
     authority.issue(directory / "server", [server_name, "localhost"], [*addresses, "127.0.0.1"])
     authority.issue(directory / "client", ["client"], [])
     return Tls(ca=directory / "ca.pem", cert=directory / "client.pem", key=directory / "client.key")
 
 
-class _Authority:
-    def __init__(self) -> None:
+class Authority:
+    """A certificate authority; writes its own certificate to `ca.pem`. `issue` makes others, with a common name."""
+
+    def __init__(self, directory: Path) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         name = _name("test CA")
         builder = _certificate(name, name, self._key)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         self.certificate = builder.sign(self._key, hashes.SHA256())
+        (directory / "ca.pem").write_bytes(self.certificate.public_bytes(Encoding.PEM))
 
     def issue(self, path: Path, names: Sequence[str], addresses: Sequence[str]) -> None:
         key = ec.generate_private_key(ec.SECP256R1())

@@ -1,4 +1,4 @@
-"""Asks an agent for what only its host has: the journals of its units. A small HTTP client, over mutual TLS.
+"""Asks an agent for what only its host can show or do: journals, restarts, commands in units. Over mutual TLS.
 
 The agent's certificate carries its address, so no name is looked up.
 """
@@ -8,54 +8,93 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 from urllib.parse import quote
 
 import h11
+import msgspec
 
-from inaetics.errors import InaeticsError, NotFound, Unavailable
+from inaetics.errors import Conflict, InaeticsError, NotFound, Unavailable
+from inaetics.fleet.agent_server import EXEC_PROTOCOL, Restarted
 
 AGENT_PORT = 49154
 CONNECT_TIMEOUT_S = 3.0
 _CHUNK = 64 * 1024
 
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
-class Journals(Protocol):
-    """Where units' journals come from."""
+
+class Agents(Protocol):
+    """The agents' servers. Each method raises `Unavailable` when the machine does not answer."""
 
     def read(self, address: str, name: str, *, lines: int, follow: bool) -> AsyncIterator[bytes]:
         """Yield pieces of text from the machine at `address`, for ever with `follow`.
 
         The first piece is empty and comes as soon as the machine has agreed, be there anything to read or not.
-        Raises `NotFound` when the machine has no journal of that name, `Unavailable` when it does not answer.
+        Raises `NotFound` when the machine has no journal of that name.
         """
 
+    async def restart(self, address: str, name: str) -> float:
+        """Stop and start the unit on the machine at `address`; returns when it had last changed before.
 
-class AgentJournals:
-    """The journals served by agents at `https://ADDRESS:49154/journal/NAME`."""
+        What comes of it is in the unit's state, with a younger `since`. Raises `NotFound`.
+        """
+
+    def open_exec(self, address: str, name: str) -> AbstractAsyncContextManager[Streams]:
+        """A connection over which a command is run in the unit, in frames (`inaetics.fleet.frames`)."""
+
+
+class RemoteAgents:
+    """The agents at `https://ADDRESS:49154`, told who we are by `context`."""
 
     def __init__(self, context: ssl.SSLContext, *, port: int = AGENT_PORT) -> None:
         self._context = context
         self._port = port
 
     async def read(self, address: str, name: str, *, lines: int, follow: bool) -> AsyncIterator[bytes]:
-        """See `Journals`."""
+        """See `Agents`."""
         target = f"/journal/{quote(name, safe='@')}?lines={lines}&follow={int(follow)}"
-        async with _connected(address, self._port, self._context) as (reader, writer):
-            exchange = _Exchange(reader, writer)
-            await exchange.ask(target, address)
+        async with self._connected(address) as streams:
+            exchange = _Exchange(*streams)
+            await exchange.ask("GET", target, address)
+            if exchange.status == 404:
+                raise NotFound(f"the machine at {address} has no journal of {name!r} yet")
             if exchange.status != 200:
-                raise await exchange.refusal(address, name)
+                raise await exchange.refusal(address, f"the journal of {name!r}")
             yield b""
             async for piece in exchange.body():
                 yield piece
 
+    async def restart(self, address: str, name: str) -> float:
+        """See `Agents`."""
+        async with self._connected(address) as streams:
+            exchange = _Exchange(*streams)
+            await exchange.ask("POST", f"/restart/{quote(name, safe='@')}", address)
+            if exchange.status != 200:
+                raise await exchange.refusal(address, f"a restart of {name!r}")
+            body = b"".join([piece async for piece in exchange.body()])
+        try:
+            return msgspec.json.decode(body, type=Restarted).since
+        except msgspec.DecodeError as error:
+            raise Unavailable(f"the agent at {address} answered what cannot be read: {error}") from error
+
+    @asynccontextmanager
+    async def open_exec(self, address: str, name: str) -> AsyncIterator[Streams]:
+        """See `Agents`."""
+        async with self._connected(address) as (reader, writer):
+            exchange = _Exchange(reader, writer)
+            await exchange.ask("POST", f"/exec/{quote(name, safe='@')}", address, upgrade=EXEC_PROTOCOL)
+            if exchange.status != 101:
+                raise await exchange.refusal(address, f"a command in {name!r}")
+            yield reader, writer
+
+    def _connected(self, address: str) -> AbstractAsyncContextManager[Streams]:
+        return _connected(address, self._port, self._context)
+
 
 @asynccontextmanager
-async def _connected(
-    address: str, port: int, context: ssl.SSLContext
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def _connected(address: str, port: int, context: ssl.SSLContext) -> AsyncIterator[Streams]:
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             reader, writer = await asyncio.open_connection(address, port, ssl=context)
@@ -80,15 +119,18 @@ class _Exchange:
         self._http = h11.Connection(h11.CLIENT)
         self.status = 0
 
-    async def ask(self, target: str, host: str) -> None:
-        headers = [("Host", host), ("Connection", "close")]
-        self._send(h11.Request(method="GET", target=target, headers=headers))
+    async def ask(self, method: str, target: str, host: str, *, upgrade: str | None = None) -> None:
+        """Send the request and wait for the answer's status; 101 is one only where an upgrade was asked for."""
+        connection = [("Connection", "close")] if upgrade is None else [("Connection", "Upgrade"), ("Upgrade", upgrade)]
+        self._send(h11.Request(method=method, target=target, headers=[("Host", host), *connection]))
         self._send(h11.EndOfMessage())
         await self._writer.drain()
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             while not self.status:
                 event = await self._next()
-                if isinstance(event, h11.Response):
+                if isinstance(event, h11.Response) or (
+                    isinstance(event, h11.InformationalResponse) and event.status_code == 101
+                ):
                     self.status = event.status_code
                 elif not isinstance(event, h11.InformationalResponse):
                     raise h11.RemoteProtocolError("it closed the connection without an answer")
@@ -97,11 +139,11 @@ class _Exchange:
         while isinstance(event := await self._next(), h11.Data):
             yield bytes(event.data)
 
-    async def refusal(self, address: str, name: str) -> InaeticsError:
-        if self.status == 404:
-            return NotFound(f"the machine at {address} has no journal of {name!r} yet")
+    async def refusal(self, address: str, what: str) -> InaeticsError:
+        """The error that the agent's answer means."""
         words = b"".join([piece async for piece in self.body()]).decode(errors="replace").strip()
-        return Unavailable(f"the agent at {address} answered {self.status} for the journal of {name!r}: {words}")
+        kind = {404: NotFound, 409: Conflict}.get(self.status, Unavailable)
+        return kind(f"the agent at {address} refused {what} ({self.status}): {words}")
 
     def _send(self, event: h11.Request | h11.EndOfMessage) -> None:
         self._writer.write(self._http.send(event) or b"")

@@ -10,18 +10,35 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from inaetics.api import batch_v1, changes_v1, events_v1, fleet_v1, inaetics_v1
+from inaetics.api import (
+    batch_v1,
+    changes_v1,
+    control_v1,
+    events_v1,
+    fleet_v1,
+    inaetics_v1,
+)
 from inaetics.api.pulse import Pulse
 from inaetics.api.replies import error_reply, on_crash, on_inaetics_error
 from inaetics.api.services import Services
 from inaetics.api.wire import STALE_HEADER
 from inaetics.errors import InaeticsError
 
+RESOURCES = (
+    fleet_v1,
+    batch_v1,
+    changes_v1,
+    control_v1,
+    events_v1,
+    inaetics_v1,
+)
+"""Modules with a function `routes(services)`. The first route that matches a request answers it."""
+
 
 def build_app(services: Services) -> Starlette:
     """Put the API together over `services`."""
     return Starlette(
-        routes=[*fleet_v1.routes(services), *inaetics_v1.routes(services), *batch_v1.routes(services), *changes_v1.routes(services), *events_v1.routes(services)],
+        routes=[route for resources in RESOURCES for route in resources.routes(services)],
         exception_handlers={InaeticsError: on_inaetics_error, HTTPException: _on_http_error, Exception: on_crash},
         middleware=[Middleware(SayStale, pulse=services.pulse)],
     )

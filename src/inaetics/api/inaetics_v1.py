@@ -10,11 +10,12 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from inaetics.api import views
+from inaetics.api.control_v1 import machine_of
 from inaetics.api.fleet_v1 import desired_state, unknown
 from inaetics.api.replies import read_body, read_json, reply
 from inaetics.api.services import Services
 from inaetics.api.wire import UnitChange, UnitDetail, Written
-from inaetics.errors import Conflict, InvalidInput, NotFound
+from inaetics.errors import Conflict, InvalidInput
 from inaetics.fleet.explain import explain
 from inaetics.fleet.model import Snapshot, UnitName
 from inaetics.units.names import parse_name
@@ -91,8 +92,8 @@ class _InaeticsV1:
         snapshot, name = await self._known(request)
         lines = _number(request, "lines", default=10, limit=MAX_JOURNAL_LINES)
         follow = request.query_params.get("follow", "0") not in ("", "0", "false")
-        address = _address_of(snapshot, name)
-        pieces = self._services.journals.read(address, name, lines=lines, follow=follow)
+        machine = machine_of(snapshot, name, request.query_params.get("machine"))
+        pieces = self._services.agents.read(machine.address, name, lines=lines, follow=follow)
         await anext(pieces)  # an error can be told only before the answer begins
         return StreamingResponse(pieces, media_type="text/plain; charset=utf-8")
 
@@ -118,15 +119,6 @@ class _InaeticsV1:
             return await self._services.snapshot()
         after = _number(request, "after", default=0, limit=2**63)
         return await self._services.changed(after, _seconds(request, "wait_s", limit=MAX_WAIT_S))
-
-
-def _address_of(snapshot: Snapshot, name: UnitName) -> str:
-    """The address of the machine whose journal is meant; raises `NotFound` when the unit is nowhere."""
-    place = views.place_of(snapshot, name)
-    machine = snapshot.machines.get(place.placement.machine) if place else None
-    if machine is None:
-        raise NotFound(f"unit {name!r} is on no machine: it has no journal to show (why: fleetctl explain {name})")
-    return machine.address
 
 
 def _number(request: Request, key: str, *, default: int, limit: int) -> int:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import structlog
 
-from inaetics.api.agents import AgentJournals
+from inaetics.api.agents import RemoteAgents
 from inaetics.api.app import build_app
 from inaetics.api.endpoint import ClientTls
 from inaetics.api.listener import Listener, server_context, tcp_socket, unix_socket
@@ -47,7 +47,7 @@ async def serve_over(
         store=store,
         mirror=mirror,
         registry=Registry(store),
-        journals=AgentJournals(_agents_context(settings.tls)),
+        agents=RemoteAgents(_agents_context(settings.tls)),
         pulse=Pulse(store),
         chronicle=Chronicle(store, mirror, settings.events),
         stopping=stopping,

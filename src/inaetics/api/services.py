@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
-from inaetics.api.agents import Journals
+from inaetics.api.agents import Agents
 from inaetics.api.pulse import Pulse
 from inaetics.api.recent import Recent
 from inaetics.api.wire import Health
@@ -51,7 +51,7 @@ class Services:
     store: Store
     mirror: Mirror
     registry: Registry
-    journals: Journals
+    agents: Agents
     pulse: Pulse
     chronicle: Chronicle
     stopping: asyncio.Event

@@ -110,6 +110,12 @@ def machine_list(snapshot: Snapshot) -> MachineList:
     return MachineList(snapshot.revision, tuple(sorted(entries, key=lambda entry: (len(entry.name), entry.name))))
 
 
+def is_global(snapshot: Snapshot, name: UnitName) -> bool:
+    """Whether the unit runs on every machine that fits."""
+    unit = snapshot.units.get(name)
+    return unit is not None and facts(unit.text).is_global
+
+
 def unit_list(snapshot: Snapshot, reason: Reason) -> UnitList:
     """Every submitted unit, by name."""
     where = places(snapshot)

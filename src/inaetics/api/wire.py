@@ -205,6 +205,13 @@ class BatchReport(Struct, frozen=True):
     units: tuple[BatchResult, ...] = ()
 
 
+class Restarted(Struct, frozen=True, kw_only=True):
+    """Where a unit is being restarted; once it has been, its state's `since` is younger than this one."""
+
+    machine: MachineRef
+    since: float
+
+
 class Changes(Struct, frozen=True, kw_only=True):
     """What is known of the units `names` at `revision`, which are all of which something was heard since.
 

@@ -7,5 +7,5 @@ go (`requirements`, `conflicts`, `pools`, `board`, `scheduler`), what to write n
 
 The shell: `registry` writes what people want, `mirror` shows what is stored; `engine` stands for the office and `term`
 holds it; `agent` with `agent_host`, `agent_content`, `agent_reports` makes a machine do its share, `agent_main` and
-`journal_server` are its daemon.
+`agent_server` are its daemon; `unit_commands` and `agent_exec` run a command in a unit, in `frames`.
 """

@@ -43,7 +43,7 @@ class Contents:
         text = await self._text(placement.content_hash)
         unit_file = parse(text, source=placement.unit)
         if is_container(unit_file):
-            text = str(to_service(unit_file, parse_name(placement.unit), self._engine(placement)))
+            text = str(to_service(unit_file, parse_name(placement.unit), self.engine(placement)))
         return Content(text, mapper.content_hash(text))
 
     async def _text(self, content_hash: str) -> str:
@@ -58,7 +58,7 @@ class Contents:
         text = self._texts[content_hash] = mapper.file(item).text
         return text
 
-    def _engine(self, placement: Placement) -> ContainerEngine:
+    def engine(self, placement: Placement) -> ContainerEngine:
         """Read the host's description each time: `doctor` and a repaired engine take effect without a restart."""
         what = f"cannot run container unit '{placement.unit}' here"
         if self._engine_file is None:

@@ -20,8 +20,9 @@ import structlog
 
 from inaetics.errors import InaeticsError, InvalidInput
 from inaetics.fleet.agent import Agent
-from inaetics.fleet.journal_server import JournalServer, mutual_tls
+from inaetics.fleet.agent_server import AgentServer, mutual_tls
 from inaetics.fleet.model import Machine, MachineId
+from inaetics.fleet.unit_commands import UnitCommands
 from inaetics.logs import configure_logs
 from inaetics.notify import notify
 from inaetics.store.etcd import Tls, connect
@@ -84,11 +85,14 @@ async def serve(told: AgentEnvironment, *, stopping: asyncio.Event) -> None:
     context = mutual_tls(ca=tls.ca, cert=tls.cert, key=tls.key)
     async with connect(told.etcd_endpoints, tls=None if plain else tls) as store:
         agent = Agent(store, supervisor, told.machine, engine_file=told.engine_file)
+        commands = UnitCommands(
+            store, supervisor, told.machine.id, engine_file=told.engine_file, environment=os.environ
+        )
         async with asyncio.TaskGroup() as group:
             background = [
                 group.create_task(agent.run(), name="agent"),
                 group.create_task(
-                    JournalServer(supervisor).run(told.machine.address, context=context), name="journals"
+                    AgentServer(supervisor, commands).run(told.machine.address, context=context), name="server"
                 ),
                 group.create_task(_announce(agent), name="announce"),
             ]

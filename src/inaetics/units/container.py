@@ -18,6 +18,7 @@ from inaetics.units.grammar import Option, UnitFile, from_options
 from inaetics.units.names import Name
 from inaetics.units.quoting import join, quote, quote_literal
 from inaetics.units.service import check
+from inaetics.units.specifiers import expand
 
 KEPT_SECTION = "X-Container"
 
@@ -66,6 +67,16 @@ def to_service(unit: UnitFile, name: Name, engine: ContainerEngine) -> UnitFile:
     return from_options([*_kept(unit), *generated], source=unit.source)
 
 
+def container_name(unit: UnitFile, name: Name, *, machine_id: str = "", host_name: str = "") -> str:
+    """What the engine calls the container of a unit that `to_service` has turned into a service."""
+    text = _container(unit.get(KEPT_SECTION, "ContainerName"), name)
+    return expand(text, name=name, machine_id=machine_id, host_name=host_name)
+
+
+def _container(given: str | None, name: Name) -> str:
+    return given or ("systemd-%N" if name.instance is None else "%p-%i")
+
+
 def _refuse_overruling(unit: UnitFile) -> None:
     for option in unit.of("Service", *GENERATED):
         if (option.name, option.value) != ("Type", "notify"):
@@ -80,7 +91,7 @@ def _kept(unit: UnitFile) -> Iterator[Option]:
 
 def _service(unit: UnitFile, name: Name, engine: ContainerEngine) -> Iterator[tuple[str, str]]:
     """The generated directives of [Service]."""
-    container = quote(unit.get(SECTION, "ContainerName") or ("systemd-%N" if name.instance is None else "%p-%i"))
+    container = quote(_container(unit.get(SECTION, "ContainerName"), name))
     yield from _kind(engine)
     if not unit.of("Service", "KillMode"):
         yield "KillMode", "mixed"

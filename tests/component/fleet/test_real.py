@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from inaetics.api.agents import AgentJournals
+from inaetics.api.agents import RemoteAgents
 from inaetics.errors import NotFound, Unavailable
 from inaetics.fleet.engine import Engine
 from inaetics.fleet.mirror import Mirror
@@ -173,7 +173,7 @@ def test_journals_are_served_to_the_clusters_certificates_only(tmp_path: Path) -
         async with running_host(tmp_path) as host:
             await host.registry.submit("a@1.service", SLEEPER, desired=Desired.LAUNCHED)
             await host.is_active("a@1.service")
-            ours = AgentJournals(_context(host.etcd))
+            ours = RemoteAgents(_context(host.etcd))
             text = b"".join([piece async for piece in ours.read(host.address, "a@1.service", lines=50, follow=False)])
             assert b"hello from a@1.service" in text
 
@@ -187,7 +187,7 @@ def test_journals_are_served_to_the_clusters_certificates_only(tmp_path: Path) -
                 await anext(ours.read(host.address, "never.service", lines=1, follow=False))
             stranger = ssl.create_default_context(cafile=str(host.etcd.directory / "ca.pem"))
             with pytest.raises(Unavailable):
-                await anext(AgentJournals(stranger).read(host.address, "a@1.service", lines=1, follow=False))
+                await anext(RemoteAgents(stranger).read(host.address, "a@1.service", lines=1, follow=False))
 
     asyncio.run(main())
 

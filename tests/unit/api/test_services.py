@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from inaetics.api.agents import AgentJournals
+from inaetics.api.agents import RemoteAgents
 from inaetics.api.pulse import Pulse
 from inaetics.api.services import Services
 from inaetics.errors import InvalidInput, Unavailable
@@ -31,7 +31,7 @@ def with_services(test: Callable[[Services], Awaitable[None]]) -> None:
             store=store,
             mirror=mirror,
             registry=Registry(store),
-            journals=AgentJournals(ssl.create_default_context()),
+            agents=RemoteAgents(ssl.create_default_context()),
             pulse=Pulse(store, within_s=0.2),
             chronicle=Chronicle(store, mirror),
             stopping=asyncio.Event(),
