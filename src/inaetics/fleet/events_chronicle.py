@@ -133,7 +133,7 @@ class Chronicle:
         for item in listing.items:
             list(fold.apply(item.key, item))
         self._deriver = Deriver(listing, fold)
-        if listing.revision < max(self._reached.revision, self._ring.last[0]):
+        if listing.revision < self._reached.revision:
             self._begin_anew(listing)
         missing_from = self._reached.revision + 1
         if listing.revision >= missing_from and not self._is_unchanged(listing):
