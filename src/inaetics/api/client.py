@@ -7,7 +7,7 @@ does not answer is `Unavailable`. With several endpoints the first that answers 
 from __future__ import annotations
 
 import http.client
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import quote, urlencode
@@ -148,6 +148,33 @@ class FleetClient:
                 client._connection.sock.settimeout(None)
             yield from _lines(response)
 
+    def get_as(self, path: str, kind: type[Entity]) -> Entity:
+        """Get any resource; the modules beside this one know its path and its kind."""
+        return self._get(path, kind)
+
+    def lines(self, path: str, headers: Mapping[str, str], *, silence_s: float) -> Iterator[str]:
+        """Yield the lines of a resource that goes on, over a connection of its own.
+
+        Raises `Unavailable` when it breaks off, or says nothing for `silence_s`.
+        """
+        with self._open() as client:
+            connection = client._connect()
+            try:
+                connection.request("GET", path, headers=dict(headers))
+                response = connection.getresponse()
+            except (OSError, http.client.HTTPException) as error:
+                raise self._gone(error) from error
+            if response.status >= 400:
+                raise _error(response)
+            if connection.sock is not None:
+                connection.sock.settimeout(silence_s)
+            yield from _lines(response)
+
+    def turned(self) -> FleetClient:
+        """A client of the same fleet that asks the next endpoint first."""
+        turned = (*self.endpoints[1:], *self.endpoints[:1])
+        return FleetClient(turned, self._tls, timeout_s=self._timeout_s)
+
     def mapping(self) -> str:
         """The mapping the provisioning servers follow, as TOML; raises `NotFound` when none was stored."""
         return self._request("GET", "/inaetics/v1/mapping").decode()
@@ -271,4 +298,4 @@ def _lines(response: http.client.HTTPResponse) -> Iterator[str]:
         while line := response.readline():
             yield line.decode(errors="replace").rstrip("\n")
     except (OSError, http.client.HTTPException) as error:
-        raise Unavailable(f"the journal broke off: {_why(error)}") from error
+        raise Unavailable(f"what was followed broke off: {_why(error)}") from error

@@ -18,11 +18,11 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from inaetics.api.events_wire import HEARTBEAT_S, EventEntry, EventList, entry
+from inaetics.api.events_wire import HEARTBEAT_S, EventEntry, EventList, TimelineEntry
 from inaetics.api.replies import reply
 from inaetics.api.services import FIRST_READING_S, Services
 from inaetics.errors import InvalidInput
-from inaetics.fleet.events import Event, Kind, Position, read_position, write_position
+from inaetics.fleet.events import Clock, Event, Kind, Position, Timeline, read_position, write_position
 from inaetics.fleet.events_chronicle import Chronicle
 from inaetics.fleet.events_ring import Wanted
 from inaetics.units._override import override
@@ -50,7 +50,7 @@ class _Events:
         await chronicle.ready(within_s=FIRST_READING_S)
         if "text/event-stream" in request.headers.get("accept", ""):
             pieces = _stream(chronicle, wanted, after, limit, self._services.stopping)
-            return _Steady(pieces, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+            return SteadyStream(pieces)
         if after is None:
             events, last = list(chronicle.latest(wanted, limit)), chronicle.last
         else:
@@ -59,7 +59,7 @@ class _Events:
         return reply(
             EventList(
                 last=write_position(_shown(last)),
-                events=tuple(entry(event) for event in events),
+                events=tuple(_entry(event) for event in events),
                 forgotten=write_position(forgotten) if forgotten else None,
             )
         )
@@ -73,15 +73,15 @@ async def _stream(
     if after is None:
         after = chronicle.last
         for event in chronicle.latest(wanted, limit):
-            yield _piece(entry(event))
+            yield _piece(_entry(event))
     while not stopping.is_set():
         forgotten = chronicle.forgotten
         if forgotten and forgotten > after:
-            yield _piece(entry(_missed(forgotten)))
+            yield _piece(_entry(_missed(forgotten)))
             after = forgotten
         events, after = chronicle.after(after, wanted, _AT_ONCE)
         for event in events:
-            yield _piece(entry(event))
+            yield _piece(_entry(event))
         if not events:
             yield f": {write_position(_shown(after))}\n\n".encode()
             await _next(chronicle, after, stopping)
@@ -104,8 +104,6 @@ def _piece(event: EventEntry) -> bytes:
 
 
 def _missed(forgotten: Position) -> Event:
-    from inaetics.fleet.events import Clock
-
     return Event(
         revision=forgotten[0],
         index=forgotten[1],
@@ -116,13 +114,17 @@ def _missed(forgotten: Position) -> Event:
     )
 
 
-class _Steady(StreamingResponse):
-    """A stream whose client must go on reading."""
+class SteadyStream(StreamingResponse):
+    """A stream whose client must go on reading: it ends when the client takes nothing for `stall_s`."""
+
+    def __init__(self, pieces: AsyncIterator[bytes], *, stall_s: float = STALL_S) -> None:
+        super().__init__(pieces, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        self._stall_s = stall_s
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_in_time(message: Message) -> None:
-            async with asyncio.timeout(STALL_S):
+            async with asyncio.timeout(self._stall_s):
                 await send(message)
 
         try:
@@ -177,3 +179,30 @@ def _limit(request: Request) -> int:
 def _shown(position: Position) -> Position:
     """Before the first event is before everything."""
     return (position[0], max(position[1], 0))
+
+
+def _entry(event: Event) -> EventEntry:
+    """An event, for clients."""
+    return EventEntry(
+        id=write_position(event.position),
+        time=event.time,
+        clock=event.clock.value,
+        kind=event.kind.value,
+        unit=event.unit,
+        machine=event.machine,
+        machine_id=event.machine_id,
+        left=event.left,
+        reason=event.reason,
+        message=event.message,
+        timeline=_timeline(event.timeline) if event.timeline else None,
+    )
+
+
+def _timeline(timeline: Timeline) -> TimelineEntry:
+    return TimelineEntry(
+        detected_at=timeline.detected_at,
+        decided_ms=timeline.decided_ms,
+        pulled_ms=timeline.pulled_ms,
+        started_ms=timeline.started_ms,
+        active_ms=timeline.active_ms,
+    )

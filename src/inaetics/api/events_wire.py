@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from inaetics.fleet.events import Event, Timeline, write_position
-
 HEARTBEAT_S = 10.0
 """A stream on which nothing happens carries a comment this often."""
 
@@ -49,30 +47,3 @@ class EventList(Struct, frozen=True, kw_only=True):
     last: str
     events: tuple[EventEntry, ...] = ()
     forgotten: str | None = None
-
-
-def entry(event: Event) -> EventEntry:
-    """An event, for clients."""
-    return EventEntry(
-        id=write_position(event.position),
-        time=event.time,
-        clock=event.clock.value,
-        kind=event.kind.value,
-        unit=event.unit,
-        machine=event.machine,
-        machine_id=event.machine_id,
-        left=event.left,
-        reason=event.reason,
-        message=event.message,
-        timeline=_timeline(event.timeline) if event.timeline else None,
-    )
-
-
-def _timeline(timeline: Timeline) -> TimelineEntry:
-    return TimelineEntry(
-        detected_at=timeline.detected_at,
-        decided_ms=timeline.decided_ms,
-        pulled_ms=timeline.pulled_ms,
-        started_ms=timeline.started_ms,
-        active_ms=timeline.active_ms,
-    )

@@ -30,6 +30,7 @@ COMMANDS = {
     "status": (f"{_HERE}.status:command", "How units are, with the last lines of their journals."),
     "journal": (f"{_HERE}.journal:command", "Print a unit's journal; -f goes on printing."),
     "explain": (f"{_HERE}.explain:command", "Why a unit is where it is, or waits; machine by machine."),
+    "events": (f"{_HERE}.events:command", "What happened, when and why; -f goes on printing."),
     "verify": (f"{_HERE}.verify:command", "Check unit files without submitting them."),
     "completion": (f"{_HERE}.completion:command", "Print the completion script of a shell."),
     "version": (f"{_HERE}.version:command", "Print the version."),
@@ -38,7 +39,7 @@ COMMANDS = {
 SINGLE_DASH = re.compile(r"-([a-z][a-z-]+)(=.*)?", re.DOTALL)
 LONG_OPTIONS = {
     *("endpoint", "cluster", "ca-file", "cert-file", "key-file", "request-timeout", "version", "help"),
-    *("full", "no-legend", "fields", "output", "lines", "follow", "no-block", "block-attempts", "replace"),
+    *("full", "no-legend", "fields", "output", "lines", "follow", "unit", "since", "no-block", "block-attempts", "replace"),
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from inaetics.fleet.events import Kind, Timeline
+from inaetics.fleet.events import Kind
 from inaetics.fleet.model import Unit, UnitState
 
 _BY_ACTIVE = {
@@ -55,15 +55,3 @@ def metadata_words(old: Mapping[str, str], new: Mapping[str, str]) -> str:
     gone = [f"{key} is gone" for key in sorted(old.keys() - new.keys())]
     there = [f"{key}={new[key]}" for key in sorted(new) if old.get(key) != new[key]]
     return ", ".join((*there, *gone))
-
-
-def timeline_words(timeline: Timeline) -> str:
-    """`lost → decided 12 ms → pulled 230 ms → started 231 ms → active 255 ms`, each since the loss was detected."""
-    steps = (
-        ("decided", timeline.decided_ms if timeline.detected_at is not None else None),
-        ("pulled", timeline.pulled_ms),
-        ("started", timeline.started_ms),
-        ("active", timeline.active_ms),
-    )
-    begin = "detected" if timeline.detected_at is not None else "decided"
-    return " → ".join((begin, *(f"{name} {ms} ms" for name, ms in steps if ms is not None)))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from inaetics.api.wire import UnitEntry
 
 LINES = 10
+EVENTS = 5
 
 
 @click.command("status")
@@ -26,7 +27,7 @@ LINES = 10
 @output_option
 @pass_session
 def command(session: Session, units: tuple[str, ...], output: str) -> int:
-    """Show how units are: where, since when, why, and the last lines of their journals.
+    """Show how units are: where, since when, why, what happened last, and the last lines of their journals.
 
     Exit code 3 when one of them does not run, as systemctl has it.
 
@@ -43,6 +44,7 @@ def command(session: Session, units: tuple[str, ...], output: str) -> int:
         else:
             for position, unit in enumerate(chosen):
                 click.echo("\n" * bool(position) + "\n".join(_lines(unit)))
+                _print_events(client, unit)
                 _print_journal(client, unit)
     return 0 if all(unit.active in ("active", "reloading", "activating") for unit in chosen) else 3
 
@@ -75,6 +77,18 @@ def _machine(unit: UnitEntry) -> str | None:
 
 def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%a %Y-%m-%d %H:%M:%S UTC")
+
+
+def _print_events(client: FleetClient, unit: UnitEntry) -> None:
+    from inaetics.api.events_client import events
+    from inaetics.cli.fleetctl_commands.events import row
+
+    try:
+        told = [row(event) for event in events(client, unit=unit.name, limit=EVENTS).events]
+    except InaeticsError as error:
+        told = [f"(no events: {error})"]
+    if told:
+        click.echo("\n" + "\n".join(told))
 
 
 def _print_journal(client: FleetClient, unit: UnitEntry) -> None:
