@@ -2,7 +2,8 @@
 
 Promises: it acts only on what it has read from the store, so while the store is silent healthy work goes on; work on
 one unit is serial, units are worked on in parallel; its own end changes nothing for the units; a new agent takes over
-what runs as it is, and stops what is not placed.
+what runs as it is, and stops what is not placed. A machine that comes back to the fleet reads its placements anew
+before anything that waits for that (`OnLost=stop`) is started.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ import structlog
 from inaetics.errors import InaeticsError, InvalidInput, Unavailable
 from inaetics.fleet import agent_plan, keys, mapper
 from inaetics.fleet.agent_content import Content, Contents
+from inaetics.fleet.agent_desired import DesiredState, Saved
 from inaetics.fleet.agent_host import Host
 from inaetics.fleet.agent_plan import Confirm, Load, Memory, Restart, Start, Stop, Task, Unload
 from inaetics.fleet.agent_reports import Reports
+from inaetics.fleet.agent_touch import Touch
+from inaetics.fleet.in_touch import check_times
 from inaetics.fleet.model import Machine, Placement, UnitName
 from inaetics.fleet.settings import AgentSettings
-from inaetics.store.protocol import Changed, KeyValue, Relisted, Store, Synced
+from inaetics.store.protocol import Changed, KeyValue, Lease, Listing, Relisted, Store, Synced
 from inaetics.supervisor.protocol import Supervisor
 
 _log = structlog.get_logger()
@@ -30,7 +34,11 @@ _NEW = Memory()
 
 
 class Agent:
-    """Runs one machine's share over `supervisor`. `engine_file` describes the host's container engine."""
+    """Runs one machine's share over `supervisor`.
+
+    `engine_file` describes the host's container engine; `desired_file` is where to keep what is placed here (see
+    `agent_desired`), if anywhere.
+    """
 
     def __init__(
         self,
@@ -39,20 +47,26 @@ class Agent:
         machine: Machine,
         *,
         engine_file: Path | None = None,
+        desired_file: Path | None = None,
         settings: AgentSettings | None = None,
     ) -> None:
         self._store = store
         self._supervisor = supervisor
         self._machine = machine
         self._settings = settings or AgentSettings()
-        self._contents = Contents(store, engine_file)
-        self._reports = Reports(store, machine, self._settings)
+        self._contents = Contents(store, engine_file, self._settings.touch)
+        self._reports = Reports(store, machine, self._settings, self._while_listed)
+        self._touch = Touch(supervisor, self._settings.touch, self._mark_what_waits)
+        self._desired = DesiredState(desired_file, machine.id, delay_s=self._settings.disk_delay_s)
         self._host = Host(supervisor, self._mark, self._settings)
         self._placements: dict[UnitName, Placement] = {}
         self._placed_known = asyncio.Event()
+        self._read_at = 0
+        self._settled = asyncio.Event()
         self._memories: dict[UnitName, Memory] = {}
         self._dirty: dict[UnitName, None] = {}
         self._busy: set[UnitName] = set()
+        self._begun: set[UnitName] = set()
         self._marked = asyncio.Event()
         self._slots = asyncio.Semaphore(self._settings.parallel)
 
@@ -61,14 +75,27 @@ class Agent:
         """Set while the fleet sees this machine."""
         return self._reports.listed
 
+    @property
+    def settled(self) -> asyncio.Event:
+        """Set from when the fleet saw this machine, or it went on without the store."""
+        return self._settled
+
     async def run(self) -> None:
         """Serve until cancelled. Silence of the store or the supervisor is waited out."""
-        await self._recall()
+        check_times(self._settings.touch)
+        self._desired.read()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._follow_placements(), name="agent: placements")
             group.create_task(self._host.follow(), name="agent: supervisor")
+            group.create_task(self._desired.run(), name="agent: disk")
+            group.create_task(self._start_from_disk(), name="agent: without the store")
+            await self._recall()
+            group.create_task(self._follow_placements(), name="agent: placements")
             await self._placed_known.wait()
             await self._host.known.wait()
+            self._desired.keep_only(self._placements.keys())
+            for unit in self._host.units:
+                if (status := self._host.seen(unit).status) and status.stop_when_lost:
+                    self._touch.concern(unit, stops=True)
             for unit in self._placements.keys() | self._host.units:
                 self._mark(unit)
             group.create_task(self._reports.run(), name="agent: reports")
@@ -103,19 +130,37 @@ class Agent:
     async def _follow_placements(self) -> None:
         async for event in self._store.watch(keys.placements_of(self._machine.id)):
             match event:
-                case Changed():
+                case Changed() if event.revision > self._read_at:
                     self._take(event.key, event.current)
                 case Relisted():
-                    listed = {item.key: item for item in event.listing.items}
-                    for unit in list(self._placements):
-                        key = keys.placement(self._machine.id, unit)
-                        if key not in listed:
-                            self._take(key, None)
-                    for key, item in listed.items():
-                        self._take(key, item)
+                    self._take_all(event.listing)
                     self._placed_known.set()
-                case Synced():
+                case Changed() | Synced():
                     pass
+
+    async def _read_placements(self) -> None:
+        """Read them past the watch, which may be behind after an outage; it goes on from there."""
+        while True:
+            try:
+                listing = await self._store.list(keys.placements_of(self._machine.id))
+            except Unavailable as error:
+                _log.debug("placements wait", reason=str(error))
+                await asyncio.sleep(self._settings.retry_s)
+            else:
+                self._take_all(listing)
+                return
+
+    def _take_all(self, listing: Listing) -> None:
+        if listing.revision < self._read_at:
+            return
+        self._read_at = listing.revision
+        listed = {item.key: item for item in listing.items}
+        for unit in list(self._placements):
+            key = keys.placement(self._machine.id, unit)
+            if key not in listed:
+                self._take(key, None)
+        for key, item in listed.items():
+            self._take(key, item)
 
     def _take(self, key: str, item: KeyValue | None) -> None:
         where = keys.on_machine(key.removeprefix(keys.PLACEMENTS))
@@ -126,10 +171,55 @@ class Agent:
             _log.error("placement ignored", unit=unit, reason=str(error))
             return
         if placement:
+            if self._placements.get(unit) == placement:
+                return
             self._placements[unit] = placement
         else:
             self._placements.pop(unit, None)
         self._mark(unit)
+
+    # In touch, and out of touch.
+
+    async def _while_listed(self, lease: Lease) -> None:
+        self._settled.set()
+        await self._read_placements()
+        await self._touch.hold(lease)
+
+    def _mark_what_waits(self) -> None:
+        for unit in self._touch.units:
+            self._mark(unit)
+
+    async def _start_from_disk(self) -> None:
+        """Start what was placed here when this host was last told, if the store is silent for so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.disk_grace_s):
+                await self._placed_known.wait()
+        await self._host.known.wait()
+        while not self._placed_known.is_set():
+            todo = [saved for saved in self._desired.to_start() if saved.placement.unit not in self._host.units]
+            if not todo:
+                self._settled.set()
+                return
+            for saved in todo:
+                if not self._placed_known.is_set():
+                    await self._start_saved(saved)
+            await asyncio.sleep(self._settings.retry_s)
+
+    async def _start_saved(self, saved: Saved) -> None:
+        placement = saved.placement
+        unit = placement.unit
+        self._busy.add(unit)
+        try:
+            content = self._contents.made_of(saved.text, placement)
+            for task in (Load(), Start()):
+                await self._do(unit, task, content)
+            self._memories[unit] = agent_plan.carried_out(placement, _NEW, text_hash=content.hash)
+            _log.info("started without the store's word", unit=unit)
+        except InaeticsError as error:
+            _log.warning("cannot start without the store", unit=unit, reason=str(error))
+        finally:
+            self._busy.discard(unit)
+            self._marked.set()
 
     # Work.
 
@@ -175,15 +265,21 @@ class Agent:
                 self._memories[unit] = agent_plan.failed(placement, memory, str(error))
 
     async def _give_up(self, unit: UnitName, placement: Placement | None, memory: Memory) -> None:
+        self._desired.drop(unit)
         for task in agent_plan.tasks(placement, self._host.seen(unit), memory, text_hash=""):
             await self._do(unit, task, None)
             if placement and isinstance(task, Confirm):
                 self._memories[unit] = agent_plan.given_up(placement, self._host.seen(unit), memory)
         if placement is None and not self._host.seen(unit).known:
             self._memories.pop(unit, None)
+            self._touch.concern(unit, stops=False)
 
     async def _bring_up(self, unit: UnitName, placement: Placement, memory: Memory) -> None:
         content = await self._contents.of(placement)
+        self._desired.note(placement, content.submitted, stop_when_lost=content.stop_when_lost)
+        self._touch.concern(unit, stops=content.stop_when_lost)
+        if content.stop_when_lost and not self._touch.held:
+            return  # it comes up again once the supervisor is armed
         todo = agent_plan.tasks(placement, self._host.seen(unit), memory, text_hash=content.hash)
         for task in todo:
             await self._do(unit, task, content)
@@ -194,14 +290,16 @@ class Agent:
         match task:
             case Load():
                 assert content is not None, "only a placed unit is loaded, and then its content was fetched"
-                await self._supervisor.load(unit, content.text)
+                await self._supervisor.load(unit, content.text, stop_when_lost=content.stop_when_lost)
                 self._host.loaded(unit)
             case Start():
                 await self._supervisor.start(unit)
+                self._begun.add(unit)
             case Stop():
                 await self._supervisor.stop(unit)
             case Restart():
                 await self._supervisor.restart(unit)
+                self._begun.add(unit)
             case Unload():
                 await self._supervisor.unload(unit)
                 if self._host.seen(unit).status is None:
@@ -212,4 +310,5 @@ class Agent:
     def _report(self, unit: UnitName) -> None:
         placement, memory = self._placements.get(unit), self._memories.get(unit, _NEW)
         state = agent_plan.report(self._machine.id, unit, placement, self._host.seen(unit), memory)
-        self._reports.tell(unit, state)
+        self._reports.tell(unit, state, passing=unit in self._begun)
+        self._begun.discard(unit)

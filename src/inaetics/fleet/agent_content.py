@@ -9,7 +9,9 @@ import msgspec
 
 from inaetics.errors import InvalidInput, NotFound
 from inaetics.fleet import keys, mapper
+from inaetics.fleet.in_touch import TouchTimes, check_stop, stops_when_lost
 from inaetics.fleet.model import Placement
+from inaetics.fleet.settings import AgentSettings
 from inaetics.store.protocol import Store
 from inaetics.units.container import ContainerEngine, is_container, to_service
 from inaetics.units.grammar import parse
@@ -21,17 +23,20 @@ _KEPT = 256
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """`hash` is the SHA-256 in hex of `text`, as the supervisor reports it."""
+    """`hash` is the SHA-256 in hex of `text`, as the supervisor reports it; `submitted` is what that was made from."""
 
     text: str
     hash: str
+    submitted: str
+    stop_when_lost: bool = False
 
 
 class Contents:
     """Fetches files once and converts them for this host; `engine_file` describes its container engine."""
 
-    def __init__(self, store: Store, engine_file: Path | None) -> None:
+    def __init__(self, store: Store, engine_file: Path | None, times: TouchTimes | None = None) -> None:
         self._store = store
+        self._times = times or AgentSettings().touch
         self._engine_file = engine_file
         self._texts: dict[str, str] = {}
 
@@ -40,11 +45,15 @@ class Contents:
 
         Raises NotFound or InvalidInput when that cannot be, whatever is tried; Unavailable when the store is silent.
         """
-        text = await self._text(placement.content_hash)
-        unit_file = parse(text, source=placement.unit)
+        return self.made_of(await self._text(placement.content_hash), placement)
+
+    def made_of(self, submitted: str, placement: Placement) -> Content:
+        """Return the same from the submitted file. Raises NotFound or InvalidInput."""
+        unit_file, name, text = parse(submitted, source=placement.unit), parse_name(placement.unit), submitted
+        check_stop(unit_file, name, self._times)
         if is_container(unit_file):
-            text = str(to_service(unit_file, parse_name(placement.unit), self.engine(placement)))
-        return Content(text, mapper.content_hash(text))
+            text = str(to_service(unit_file, name, self.engine(placement)))
+        return Content(text, mapper.content_hash(text), submitted, stops_when_lost(unit_file, name))
 
     async def _text(self, content_hash: str) -> str:
         known = self._texts.get(content_hash)

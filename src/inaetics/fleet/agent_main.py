@@ -22,6 +22,7 @@ from inaetics.errors import InaeticsError, InvalidInput
 from inaetics.fleet.agent import Agent
 from inaetics.fleet.agent_server import AgentServer, mutual_tls
 from inaetics.fleet.model import Machine, MachineId
+from inaetics.fleet.settings import AgentSettings
 from inaetics.fleet.unit_commands import UnitCommands
 from inaetics.logs import configure_logs
 from inaetics.notify import notify
@@ -42,6 +43,8 @@ class AgentEnvironment:
     pki: Path
     supervisor_socket: Path
     engine_file: Path
+    desired_file: Path
+    settings: AgentSettings
 
 
 def from_environment(environment: Mapping[str, str]) -> AgentEnvironment:
@@ -66,7 +69,19 @@ def from_environment(environment: Mapping[str, str]) -> AgentEnvironment:
         pki=Path(environment["INAETICS_PKI"]),
         supervisor_socket=Path(environment["INAETICS_RUN"]) / "supervisor.sock",
         engine_file=Path(environment["INAETICS_STATE"]) / "engine.json",
+        desired_file=Path(environment["INAETICS_STATE"]) / "desired.json",
+        settings=_settings(environment),
     )
+
+
+def _settings(environment: Mapping[str, str]) -> AgentSettings:
+    text = environment.get("INAETICS_DISK_GRACE_SEC", "")
+    if not text:
+        return AgentSettings()
+    try:
+        return AgentSettings(disk_grace_s=max(0.0, float(text)))
+    except ValueError as error:
+        raise InvalidInput(f"cannot read INAETICS_DISK_GRACE_SEC: {text!r} is no number of seconds") from error
 
 
 def _metadata(text: str) -> dict[str, str]:
@@ -84,7 +99,14 @@ async def serve(told: AgentEnvironment, *, stopping: asyncio.Event) -> None:
     supervisor = EmbeddedSupervisor(told.supervisor_socket)
     context = mutual_tls(ca=tls.ca, cert=tls.cert, key=tls.key)
     async with connect(told.etcd_endpoints, tls=None if plain else tls) as store:
-        agent = Agent(store, supervisor, told.machine, engine_file=told.engine_file)
+        agent = Agent(
+            store,
+            supervisor,
+            told.machine,
+            engine_file=told.engine_file,
+            desired_file=told.desired_file,
+            settings=told.settings,
+        )
         commands = UnitCommands(
             store, supervisor, told.machine.id, engine_file=told.engine_file, environment=os.environ
         )
@@ -105,7 +127,8 @@ async def serve(told: AgentEnvironment, *, stopping: asyncio.Event) -> None:
 
 
 async def _announce(agent: Agent) -> None:
-    await agent.listed.wait()
+    """Say READY=1 once the fleet sees this machine, or once it does its part without the store."""
+    await agent.settled.wait()
     notify("READY=1")
 
 

@@ -1,8 +1,9 @@
 """What an agent does about one unit, and what it reports of it. Pure.
 
 Promises: nothing is stopped that is placed, nothing runs that is not; a unit is started once for each decision, since
-what happens to it afterwards is its supervisor's business (`Restart=`); a unit counts as given up only when the
-supervisor was told and has confirmed it.
+what happens to it afterwards is its supervisor's business (`Restart=`), except that one that was stopped because the
+machine was out of touch is started again (this is only asked for while it is in touch); a unit counts as given up only
+when the supervisor was told and has confirmed it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from inaetics.fleet.model import Desired, MachineId, Placement, UnitName, UnitState
-from inaetics.supervisor.protocol import Active, UnitStatus
+from inaetics.supervisor.protocol import LOST_TOUCH, Active, UnitStatus
 
 GONE = "not-found"
 """The load state that says, in answer to a withdrawn placement: given up."""
@@ -97,7 +98,7 @@ def tasks(placement: Placement | None, seen: Seen, memory: Memory, *, text_hash:
         return (Load(), Start()) if wanted else (Load(),)
     if status.content_hash != text_hash and memory.given_hash != text_hash:
         return _with_new_content(status, wanted=wanted, carried_out=carried_out)
-    if wanted and not carried_out and not _is_up(status):
+    if wanted and not _is_up(status) and (status.result == LOST_TOUCH or not carried_out):
         return (Start(),)
     if not wanted and _is_up(status):
         return (Stop(),)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -31,12 +31,22 @@ _UNCERTAIN = b""
 
 
 class Reports:
-    """Keeps the store in step with what `tell` said last of each unit, for as long as `run` runs."""
+    """Keeps the store in step with what `tell` said last of each unit, for as long as `run` runs.
 
-    def __init__(self, store: Store, machine: Machine, settings: AgentSettings) -> None:
+    `while_listed` runs while the machine's key stands under the lease it is called with.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        machine: Machine,
+        settings: AgentSettings,
+        while_listed: Callable[[Lease], Coroutine[None, None, None]],
+    ) -> None:
         self._store = store
         self._machine = machine
         self._settings = settings
+        self._while_listed = while_listed
         self._said: dict[UnitName, UnitState] = {}
         self._due: dict[UnitName, float] = {}
         self._untold_since: dict[UnitName, float] = {}
@@ -46,8 +56,11 @@ class Reports:
         self.listed = asyncio.Event()
         """Set while the machine's key stands."""
 
-    def tell(self, unit: UnitName, state: UnitState | None) -> None:
-        """Have this written soon; None: no record stands. The last word counts."""
+    def tell(self, unit: UnitName, state: UnitState | None, *, passing: bool = False) -> None:
+        """Have this written soon; None: no record stands. The last word counts.
+
+        `passing` says that more is about to be told, though the unit seems to be at rest.
+        """
         if self._said.get(unit) == state:
             return
         if state is None:
@@ -57,7 +70,7 @@ class Reports:
         now = asyncio.get_running_loop().time()
         untold_since = self._untold_since.setdefault(unit, now)
         latest = untold_since + self._settings.passing_delay_s
-        at_rest = state is None or state.active in _AT_REST
+        at_rest = (state is None or state.active in _AT_REST) and not passing
         self._due[unit] = min(now + self._settings.settled_delay_s, latest) if at_rest else latest
         self._told.set()
 
@@ -96,6 +109,10 @@ class Reports:
     async def _report(self, lease: Lease) -> None:
         await self._write_everything(lease)
         self.listed.set()
+        async with beside(self._while_listed(lease), name="machine: listed"):
+            await self._report_what_is_due(lease)
+
+    async def _report_what_is_due(self, lease: Lease) -> None:
         while True:
             await self._wait_until_due()
             now = asyncio.get_running_loop().time()
@@ -104,6 +121,7 @@ class Reports:
                 del self._due[unit], self._untold_since[unit]
             for start in range(0, len(due), MAX_OPS):
                 await self._write(due[start : start + MAX_OPS], lease)
+            await asyncio.sleep(self._settings.pause_s(len(due)))
 
     async def _wait_until_due(self) -> None:
         loop = asyncio.get_running_loop()

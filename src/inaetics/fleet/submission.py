@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from inaetics.errors import InvalidInput, UnitFileError
+from inaetics.errors import InvalidInput
+from inaetics.fleet.in_touch import check_stop
 from inaetics.fleet.model import Desired
-from inaetics.units.fleet_section import fleet_section
+from inaetics.fleet.settings import AgentSettings
 from inaetics.units.grammar import parse
 from inaetics.units.names import parse_name
 from inaetics.units.verify import verify
@@ -15,6 +16,7 @@ from inaetics.units.verify import verify
 MAX_TEXT_BYTES = 256 * 1024
 """A unit file is read by people; etcd refuses requests of 1.5 MB, and a transaction holds more than the file."""
 
+_TOUCH = AgentSettings().touch
 
 _OF_THE_NAME = re.compile(r"%|machineof|conflicts|replaces", re.IGNORECASE)
 """What makes a file's correctness depend on the name it is submitted under."""
@@ -49,10 +51,7 @@ def _check(name: str, text: str) -> None:
     unit_file = parse(text, source=name)
     verify(unit_file, parsed)
     concrete = parsed.with_instance("1") if parsed.is_template else parsed
-    if fleet_section(unit_file, concrete).on_lost == "stop":
-        raise UnitFileError(
-            f"cannot submit '{name}': OnLost=stop is not kept yet (a machine that loses the fleet lets its units run)"
-        )
+    check_stop(unit_file, concrete, _TOUCH)
 
 
 def check_desired(name: str, desired: Desired | None) -> None:

@@ -23,6 +23,10 @@ class Active(StrEnum):
     FAILED = "failed"
 
 
+LOST_TOUCH = "lost-touch"
+"""The result of a unit that `Supervisor.arm` stopped."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitStatus:
     """One unit as its supervisor sees it now.
