@@ -1,0 +1,373 @@
+"""A cluster whose hosts have network namespaces of their own: the real daemons, certificates and system units.
+
+What differs from `inaetics up`: hosts are started inside their namespace, and control hosts are told who is a member of
+the store instead of finding each other on a bootstrap host. Nothing of it is in the machine's own network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from inaetics.api.client import FleetClient
+from inaetics.api.wire import UnitList
+from inaetics.errors import Unavailable
+from inaetics.fleet import keys
+from inaetics.hosts.cluster import PEER_PORT, Cluster, control_of, machine_id
+from inaetics.hosts.formation import FORMING
+from inaetics.hosts.halt import halt_hosts
+from inaetics.hosts.host_files import write_host
+from inaetics.hosts.local import ensure_run, start_keeper, wipe_run
+from inaetics.hosts.observe import HostState, observe
+from inaetics.hosts.paths import SHELL, ClusterPaths
+from inaetics.hosts.pki import ensure_authorities
+from inaetics.hosts.processes import power_cut
+from inaetics.hosts.progress import Silence
+from inaetics.supervisor.client import EmbeddedSupervisor
+from inaetics.supervisor.protocol import UnitStatus
+from tests.fault import history
+from tests.fault.clock import boottime
+from tests.fault.history import History
+from tests.fault.network import SUBNET, Network
+from tests.fault.validators import BEAT_S
+from tests.support.eventually import eventually
+
+Answer = TypeVar("Answer")
+
+_ROOT = Path(__file__).parents[2]
+
+QUOTA_BYTES = 24 * 1024 * 1024
+"""Of the store: small, so that a test can fill it. Everything else here needs a tenth of it."""
+
+_UNIT = f"""\
+# Says that it lives, and when it was told to stop. $1: the unit, $2: the directory of what units say.
+file="$2/$1"
+say() {{ read -r now rest < /proc/uptime; echo "$now $1 $INAETICS_HOST $unit $$" >> "$file"; }}
+unit="$1"
+trap 'say stop; exit 0' TERM
+say start
+while :; do sleep {BEAT_S} & wait $!; say beat; done
+"""
+
+
+class FaultCluster:
+    """Workers `worker-1` … of which the first three are control hosts. Use `fault_cluster`, which cleans up."""
+
+    def __init__(self, directory: Path, *, workers: int) -> None:
+        name = f"fault-{os.getpid()}"
+        self.paths = ClusterPaths(name=name, state=directory / name, run=Path("/run/inaetics") / name)
+        self.network = Network(f"inaetics-{os.getpid()}")
+        self.cluster = Cluster(
+            name=name, subnet=SUBNET, workers=workers, control=control_of(workers), created=time.time(), id=name
+        )
+        self.hosts = tuple(host for host in self.cluster.hosts if host.name.startswith("worker-"))
+        self.names = tuple(host.name for host in self.hosts)
+        self.control = self.cluster.control
+        self.wanted: dict[str, bool] = {}
+        """Units that are to run, and whether they are global."""
+        self._said = directory / "units"
+        self._script = directory / "unit.sh"
+        self._record = directory / "store.jsonl"
+        self._markers = 0
+
+    # Making it.
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Make everything, start it, and end it with the block."""
+        self._write_files()
+        with self._watched():
+            self.network.create()
+            for host in self.hosts:
+                self.network.add(host.name, host.address)
+            self.boot(*self.names)
+            self.until_healthy(within_s=60)
+            with self._recorder():
+                self._until_recorded()
+                yield
+
+    def _write_files(self) -> None:
+        self._said.mkdir(parents=True)
+        self._script.write_text(_UNIT)
+        self.paths.state.mkdir(parents=True, mode=0o700)
+        authorities = ensure_authorities(self.paths, self.cluster.name)
+        members = {host.name: f"https://{host.address}:{PEER_PORT}" for host in self.hosts if host.control}
+        for host in self.hosts:
+            paths = self.paths.host(host.name)
+            if host.control:
+                paths.etcd.mkdir(parents=True, mode=0o700)
+                (paths.etcd / FORMING).touch()
+                (paths.etcd / "formation.json").write_text(json.dumps(members))
+            write_host(self.cluster, host, paths, authorities)
+            if host.control:
+                config = json.loads((paths.state / "etcd.yml").read_text())
+                (paths.state / "etcd.yml").write_text(json.dumps({**config, "quota-backend-bytes": QUOTA_BYTES}))
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        hosts = ",".join((*self.names, "recorder"))
+        namespaces = ",".join(self.network.names(self.names))
+        command = [sys.executable, "-m", "tests.fault.watchdog", str(self.paths.state), str(self.paths.run)]
+        command += [hosts, namespaces]
+        with subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, start_new_session=True) as watchdog:
+            try:
+                yield
+            finally:
+                assert watchdog.stdin is not None
+                watchdog.stdin.close()
+                watchdog.wait(timeout=30)
+        assert watchdog.returncode == 0
+
+    @contextmanager
+    def _recorder(self) -> Iterator[None]:
+        pki = self.paths.pki
+        files = [str(pki / name) for name in ("ca.pem", "operator.pem", "operator.key")]
+        command = [*self.network.enter(), sys.executable, "-m", "tests.fault.recorder", *files]
+        command += self.cluster.etcd_endpoints
+        marked = {**os.environ, SHELL: self.paths.host("recorder").marker}
+        with (
+            self._record.open("ab") as output,
+            self._record.with_suffix(".log").open("ab") as log,
+            subprocess.Popen(
+                command, cwd=_ROOT, env=marked, stdin=subprocess.DEVNULL, stdout=output, stderr=log
+            ) as recorder,
+        ):
+            try:
+                yield
+            finally:
+                recorder.kill()
+
+    # Hosts.
+
+    def boot(self, *names: str, wipe: bool = True) -> None:
+        """Switch hosts on: from nothing, or (without `wipe`) only their supervisor."""
+        for name in names:
+            paths = self.paths.host(name)
+            (wipe_run if wipe else ensure_run)(paths)
+            start_keeper(paths, within=self.network.enter(name))
+
+    def power_cut(self, *names: str) -> None:
+        """Kill everything on these hosts at once."""
+        power_cut([self.paths.host(name) for name in names])
+
+    def halt(self) -> None:
+        """Switch everything off in order, as `inaetics halt` does."""
+        asyncio.run(halt_hosts(self.cluster, self.hosts, self.paths, Silence()))
+
+    def units_of(self, host: str) -> dict[str, UnitStatus]:
+        """What the supervisor of `host` has."""
+        return asyncio.run(self.supervisor(host).states())
+
+    def pid(self, host: str, unit: str) -> int:
+        """The main process of a unit, or of the host's `supervisor`. Raises OSError when there is none."""
+        try:
+            if unit == "supervisor":
+                return asyncio.run(self.supervisor(host).ping())
+            pid = self.units_of(host)[unit].main_pid
+        except Unavailable as error:
+            raise OSError(str(error)) from error
+        if pid is None:
+            raise OSError(f"{unit} does not run on {host}")
+        return pid
+
+    def supervisor(self, host: str) -> EmbeddedSupervisor:
+        return EmbeddedSupervisor(self.paths.host(host).supervisor_socket)
+
+    # The fleet.
+
+    def ask(self, question: Callable[[FleetClient], Answer], *, besides: Collection[str] = ()) -> Answer:
+        """Put `question` to the first API that answers with what is true now; `besides`: not to these hosts'."""
+        refusals = []
+        for name in self.control:
+            if name in besides:
+                continue
+            try:
+                with FleetClient(f"unix://{self.paths.host(name).fleet_socket}", timeout_s=10) as client:
+                    answer = question(client)
+                    if client.stale is None:
+                        return answer
+                    refusals.append(f"{name}: {client.stale}")
+            except Unavailable as error:
+                refusals.append(f"{name}: {error}")
+        raise OSError(f"no API answers: {'; '.join(refusals)}")
+
+    def submit(self, name: str, *, options: Iterable[str] = ()) -> None:
+        """Start a unit that says that it lives."""
+        text = self.unit_text(options)
+        self.ask(lambda client: client.submit(name, text, desired="launched"))
+        self.wanted[name] = "Global=true" in options
+
+    def destroy(self, name: str, *, besides: Collection[str] = ()) -> None:
+        """Have a unit stopped and forgotten; return once no record of it is left."""
+        del self.wanted[name]
+        self.ask(lambda client: client.destroy(name), besides=besides)
+
+        def gone() -> bool:
+            states = self.ask(lambda client: client.states(), besides=besides).states
+            return name not in {state.name for state in states if state.machine.name not in besides}
+
+        eventually(gone, within_s=15, what=f"{name} is gone")
+
+    def spread(self) -> None:
+        """See to it that something runs on every host: what lost its place does not return to it by itself."""
+        for _ in self.names:
+            where = self.where()
+            load = {name: sum(host == name for host in where.values()) for name in self.names}
+            if all(load.values()):
+                return
+            fullest = max(self.names, key=lambda name: load[name])
+            unit = next(unit for unit, host in where.items() if host == fullest)
+            self.destroy(unit)
+            self.submit(unit)
+            self.until_healthy(within_s=15)
+
+    def unit_text(self, options: Iterable[str] = ()) -> str:
+        fleet = "\n".join(("[X-Fleet]", *options)) if options else ""
+        command = f"/bin/sh {self._script} %n {self._said}"
+        return f"[Unit]\nDescription=Says that it lives\n[Service]\nExecStart={command}\n{fleet}\n"
+
+    def where(self, *, besides: Collection[str] = ()) -> dict[str, str]:
+        """Unit → host, of every unit that is not global and has a place."""
+        listing: UnitList = self.ask(lambda client: client.units(), besides=besides)
+        return {unit.name: unit.machine.name for unit in listing.units if unit.machine and not unit.is_global}
+
+    def engine_leader(self) -> str:
+        """The host whose engine leads."""
+        leader = self.ask(lambda client: client.health()).leader
+        assert leader is not None, "no engine leads"
+        return leader
+
+    # The store.
+
+    def etcdctl(self, *words: str, host: str | None = None, stdin: bytes = b"") -> str:
+        """Run etcdctl beside all hosts; with `host` on that member only."""
+        done = self.try_etcdctl(*words, host=host, stdin=stdin)
+        assert done.returncode == 0, f"etcdctl {' '.join(words)}: {done.stderr.decode()}"
+        return done.stdout.decode()
+
+    def try_etcdctl(
+        self, *words: str, host: str | None = None, stdin: bytes = b""
+    ) -> subprocess.CompletedProcess[bytes]:
+        pki = self.paths.pki
+        endpoints = self.cluster.etcd_endpoints if host is None else (self.endpoint(host),)
+        environment = {
+            **os.environ,
+            "ETCDCTL_API": "3",
+            "ETCDCTL_ENDPOINTS": ",".join(endpoints),
+            "ETCDCTL_CACERT": str(pki / "ca.pem"),
+            "ETCDCTL_CERT": str(pki / "operator.pem"),
+            "ETCDCTL_KEY": str(pki / "operator.key"),
+        }
+        command = [*self.network.enter(), "etcdctl", *words]
+        return subprocess.run(command, env=environment, input=stdin, capture_output=True, timeout=30, check=False)
+
+    def endpoint(self, host: str) -> str:
+        return self.cluster.etcd_endpoints[self.control.index(host)]
+
+    def etcd_leader(self) -> str:
+        """The host whose etcd leads."""
+        for name in self.control:
+            (row,) = json.loads(self.etcdctl("endpoint", "status", "--write-out", "json", host=name))
+            if row["Status"]["leader"] == row["Status"]["header"]["member_id"]:
+                return name
+        raise AssertionError("no member of etcd leads")
+
+    def let_lead(self, host: str) -> None:
+        """Have the etcd of `host` lead."""
+        leader = self.etcd_leader()
+        if leader == host:
+            return
+        (row,) = json.loads(self.etcdctl("endpoint", "status", "--write-out", "json", host=host))
+        self.etcdctl("move-leader", f"{row['Status']['header']['member_id']:x}", host=leader)
+        eventually(lambda: self.etcd_leader() == host, within_s=10, what=f"etcd on {host} leads")
+
+    def keys(self) -> list[str]:
+        """Every key of the fleet, the engine's office apart."""
+        listed = self.etcdctl("get", "--prefix", "--keys-only", keys.PREFIX).split()
+        return [key for key in listed if not key.startswith(f"{keys.ELECTION}/")]
+
+    def revision(self) -> int:
+        return int(json.loads(self.etcdctl("get", "absent", "--write-out", "json"))["header"]["revision"])
+
+    # Health and history.
+
+    def until_healthy(self, *, within_s: float) -> None:
+        """Wait until every host runs, every machine is listed, an engine leads, and every unit is where it shall be."""
+        eventually(self._healthy, within_s=within_s, what="the cluster is healthy")
+
+    def _healthy(self) -> bool:
+        seen = asyncio.run(observe(self.paths, self.hosts))
+        ill = {name: each.trouble for name, each in seen.items() if each.state is not HostState.RUNNING}
+        assert not ill, f"hosts are ill: {ill}"
+        health = self.ask(lambda client: client.health())
+        assert (health.machines, health.store) == (len(self.hosts), "ok"), health
+        assert health.leader, "no engine leads"
+        listing: UnitList = self.ask(lambda client: client.units())
+        waiting = [unit.name for unit in listing.units if unit.name in self.wanted and not self._is_up(unit.name)]
+        assert not waiting, f"units do not run: {waiting}"
+        return True
+
+    def _is_up(self, unit: str) -> bool:
+        states = self.ask(lambda client: client.states()).states
+        active = [state for state in states if state.name == unit and state.active == "active"]
+        return len(active) == (len(self.hosts) if self.wanted[unit] else 1)
+
+    def history(self) -> History:
+        """Everything until now; returns once the recorder has caught up and every live unit has had its say."""
+        now = boottime()
+        self._until_recorded()
+        time.sleep(BEAT_S)
+        lines = (line for file in sorted(self._said.iterdir()) for line in file.read_text().splitlines())
+        return History(
+            runs=history.runs(lines),
+            placements=history.placements(self._recorded().splitlines(), self._machines()),
+            everywhere=frozenset(unit for unit, everywhere in self.wanted.items() if everywhere),
+            until=now,
+        )
+
+    def _until_recorded(self) -> None:
+        self._markers += 1
+        marker = f'"/fault/marker/{self._markers}"'
+        self.etcdctl("put", json.loads(marker), "")
+        eventually(lambda: marker in self._recorded(), within_s=15, what="the recorder has caught up")
+
+    def _recorded(self) -> str:
+        text = self._record.read_text()
+        return text[: text.rfind("\n") + 1]
+
+    def _machines(self) -> Mapping[str, str]:
+        return {machine_id(self.paths.host(name)): name for name in self.names}
+
+    def keep_evidence(self, directory: Path) -> None:
+        """Copy what is needed to understand a failure: what units said, the store's revisions, all journals."""
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+        shutil.copytree(self._said, directory / "units")
+        for file in (self._record, self._record.with_suffix(".log")):
+            with suppress(FileNotFoundError):
+                shutil.copy(file, directory)
+        for name in self.names:
+            shutil.copytree(self.paths.host(name).supervisor / "journal", directory / "journals" / name)
+        status: dict[str, Any] = {"boottime": boottime(), "time": time.time()}
+        with suppress(OSError):
+            status["where"] = self.where()
+        (directory / "status.json").write_text(json.dumps(status, indent=2))
+
+
+@contextmanager
+def fault_cluster(directory: Path, *, workers: int = 5) -> Iterator[FaultCluster]:
+    """A healthy cluster. Raises RuntimeError where there can be none."""
+    if reason := Network.unavailable():
+        raise RuntimeError(f"cannot run hosts in networks of their own: {reason}")
+    made = FaultCluster(directory, workers=workers)
+    with made.running():
+        yield made
