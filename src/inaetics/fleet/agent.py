@@ -26,7 +26,7 @@ from inaetics.fleet.in_touch import check_times
 from inaetics.fleet.model import Machine, Placement, UnitName
 from inaetics.fleet.settings import AgentSettings
 from inaetics.store.protocol import Changed, KeyValue, Lease, Listing, Relisted, Store, Synced
-from inaetics.supervisor.protocol import Supervisor
+from inaetics.supervisor.protocol import Active, Supervisor
 
 _log = structlog.get_logger()
 
@@ -296,11 +296,13 @@ class Agent:
                 await self._supervisor.start(unit)
                 self._begun.add(unit)
             case Stop():
+                self._begun.discard(unit)
                 await self._supervisor.stop(unit)
             case Restart():
                 await self._supervisor.restart(unit)
                 self._begun.add(unit)
             case Unload():
+                self._begun.discard(unit)
                 await self._supervisor.unload(unit)
                 if self._host.seen(unit).status is None:
                     await self._host.ask()
@@ -310,5 +312,6 @@ class Agent:
     def _report(self, unit: UnitName) -> None:
         placement, memory = self._placements.get(unit), self._memories.get(unit, _NEW)
         state = agent_plan.report(self._machine.id, unit, placement, self._host.seen(unit), memory)
+        if state is not None and state.active != Active.INACTIVE:
+            self._begun.discard(unit)  # the start that was asked for shows
         self._reports.tell(unit, state, passing=unit in self._begun)
-        self._begun.discard(unit)
