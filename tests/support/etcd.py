@@ -233,11 +233,18 @@ def _binary() -> str:
     return found
 
 
-def make_certificates(directory: Path, addresses: Sequence[str], *, server_name: str = "inaetics") -> Tls:
-    """Make a CA, a server's certificate for `addresses` (`server.pem`, `.key`), and a client's; return the latter."""
+def make_certificates(
+    directory: Path, addresses: Sequence[str], *, server_name: str = "inaetics", others: Sequence[str] = ()
+) -> Tls:
+    """Make a CA, a server's certificate for `addresses` (`server.pem`, `.key`), and a client's; return the latter.
+
+    `others` are names of further clients (`client-NAME.pem`).
+    """
     authority = Authority(directory)
     authority.issue(directory / "server", [server_name, "localhost"], [*addresses, "127.0.0.1"])
-    authority.issue(directory / "client", ["client"], [])
+    authority.issue(directory / "client", ["operator"], [])
+    for name in others:
+        authority.issue(directory / f"client-{name}", [name], [])
     return Tls(ca=directory / "ca.pem", cert=directory / "client.pem", key=directory / "client.key")
 
 

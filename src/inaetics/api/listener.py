@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from inaetics.api.endpoint import ClientTls
+from inaetics.api.peers import PeerProtocol
 from inaetics.errors import InvalidInput, Unavailable
+from inaetics.tls import server_context as tls_server
 from inaetics.units._override import override
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ class Listener(uvicorn.Server):
     def __init__(self, app: ASGIApp, listening: socket.socket, stopping: asyncio.Event, tls: ssl.SSLContext | None):
         config = uvicorn.Config(
             app,
-            http="h11",
+            http=PeerProtocol,
             ws="none",
             loop="none",
             lifespan="off",
@@ -106,16 +108,8 @@ def tcp_socket(address: str, port: int) -> socket.socket:
 
 
 def server_context(tls: ClientTls) -> ssl.SSLContext:
-    """TLS that shows the API's certificate and refuses clients without one from the same CA."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.verify_mode = ssl.CERT_REQUIRED
-    try:
-        context.load_verify_locations(str(tls.ca))
-        context.load_cert_chain(str(tls.cert), str(tls.key))
-    except (OSError, ssl.SSLError) as error:
-        raise InvalidInput(f"cannot use the API's certificate {tls.cert} (CA {tls.ca}): {error}") from error
-    return context
+    """TLS that shows the API's certificate and refuses clients without one from the authorities in `tls.ca`."""
+    return tls_server(ca=tls.ca, cert=tls.cert, key=tls.key, whose="the API's")
 
 
 def _answers(path: Path) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 
 import structlog
 
@@ -16,13 +17,13 @@ from inaetics.api.listener import Listener, server_context, tcp_socket, unix_soc
 from inaetics.api.pulse import Pulse
 from inaetics.api.services import Services
 from inaetics.api.settings import ApiSettings
-from inaetics.errors import InvalidInput
 from inaetics.fleet.engine import Engine
 from inaetics.fleet.events_chronicle import Chronicle
 from inaetics.fleet.mirror import Mirror
 from inaetics.fleet.registry import Registry
 from inaetics.store.etcd import Tls, connect
 from inaetics.store.protocol import Store
+from inaetics.tls import client_context
 
 _log = structlog.get_logger()
 
@@ -60,7 +61,7 @@ async def serve_over(
         port = sockets.enter_context(tcp_socket(settings.address, settings.port))
         listeners = (
             Listener(app, socket, stopping, None),
-            Listener(app, port, stopping, server_context(settings.tls)),
+            Listener(app, port, stopping, server_context(replace(settings.tls, ca=settings.clients_ca))),
         )
         async with asyncio.TaskGroup() as group:
             background = [
@@ -91,9 +92,4 @@ async def _announce(listeners: tuple[Listener, ...], settings: ApiSettings, read
 
 def _agents_context(tls: ClientTls) -> ssl.SSLContext:
     """TLS towards agents: trusts the cluster's CA only, and shows the API's certificate."""
-    try:
-        context = ssl.create_default_context(cafile=str(tls.ca))
-        context.load_cert_chain(str(tls.cert), str(tls.key))
-    except (OSError, ssl.SSLError) as error:
-        raise InvalidInput(f"cannot use the API's certificate {tls.cert} (CA {tls.ca}): {error}") from error
-    return context
+    return client_context(ca=tls.ca, cert=tls.cert, key=tls.key, whose="the API's")

@@ -28,6 +28,12 @@ class ApiSettings:
     tls: ClientTls
     """The API's certificate, shown to clients and to agents, and the CA that both must come from."""
 
+    @property
+    def clients_ca(self) -> Path:
+        """The authorities of clients: also of those who may only read, where the host has such a file."""
+        file = self.tls.ca.with_name("api-clients.pem")
+        return file if file.exists() else self.tls.ca
+
     etcd_endpoints: tuple[str, ...]
     """Every member's client URL."""
 

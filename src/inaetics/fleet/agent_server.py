@@ -29,6 +29,7 @@ from inaetics.fleet.agent_exec import Conversation
 from inaetics.fleet.unit_commands import UnitCommands
 from inaetics.store.background import beside
 from inaetics.supervisor.protocol import Supervisor
+from inaetics.tls import server_context
 from inaetics.units.names import parse_name
 
 _log = structlog.get_logger()
@@ -56,14 +57,7 @@ class Restarted(msgspec.Struct, frozen=True):
 
 def mutual_tls(*, ca: Path, cert: Path, key: Path) -> ssl.SSLContext:
     """A server's context that takes only clients with a certificate of `ca`."""
-    try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(str(cert), str(key))
-        context.load_verify_locations(str(ca))
-    except (OSError, ssl.SSLError) as error:
-        raise InvalidInput(f"cannot use the agent's certificate {cert} (CA {ca}): {error}") from error
-    context.verify_mode = ssl.CERT_REQUIRED
-    return context
+    return server_context(ca=ca, cert=cert, key=key, whose="the agent's")
 
 
 def may_act(common_name: str | None) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from inaetics.errors import NotFound
 from inaetics.hosts.cluster import Cluster, Host, Role
-from inaetics.hosts.paths import SHELL, SUPERVISED, HostPaths
+from inaetics.hosts.paths import SHELL, SUPERVISED, ClusterPaths, HostPaths
 from inaetics.units.values import environment_file
 
 PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "XDG_RUNTIME_DIR")
@@ -72,6 +72,17 @@ def _places(cluster: Cluster, paths: HostPaths) -> dict[str, str]:
         "ETCDCTL_CACERT": str(paths.pki / "ca.pem"),
         "ETCDCTL_CERT": str(paths.pki / "agent.pem"),
         "ETCDCTL_KEY": str(paths.pki / "agent.key"),
+    }
+
+
+def as_operator(cluster: ClusterPaths) -> dict[str, str]:
+    """The variables by which fleetctl and etcdctl speak with the operator's certificate."""
+    cert, key = str(cluster.pki / "operator.pem"), str(cluster.pki / "operator.key")
+    return {
+        "FLEETCTL_CERT_FILE": cert,
+        "FLEETCTL_KEY_FILE": key,
+        "ETCDCTL_CERT": cert,
+        "ETCDCTL_KEY": key,
     }
 
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
+import os
 import tempfile
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -19,26 +22,29 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from typing_extensions import override
 
 from inaetics.api.client import FleetClient
 from inaetics.api.endpoint import ClientTls
-from inaetics.api.listener import Listener, server_context, tcp_socket
 from inaetics.api.process import serve_over
 from inaetics.api.settings import ApiSettings
+from inaetics.errors import NotFound
 from inaetics.fleet import keys, mapper
-from inaetics.fleet.model import Desired, Machine, MachineId, Placement, UnitState
+from inaetics.fleet.agent_server import AgentServer, mutual_tls
+from inaetics.fleet.model import Desired, Machine, MachineId, Placement, UnitName, UnitState
+from inaetics.fleet.unit_commands import UnitCommands
 from inaetics.store.fake import FakeStore
 from inaetics.store.protocol import Changed, KeyValue, Lease, Relisted
+from inaetics.supervisor.protocol import Active, UnitStatus
 from tests.support.etcd import free_subnet, make_certificates
+from tests.support.fake_supervisor import FakeSupervisor
 
 T = TypeVar("T")
 
-AGENT_PORT = 49154
 API_PORT = 49153
+
+OTHERS = ("operator", "api", "reader-wall", "agent-worker-1", "etcd-worker-1", "operators", "api-worker-1")
+"""Names to whom certificates are made out, beside the one of `LiveFleet.client_tls`."""
 
 
 @dataclass(slots=True)
@@ -49,6 +55,7 @@ class Script:
     journals: dict[str, list[str]] = field(default_factory=dict)
     giving_up_s: float = 0.0
     """How long a machine takes to give a unit up."""
+    restarts: list[str] = field(default_factory=list)
     followers: asyncio.Event = field(default_factory=asyncio.Event)
     """Set it to let journals that are followed go on by one line."""
 
@@ -59,7 +66,8 @@ class LiveFleet:
     def __init__(self, directory: Path, machines: int) -> None:
         self.subnet = free_subnet()
         self.addresses = [f"{self.subnet}.{101 + n}" for n in range(machines)]
-        tls = make_certificates(directory, [*self.addresses, f"{self.subnet}.10"])
+        addresses = [*self.addresses, f"{self.subnet}.10"]
+        tls = make_certificates(directory, addresses, server_name="api", others=OTHERS)
         self.client_tls = ClientTls(ca=tls.ca, cert=tls.cert, key=tls.key)
         self.server_tls = ClientTls(ca=tls.ca, cert=directory / "server.pem", key=directory / "server.key")
         self.socket = directory / "fleet.sock"
@@ -78,6 +86,12 @@ class LiveFleet:
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="fleet")
+
+    def certificate(self, name: str) -> ClientTls:
+        """A certificate made out to one of `OTHERS`."""
+        directory = self.client_tls.ca.parent
+        cert, key = (directory / f"client-{name}{suffix}" for suffix in (".pem", ".key"))
+        return ClientTls(ca=self.client_tls.ca, cert=cert, key=key)
 
     @property
     def url(self) -> str:
@@ -159,10 +173,11 @@ class LiveFleet:
             metadata={"role": "inaetics-agent"},
         )
         store = self.store.client()
-        app = Starlette(routes=[Route("/journal/{name}", self._journal)])
-        listener = Listener(app, tcp_socket(address, AGENT_PORT), self._stopping, server_context(self.server_tls))
+        context = mutual_tls(ca=self.server_tls.ca, cert=self.server_tls.cert, key=self.server_tls.key)
         async with asyncio.TaskGroup() as group, store.lease(5) as lease:
-            group.create_task(listener.run_until_stopped(), name="journals")
+            supervisor = ScriptedSupervisor(self, store, machine.id, lease)
+            commands = UnitCommands(store, supervisor, machine.id, engine_file=None, environment=os.environ)
+            group.create_task(AgentServer(supervisor, commands).run(address, context=context), name="server")
             await store.put(keys.machine(machine.id), mapper.machine_value(machine), lease=lease.id)
             async for event in store.watch(keys.placements_of(machine.id)):
                 if isinstance(event, Relisted):
@@ -179,10 +194,10 @@ class LiveFleet:
         placement = mapper.placement(at, item)
         if placement.withdraw:
             await asyncio.sleep(self.script.giving_up_s)
-        value = mapper.state_value(self._state(placement))
+        value = mapper.state_value(self.state_for(placement))
         await store.put(keys.state(*at), value, lease=lease.id)
 
-    def _state(self, placement: Placement) -> UnitState:
+    def state_for(self, placement: Placement) -> UnitState:
         load, (active, sub, result, message) = "loaded", ("inactive", "dead", "success", "")
         if placement.withdraw:
             load = "not-found"
@@ -202,21 +217,54 @@ class LiveFleet:
             since=1_700_000_000.0,
         )
 
-    async def _journal(self, request: Request) -> Response:
-        lines = self.script.journals.get(request.path_params["name"])
-        if lines is None:
-            return PlainTextResponse("no such journal", 404)
-        last = lines[-int(request.query_params["lines"]) :]
-        follow = request.query_params["follow"] == "1"
 
-        async def text() -> AsyncIterator[str]:
-            for line in last:
-                yield line + "\n"
-            if follow:
-                await self.script.followers.wait()
-                yield "and then this\n"
+class ScriptedSupervisor(FakeSupervisor):
+    """What a machine's own server asks: the states that the machine reports, journals and restarts by the script."""
 
-        return StreamingResponse(text(), media_type="text/plain")
+    def __init__(self, fleet: LiveFleet, store: FakeStore, machine: MachineId, lease: Lease) -> None:
+        super().__init__()
+        self._fleet = fleet
+        self._store = store
+        self._machine = machine
+        self._lease = lease
+
+    @override
+    async def states(self) -> dict[str, UnitStatus]:
+        listing = await self._store.list(keys.states_of(self._machine))
+        found = (mapper.state(keys.on_machine(item.key.removeprefix(keys.STATES)), item) for item in listing.items)
+        return {
+            state.unit: UnitStatus(
+                name=state.unit,
+                load=state.load,
+                active=Active(state.active),
+                sub=state.sub,
+                result=state.result,
+                content_hash=state.content_hash,
+                since=state.since,
+            )
+            for state in found
+        }
+
+    @override
+    async def restart(self, name: str) -> None:
+        at = (self._machine, UnitName(name))
+        self._fleet.script.restarts.append(name)
+        placed = await self._store.get(keys.placement(*at))
+        assert placed is not None
+        state = dataclasses.replace(self._fleet.state_for(mapper.placement(at, placed)), since=time.time())
+        await self._store.put(keys.state(*at), mapper.state_value(state), lease=self._lease.id)
+
+    @override
+    async def journal(self, name: str, *, lines: int = 10, follow: bool = False) -> AsyncIterator[str]:
+        script = self._fleet.script
+        known = script.journals.get(name)
+        if known is None:
+            raise NotFound(f"no journal of {name!r}")
+        for line in known[len(known) - lines :] if lines else ():
+            yield line
+        if follow:
+            await script.followers.wait()
+            yield "and then this"
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import socket
 import ssl
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 
 from inaetics.api.client import FleetClient
 from inaetics.api.endpoint import ClientTls
-from inaetics.errors import InvalidInput, Unavailable
+from inaetics.errors import InaeticsError, InvalidInput, Unavailable
 from tests.component.api.live import API_PORT, LiveFleet
 from tests.support.etcd import make_certificates
 
@@ -68,3 +70,40 @@ def test_journals_are_fetched_with_the_apis_certificate(fleet: LiveFleet) -> Non
     with FleetClient(fleet.url, fleet.client_tls) as client:
         client.submit("hello.service", "[Service]\nExecStart=/bin/true\n", desired="launched")
         assert list(client.journal("hello.service", lines=1)) == ["only line"]
+
+
+def _as(fleet: LiveFleet, name: str) -> FleetClient:
+    """A client with a certificate of the fleet's authority made out to `name`."""
+    return FleetClient(fleet.url, fleet.certificate(name))
+
+
+@pytest.mark.parametrize("name", ["reader-wall", "agent-worker-1", "etcd-worker-1", "operators", "api-worker-1"])
+def test_who_may_only_read_changes_nothing(fleet: LiveFleet, name: str) -> None:
+    with _as(fleet, name) as reader:
+        assert len(reader.machines()) == 3
+        with pytest.raises(InaeticsError, match=f"the certificate .{name}. may only read: PUT /inaetics/v1/units"):
+            reader.submit("a.service", "[Service]\nExecStart=/bin/true\n", desired="launched")
+        with pytest.raises(InaeticsError, match="may only read: DELETE"):
+            reader.destroy("a.service")
+        assert reader.units().units == ()
+
+
+def test_the_refusal_is_an_error_entity(fleet: LiveFleet) -> None:
+    tls = fleet.certificate("reader-wall")
+    context = ssl.create_default_context(cafile=str(tls.ca))
+    context.load_cert_chain(tls.cert, tls.key)
+    connection = http.client.HTTPSConnection(fleet.settings.address, API_PORT, timeout=5, context=context)
+    try:
+        connection.request("PUT", "/fleet/v1/units/a.service", b"{}", {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        assert answer.status == 403
+        assert json.load(answer)["error"]["code"] == 403
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("name", ["operator", "api"])
+def test_who_may_change_does(fleet: LiveFleet, name: str) -> None:
+    with _as(fleet, name) as client:
+        client.submit("b.service", "[Service]\nExecStart=/bin/true\n", desired="inactive")
+        client.destroy("b.service")

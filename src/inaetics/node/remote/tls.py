@@ -6,7 +6,7 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
-from inaetics.errors import InvalidInput
+from inaetics.tls import client_context, server_context
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,14 +19,9 @@ class TlsContexts:
 
 def tls_contexts(directory: Path) -> TlsContexts:
     """Read ``ca.pem``, ``cert.pem`` and ``key.pem`` in `directory`. Raises `InvalidInput` for what cannot be used."""
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    server.verify_mode = ssl.CERT_REQUIRED
-    try:
-        for context in (server, client):
-            context.minimum_version = ssl.TLSVersion.TLSv1_3
-            context.load_verify_locations(directory / "ca.pem")
-            context.load_cert_chain(directory / "cert.pem", directory / "key.pem")
-    except (OSError, ssl.SSLError) as error:
-        raise InvalidInput(f"cannot use the certificates in {directory}: {error}") from error
+    ca, cert, key = (directory / name for name in ("ca.pem", "cert.pem", "key.pem"))
+    server = server_context(ca=ca, cert=cert, key=key, whose="the node agents'")
+    client = client_context(ca=ca, cert=cert, key=key, whose="the node agents'")
+    for context in (server, client):
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
     return TlsContexts(server=server, client=client)
