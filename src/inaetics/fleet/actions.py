@@ -40,11 +40,16 @@ class Update:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Withdraw:
-    """Ask the machine of `placement` to give the unit up. `unit` is None where it was destroyed."""
+    """Ask the machine of `placement` to give the unit up. `unit` is None where it was destroyed.
+
+    `moved_by` names the drain or rebalance that wants it, `target` the machine that would take it.
+    """
 
     unit: Unit | None
     placement: Placement
     reason: str
+    moved_by: str = ""
+    target: MachineId | None = None
 
     @property
     def name(self) -> UnitName:

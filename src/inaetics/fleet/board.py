@@ -6,7 +6,7 @@ own decisions while it goes on, and takes them back at the end.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -14,12 +14,15 @@ from inaetics.fleet.conflicts import ConflictIndex
 from inaetics.fleet.model import Machine, MachineId, Placement, Snapshot, Unit, UnitName, natural
 from inaetics.fleet.pools import Pool
 from inaetics.fleet.requirements import Requirements, RequirementsCache
+from inaetics.fleet.room import Floor, Room, floor_of
+from inaetics.fleet.spreading import Group, Spread, template_of
 
-Metadata = tuple[tuple[str, frozenset[str]], ...]
+Metadata = tuple[tuple[str, frozenset[str | None]], ...]
+"""Keys with the values that will do; None among them takes a machine without the key."""
 
 
 class Board:
-    """Who is placed where, with the requirements of the content that was placed; loads; conflicts.
+    """Who is placed where, with the requirements of the content that was placed; loads; room; conflicts.
 
     `snapshot` may be a live view, whose changes are then reported by `add`, `remove` and `machines_changed`.
     """
@@ -34,7 +37,10 @@ class Board:
         self.replacers: set[UnitName] = set()
         """Units that replace others; some of them may have said so only in the past."""
         self._undo: list[tuple[MachineId, UnitName, Requirements | None]] | None = None
-        self._pools: dict[Metadata, Pool] = {}
+        self.room = Room()
+        self._pools: dict[tuple[Metadata, Floor], Pool] = {}
+        self._instances: defaultdict[Group, Counter[MachineId]] = defaultdict(Counter)
+        self._spreads: dict[Group, Spread] = {}
         self.machines_changed()
         for placement in snapshot.placements.values():
             self.add(placement.machine, placement.unit, self.placed_requirements(placement))
@@ -83,18 +89,51 @@ class Board:
         return len(self._units_on.get(machine, ()))
 
     def machines_changed(self) -> None:
-        """Take in that machines came, went, or changed their metadata."""
+        """Take in that machines came, went, or changed what scheduling reads of them."""
         machines = self.snapshot.machines
         self._ranked = sorted(machines, key=lambda each: (natural(machines[each].name), each))
         self._rank = {machine: rank for rank, machine in enumerate(self._ranked)}
         self._pools.clear()
+        self._pools_of: list[list[tuple[Floor, Pool]]] = [[] for _ in self._ranked]
+        self._spreads.clear()
 
-    def by_load(self, metadata: Metadata) -> Iterator[MachineId]:
-        """Machines with this metadata that take new units, the least loaded first, then by name."""
-        pool = self._pools.get(metadata)
+    def by_load(self, metadata: Metadata, requirements: Requirements | None = None) -> Iterator[MachineId]:
+        """Machines with this metadata that take new units, the least loaded first, then by name.
+
+        With `requirements` most of those are left out that have no room for them.
+        """
+        floor = floor_of(requirements) if requirements else (0, 0)
+        pool = self._pools.get((metadata, floor))
         if pool is None:
-            pool = self._pools[metadata] = self._new_pool(metadata)
+            pool = self._pools[metadata, floor] = self._new_pool(metadata, floor)
         return (self._ranked[rank] for rank in pool)
+
+    def draining(self) -> list[Machine]:
+        """Machines that are to be empty, by name."""
+        machines = self.snapshot.machines
+        return [machines[machine] for machine in self._ranked if machine in machines and machines[machine].draining]
+
+    def in_order(self, machine: MachineId) -> tuple[int, int]:
+        """The sort key of `by_load`, for a machine that is there."""
+        return self.load(machine), self._rank[machine]
+
+    def has_room(self, machine: MachineId, requirements: Requirements) -> bool:
+        """Whether what `requirements` declares is free on `machine`, which is there."""
+        return self.room.holds(self.snapshot.machines[machine], requirements.memory, requirements.cpu)
+
+    def spread(self, unit: UnitName, key: str) -> Spread:
+        """How the placed instances of the template of `unit` that ask for it are spread over the values of `key`."""
+        group = template_of(unit), key
+        found = self._spreads.get(group)
+        if found is None:
+            machines = self.snapshot.machines
+            counts = dict.fromkeys((each.metadata[key] for each in machines.values() if key in each.metadata), 0)
+            for machine, count in self._instances[group].items():
+                value = machines[machine].metadata.get(key) if machine in machines else None
+                if value is not None:
+                    counts[value] += count
+            found = self._spreads[group] = Spread(counts)
+        return found
 
     def excluded(self, unit: UnitName, requirements: Requirements) -> list[Collection[MachineId]]:
         """Collections of machines that `unit` cannot join because of who is there."""
@@ -138,6 +177,9 @@ class Board:
         self.note(unit, requirements)
         self._machines_of[unit][machine] = None
         self._conflicts.add(machine, unit, _patterns(requirements))
+        self.room.take(machine, requirements)
+        if requirements.spread_by:
+            self._count((template_of(unit), requirements.spread_by), machine, 1)
         self._reload(machine, len(on) - 1, len(on))
 
     def _remove(self, machine: MachineId, unit: UnitName) -> Requirements:
@@ -147,6 +189,9 @@ class Board:
         if not self._machines_of[unit]:
             del self._machines_of[unit]
         self._conflicts.remove(machine, unit, _patterns(requirements))
+        self.room.take(machine, requirements, -1)
+        if requirements.spread_by:
+            self._count((template_of(unit), requirements.spread_by), machine, -1)
         self._reload(machine, len(on) + 1, len(on))
         return requirements
 
@@ -154,17 +199,33 @@ class Board:
         rank = self._rank.get(machine)
         if rank is None:
             return
-        for pool in self._pools.values():
-            if rank in pool:
+        there = self.snapshot.machines[machine]  # machines_changed is told before anything else
+        for floor, pool in self._pools_of[rank]:
+            if not self.room.holds(there, *floor):
+                if rank in pool:
+                    pool.drop(rank, old)
+            elif rank in pool:
                 pool.reload(rank, old, new)
+            else:
+                pool.put(rank, new)
 
-    def _new_pool(self, metadata: Metadata) -> Pool:
+    def _count(self, group: Group, machine: MachineId, by: int) -> None:
+        self._instances[group][machine] += by
+        spread = self._spreads.get(group)
+        there = self.machine(machine)
+        if spread and there and group[1] in there.metadata:
+            spread.note(there.metadata[group[1]], by)
+
+    def _new_pool(self, metadata: Metadata, floor: Floor) -> Pool:
         machines = self.snapshot.machines
-        return Pool(
-            (self.load(machine), rank)
-            for rank, machine in enumerate(self._ranked)
-            if not machines[machine].cordoned and has_metadata(machines[machine], metadata)
-        )
+        pool = Pool(())
+        for rank, machine in enumerate(self._ranked):
+            there = machines[machine]
+            if not there.cordoned and has_metadata(there, metadata):
+                self._pools_of[rank].append((floor, pool))
+                if self.room.holds(there, *floor):
+                    pool.put(rank, self.load(machine))
+        return pool
 
 
 def has_metadata(machine: Machine, metadata: Metadata) -> bool:

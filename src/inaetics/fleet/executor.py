@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from inaetics.fleet import keys, mapper
 from inaetics.fleet.actions import Action, Move, Place, Remove, Update, Withdraw
 from inaetics.fleet.model import MachineId, Placement, Snapshot, Unit, UnitName
+from inaetics.fleet.transit import REBALANCE
 from inaetics.store.protocol import MAX_GUARDS, MAX_OPS, Delete, Guard, ModIs, Op, Put
 
 _RESERVED = 2
@@ -60,15 +61,17 @@ def _ops(action: Action, snapshot: Snapshot, now: float) -> Iterator[Op]:
                     reason=action.reason,
                     since=now if action.placement.withdraw else action.placement.since,
                     withdraw=False,
+                    moved_by="" if action.placement.withdraw else action.placement.moved_by,
                 )
             )
         case Withdraw():
-            yield _put(replace(action.placement, reason=action.reason, withdraw=True))
+            yield _put(replace(action.placement, reason=action.reason, withdraw=True, moved_by=action.moved_by))
         case Remove():
             yield _delete(action.placement)
         case Move():
             yield _delete(action.placement)
-            yield _put(_new(action.unit, action.machine, action.reason, snapshot, now))
+            new = _new(action.unit, action.machine, action.reason, snapshot, now)
+            yield _put(replace(new, moved_by=action.placement.moved_by if action.state else ""))
 
 
 def _guards(action: Action, snapshot: Snapshot) -> Iterator[Guard]:
@@ -79,12 +82,23 @@ def _guards(action: Action, snapshot: Snapshot) -> Iterator[Guard]:
         case Update():
             yield from _machine_guards(action.placement.machine, snapshot)
         case Withdraw():
-            pass
+            yield from _move_guards(action, snapshot)
         case Remove():
             yield _gone_guard(action)
         case Move():
             yield _gone_guard(action)
             yield from _machine_guards(action.machine, snapshot)
+
+
+def _move_guards(action: Withdraw, snapshot: Snapshot) -> Iterator[Guard]:
+    """What a drain or rebalance is decided from: that people ask for it, and that there is somewhere to go."""
+    if action.target is None:
+        return
+    yield from _machine_guards(action.placement.machine, snapshot)
+    yield from _machine_guards(action.target, snapshot)
+    if action.moved_by == REBALANCE:
+        asked = snapshot.rebalance
+        yield ModIs(key=keys.REBALANCE, revision=asked.revision if asked else 0)
 
 
 def _machine_guards(machine: MachineId, snapshot: Snapshot) -> Iterable[Guard]:

@@ -66,7 +66,7 @@ class Fold:
     machines: dict[MachineId, Machine] = field(default_factory=dict)
     placements: dict[tuple[MachineId, UnitName], Placement] = field(default_factory=dict)
     states: dict[tuple[MachineId, UnitName], UnitState] = field(default_factory=dict)
-    rebalance: Rebalance | None = None
+    rebalances: dict[str, Rebalance] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
     """Key → why, for people."""
     _raw_machines: dict[MachineId, tuple[mapper.MachineRecord, int]] = field(default_factory=dict)
@@ -83,7 +83,7 @@ class Fold:
             machines=self.machines,
             placements=self.placements,
             states=self.states,
-            rebalance=self.rebalance,
+            rebalances=self.rebalances,
         )
 
     def apply(self, key: str, item: KeyValue | None) -> Iterator[Change]:
@@ -128,7 +128,7 @@ class Fold:
 
     def _rebalance(self, item: KeyValue | None) -> Iterable[Change]:
         new = mapper.rebalance(item) if item else None
-        old, self.rebalance = self.rebalance, new
+        old = _put(self.rebalances, "", new)
         return (RebalanceChanged(old=old, new=new),)
 
     def _unit(self, name: UnitName, item: KeyValue | None) -> Iterable[Change]:

@@ -144,7 +144,13 @@ class Snapshot:
     machines: Mapping[MachineId, Machine] = field(default_factory=dict)
     placements: Mapping[tuple[MachineId, UnitName], Placement] = field(default_factory=dict)
     states: Mapping[tuple[MachineId, UnitName], UnitState] = field(default_factory=dict)
-    rebalance: Rebalance | None = None
+    rebalances: Mapping[str, Rebalance] = field(default_factory=dict)
+    """None, or one under the empty name: a view stays live only in what can change in place."""
+
+    @property
+    def rebalance(self) -> Rebalance | None:
+        """What people asked to be evened out, and is not yet."""
+        return self.rebalances.get("")
 
 
 @lru_cache(maxsize=100_000)

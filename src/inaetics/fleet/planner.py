@@ -13,10 +13,18 @@ from collections.abc import Iterable
 
 from inaetics.fleet.actions import Action
 from inaetics.fleet.board import Board
-from inaetics.fleet.fold import Change, MachineChanged, PlacementChanged, StateChanged, UnitChanged
-from inaetics.fleet.model import Machine, MachineId, Snapshot, UnitName, natural
+from inaetics.fleet.fold import (
+    Change,
+    MachineChanged,
+    PlacementChanged,
+    RebalanceChanged,
+    StateChanged,
+    UnitChanged,
+)
+from inaetics.fleet.model import Machine, MachineId, Rebalance, Snapshot, UnitName, natural
 from inaetics.fleet.planning import Pass
 from inaetics.fleet.requirements import RequirementsCache
+from inaetics.fleet.transit import Transit
 
 Lost = frozenset[MachineId]
 """Machines that hold placements, are not there, and are no longer waited for."""
@@ -37,12 +45,15 @@ class Planner:
         self._waiting: set[UnitName] = set()
         self._dirty = {placement.unit for placement in snapshot.placements.values()}
         self._something_freed = False
+        self._transit = Transit(snapshot)
+        self._moves_due = True
+        self._even_at = 0
         for name in snapshot.units:
             self._unit_changed(name)
 
     def changed(self, changes: Iterable[Change]) -> None:
         """Take in what has changed in the snapshot; each change once, after it is in the snapshot."""
-        for change in changes:
+        for change in sorted(changes, key=lambda each: not isinstance(each, MachineChanged)):
             match change:
                 case UnitChanged():
                     self._unit_changed(change.name)
@@ -52,6 +63,8 @@ class Planner:
                     self._state_changed(change)
                 case MachineChanged():
                     self._machine_changed(change)
+                case RebalanceChanged():
+                    self._moves_due = True
 
     def again(self, units: Iterable[UnitName]) -> None:
         """Look at `units` again, and at whom they go with: what was planned for them could not be written."""
@@ -74,15 +87,22 @@ class Planner:
             self._dirty.update(self._board.units_on(machine))
         self._lost = lost
         names = self._dirty | self._waiting if self._something_freed else self._dirty
-        if not names:
+        if not names and not self._moves_due:
             return []
-        self._dirty, self._something_freed = set(), False
+        self._dirty, self._something_freed, self._moves_due = set(), False, False
+        asked = self._board.snapshot.rebalance
         with self._board.trial():
-            decided = Pass(self._board, lost)
+            decided = Pass(self._board, lost, self._transit)
             decided.run(self._with_peers(names))
         self._waiting.difference_update(names)
         self._waiting |= decided.waiting
+        self._even_at = asked.revision if asked and decided.is_even else 0
         return decided.actions
+
+    def rebalanced(self) -> Rebalance | None:
+        """The rebalance for which the last plan found nothing left to do."""
+        asked = self._board.snapshot.rebalance
+        return asked if asked and asked.revision == self._even_at else None
 
     def _with_peers(self, names: set[UnitName]) -> list[UnitName]:
         """`names` and all they go with, in the order in which they get the room there is."""
@@ -116,10 +136,12 @@ class Planner:
                 self._board.remove(old.machine, old.unit)
             if new:
                 self._board.add(new.machine, new.unit, self._board.placed_requirements(new))
+        self._moves_due |= self._transit.look(change.machine, change.unit)
         self._dirty.add(change.unit)
         self._dirty.update(self._board.followers_of(change.unit), self._waiting & self._board.replacers)
 
     def _state_changed(self, change: StateChanged) -> None:
+        self._moves_due |= self._transit.look(change.machine, change.unit)
         placement = self._board.snapshot.placements.get((change.machine, change.unit))
         if placement and placement.withdraw:
             self._dirty.add(change.unit)
@@ -128,13 +150,18 @@ class Planner:
         if _traits(change.old) == _traits(change.new):
             return
         self._board.machines_changed()
+        self._transit.look_at_machine(change.id)
+        self._moves_due = True
         self._dirty.update(self._board.units_on(change.id), self._globals)
         self._something_freed |= change.new is not None
 
 
 def _traits(machine: Machine | None) -> object:
     """What scheduling reads of a machine."""
-    return machine and (machine.name, machine.metadata, machine.cordoned)
+    if machine is None:
+        return None
+    words = machine.cordoned, machine.draining, machine.at_once
+    return machine.name, machine.metadata, machine.memory, machine.cores, words
 
 
 __all__ = ["Lost", "Planner", "plan"]

@@ -1,4 +1,7 @@
-"""One pass of planning over some units: what is placed first, then places for the units that need one. Pure."""
+"""One pass of planning over some units: what is placed first, then places for the units that need one. Pure.
+
+Last come the moves that people asked for, with what room is left.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,27 @@ from collections.abc import Iterable
 from inaetics.fleet.actions import Action, Move, Place, Remove, Update, Withdraw
 from inaetics.fleet.board import Board
 from inaetics.fleet.model import MachineId, Placement, Unit, UnitName, UnitState
+from inaetics.fleet.moving import Departure, Mover
 from inaetics.fleet.replacing import claimant, victims
 from inaetics.fleet.requirements import Requirements
 from inaetics.fleet.scheduler import Choice, Scheduler, is_wanted
+from inaetics.fleet.transit import REBALANCE, Transit
 
 
 class Pass:
     """Collects `actions`, and in `waiting` the units to look at again once something was freed or a machine changed.
 
+    `is_even` says that nothing is left to do for a rebalance.
     The board is changed as decided; who calls takes that back.
     """
 
-    def __init__(self, board: Board, lost: frozenset[MachineId]) -> None:
+    def __init__(self, board: Board, lost: frozenset[MachineId], transit: Transit) -> None:
         self.actions: list[Action] = []
         self.waiting: set[UnitName] = set()
+        self.is_even = False
         self._board = board
         self._lost = lost
+        self._transit = transit
         self._scheduler = Scheduler(board)
         self._touched: set[tuple[MachineId, UnitName]] = set()
         self._looked: set[UnitName] = set()
@@ -42,6 +50,19 @@ class Pass:
         given = [name for name in ordered if name in self._homeless and self._names_its_machine(name)]
         for name in (*self._stranded, *given, *ordered):
             self._settle(name)
+        self._depart()
+
+    def _depart(self) -> None:
+        """Drain and even out."""
+        asked = self._board.snapshot.rebalance
+        if asked is None and not self._board.draining():
+            return
+        departures = Mover(self._board, self._scheduler, self._transit, self._leaving).departures()
+        for each in departures:
+            unit = self._board.snapshot.units[each.placement.unit]
+            self._release(each.placement, unit, each.reason, departure=each)
+        evening = self._transit.count(REBALANCE) or any(each.mark == REBALANCE for each in departures)
+        self.is_even = asked is not None and not evening
 
     # What is placed.
 
@@ -102,8 +123,10 @@ class Pass:
         with self._board.trial():
             self._board.remove(machine, unit.name)
             excluded = self._board.excluded(unit.name, requirements)
-            return not (
-                any(machine in these for these in excluded) or self._scheduler.in_circle(unit.name, requirements)
+            return (
+                self._board.has_room(machine, requirements)
+                and not any(machine in these for these in excluded)
+                and not self._scheduler.in_circle(unit.name, requirements)
             )
 
     def _dislodge(self, placement: Placement, unit: Unit, requirements: Requirements) -> None:
@@ -120,7 +143,9 @@ class Pass:
             if placement.desired != unit.desired:
                 self._update(placement, unit, placement.content_hash, placement.reason)
 
-    def _release(self, placement: Placement, unit: Unit | None, reason: str) -> None:
+    def _release(
+        self, placement: Placement, unit: Unit | None, reason: str, *, departure: Departure | None = None
+    ) -> None:
         """Take a unit from a machine: those that go with it first; it must give it up itself, unless it is lost."""
         name, machine = placement.unit, placement.machine
         self._leaving.add(name)
@@ -136,9 +161,9 @@ class Pass:
             for follower in followers:
                 if not follower.withdraw and follower.unit not in self._leaving:
                     theirs = self._board.snapshot.units.get(follower.unit)
-                    self._release(follower, theirs, f"{name}, which it goes with, leaves")
+                    self._release(follower, theirs, f"{name}, which it goes with, leaves", departure=departure)
             if not followers:
-                self._withdraw(placement, unit, reason)
+                self._withdraw(placement, unit, reason, departure)
 
     def _followers_on(self, machine: MachineId, name: UnitName) -> list[Placement]:
         on = self._board.units_on(machine)
@@ -165,7 +190,7 @@ class Pass:
         requirements = self._board.requirements(unit)
         state = self._acknowledgement(placement)
         self._board.remove(machine, name)
-        choice = self._place_after(placement, requirements)
+        choice = self._place_after(placement, requirements) or self._way_back(placement, requirements)
         self._board.add(machine, name, requirements)
         if choice is None:
             self._remove(placement, unit, state, "no machine fits any more")
@@ -176,8 +201,9 @@ class Pass:
         elif self._touch(machine, name) and self._touch(choice.machine, name):
             self._leaving.discard(name)
             self._moved(machine, choice.machine, name, requirements)
+            reason = f"{placement.reason}; {choice.reason}" if placement.moved_by else choice.reason
             self.actions.append(
-                Move(unit=unit, placement=placement, state=state, machine=choice.machine, reason=choice.reason)
+                Move(unit=unit, placement=placement, state=state, machine=choice.machine, reason=reason)
             )
 
     def _place_after(self, placement: Placement, requirements: Requirements) -> Choice | None:
@@ -193,6 +219,14 @@ class Pass:
             if elsewhere:
                 return elsewhere
         return self._scheduler.choose(name, requirements)
+
+    def _way_back(self, placement: Placement, requirements: Requirements) -> Choice | None:
+        """A unit that was to be moved, and whose new place is taken meanwhile, stays where it was."""
+        if not placement.moved_by or requirements.machine_of or requirements.is_global:
+            return None
+        if not self._scheduler.fits(placement.unit, requirements, placement.machine, returns=True):
+            return None
+        return Choice(machine=placement.machine, reason="it was to be moved, but no other machine fits any more")
 
     def _settle(self, name: UnitName) -> None:
         """Find a place for a unit that needs one, after those that it goes with."""
@@ -276,9 +310,11 @@ class Pass:
             self._moved(placement.machine, placement.machine, unit.name, self._board.requirements(unit))
         self.actions.append(Update(unit=unit, placement=placement, content_hash=content_hash, reason=reason))
 
-    def _withdraw(self, placement: Placement, unit: Unit | None, reason: str) -> None:
-        if not placement.withdraw and self._touch(placement.machine, placement.unit):
-            self.actions.append(Withdraw(unit=unit, placement=placement, reason=reason))
+    def _withdraw(self, placement: Placement, unit: Unit | None, reason: str, departure: Departure | None) -> None:
+        if placement.withdraw or not self._touch(placement.machine, placement.unit):
+            return
+        mark, target = (departure.mark, departure.target) if departure else ("", None)
+        self.actions.append(Withdraw(unit=unit, placement=placement, reason=reason, moved_by=mark, target=target))
 
     def _remove(self, placement: Placement, unit: Unit | None, state: UnitState | None, reason: str) -> None:
         if self._touch(placement.machine, placement.unit):

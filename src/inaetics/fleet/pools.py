@@ -1,13 +1,14 @@
 """Machines in the order in which a unit should try them: the least loaded first. Pure.
 
-A pool holds the machines that satisfy one set of metadata; units that ask for the same share it. Taking the first
-machine and noting one more unit on it cost the same however many machines there are (nearly: a list's insertion).
+A pool holds the machines that satisfy one set of metadata and have some room; units that ask for the same share it.
+Taking the first machine and noting one more unit on it cost the same however many machines there are (nearly: a list's
+insertion).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 
 class Pool:
@@ -33,6 +34,21 @@ class Pool:
 
     def __len__(self) -> int:
         return len(self._members)
+
+    def levels(self) -> Iterator[tuple[int, Sequence[int]]]:
+        """Loads with the ranks that have them, the least load first."""
+        return ((load, bucket) for load, bucket in enumerate(self._buckets) if bucket)
+
+    def put(self, rank: int, load: int) -> None:
+        """Take in one more member."""
+        insort(self._bucket(load), rank)
+        self._members.add(rank)
+
+    def drop(self, rank: int, load: int) -> None:
+        """Forget the member `rank`, whose load is `load`."""
+        bucket = self._buckets[load]
+        del bucket[bisect_left(bucket, rank)]
+        self._members.remove(rank)
 
     def reload(self, rank: int, old: int, new: int) -> None:
         """Note that the load of the member `rank` went from `old` to `new`."""

@@ -1,13 +1,22 @@
-"""Where a unit can go: hard rules first, then the least loaded machine. Pure and deterministic."""
+"""Where a unit can go: hard rules first, then an even spread if asked for, then the least loaded machine.
+
+Pure and deterministic.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from heapq import merge
 
 from inaetics.fleet.board import Board, has_metadata
 from inaetics.fleet.model import Desired, MachineId, Unit, UnitName
 from inaetics.fleet.requirements import Requirements
+from inaetics.fleet.spreading import template_of
+
+_TIED = 32
+"""Of so many equally empty values of a metadata key the least loaded machine is looked for; a key with more values
+(one a machine) need not be searched through for every unit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,14 +49,31 @@ class Scheduler:
                 return found
         return self._least_loaded(unit, requirements, avoid, ())
 
-    def fits(self, unit: UnitName, requirements: Requirements, machine: MachineId) -> bool:
-        """Whether `machine` may receive `unit`, which must not be on it."""
+    def choose_with(
+        self,
+        unit: UnitName,
+        requirements: Requirements,
+        followers: Sequence[tuple[UnitName, Requirements]],
+        *,
+        avoid: MachineId,
+    ) -> Choice | None:
+        """Pick a machine that takes `unit` and all of `followers`, none of which may be on the board."""
+        if requirements.refused or requirements.machine_id or requirements.machine_of:
+            return None
+        return self._least_loaded(unit, requirements, avoid, followers)
+
+    def fits(self, unit: UnitName, requirements: Requirements, machine: MachineId, *, returns: bool = False) -> bool:
+        """Whether `machine` may receive `unit`, which must not be on it.
+
+        A unit that `returns` was there a moment ago: a cordon does not keep it out.
+        """
         there = self._board.machine(machine)
         return (
             there is not None
-            and not there.cordoned
+            and (returns or not there.cordoned)
             and not requirements.refused
             and self.suits(requirements, machine)
+            and self._board.has_room(machine, requirements)
             and not any(machine in taken for taken in self._board.excluded(unit, requirements))
         )
 
@@ -103,13 +129,34 @@ class Scheduler:
         followers: Sequence[tuple[UnitName, Requirements]],
     ) -> Choice | None:
         taken = self._board.excluded(unit, requirements)
-        for machine in self._board.by_load(requirements.metadata):  # trying followers leaves the order as it was
+        for machine, why in self._in_order(unit, requirements):  # trying followers leaves the order as it was
             if machine == avoid or (taken and any(machine in these for these in taken)):
+                continue
+            if not self._board.has_room(machine, requirements):
                 continue
             if followers and not self._takes_all(machine, (unit, requirements), followers):
                 continue
-            return Choice(machine=machine, reason=_least_loaded_reason(self._board.load(machine)))
+            return Choice(machine=machine, reason=why + _least_loaded_reason(self._board.load(machine)))
         return None
+
+    def _in_order(self, unit: UnitName, requirements: Requirements) -> Iterator[tuple[MachineId, str]]:
+        """Machines with the right metadata, the best first, and what makes them better than by load alone."""
+        key, metadata = requirements.spread_by, requirements.metadata
+        if key is None:
+            for machine in self._board.by_load(metadata, requirements):
+                yield machine, ""
+            return
+        for count, values in self._board.spread(unit, key).levels():
+            for start in range(0, len(values), _TIED):
+                some = [
+                    self._board.by_load((*metadata, (key, frozenset({value}))), requirements)
+                    for value in values[start : start + _TIED]
+                ]
+                for machine in merge(*some, key=self._board.in_order):
+                    there = self._board.snapshot.machines[machine]
+                    yield machine, f"{key}={there.metadata[key]} has {_instances(count, unit)}, the fewest; "
+        for machine in self._board.by_load((*metadata, (key, frozenset({None}))), requirements):
+            yield machine, f"no machine with {key} fits; "
 
     def _takes_all(
         self,
@@ -147,6 +194,10 @@ class Scheduler:
 def is_wanted(unit: Unit | None) -> bool:
     """Whether `unit` should be on some machine."""
     return unit is not None and unit.desired is not Desired.INACTIVE
+
+
+def _instances(count: int, unit: UnitName) -> str:
+    return f"{count} {'instance' if count == 1 else 'instances'} of {template_of(unit)}"
 
 
 def _least_loaded_reason(load: int) -> str:

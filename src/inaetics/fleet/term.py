@@ -22,10 +22,11 @@ from inaetics.fleet.executor import Transaction, transactions
 from inaetics.fleet.fold import Change
 from inaetics.fleet.garbage import collections
 from inaetics.fleet.mirror import Mirror
+from inaetics.fleet.model import Rebalance
 from inaetics.fleet.planner import Planner
 from inaetics.fleet.requirements import RequirementsCache
 from inaetics.fleet.settings import EngineSettings
-from inaetics.store.protocol import Leadership, ModIs, Put, Store
+from inaetics.store.protocol import Delete, Leadership, ModIs, Put, Store
 
 _log = structlog.get_logger()
 
@@ -121,6 +122,15 @@ class Term:
             todo.pop(0)
         if actions:
             await self._mirror.reached(self._ledger_revision)
+        elif rebalance := self._planner.rebalanced():
+            await self._end(rebalance)
+
+    async def _end(self, rebalance: Rebalance) -> None:
+        """Forget what people asked to be evened out, and now is."""
+        unchanged = ModIs(key=keys.REBALANCE, revision=rebalance.revision)
+        with suppress(Conflict):  # somebody asked for another one just now
+            await self._store.commit([Delete(key=keys.REBALANCE)], guards=[self._leadership.guard, unchanged])
+            _log.info("rebalance done", moves=len(rebalance.moves))
 
     async def _write(self, transaction: Transaction) -> None:
         ledger = Put(key=keys.LEDGER, value=b'{"version":1}')

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inaetics.fleet.model import Desired
+from inaetics.fleet.model import Desired, MachineId, UnitName
 from inaetics.fleet.planner import plan
 from tests.unit.fleet.world import Leader, World, machine_id, service, settle
 
@@ -35,7 +35,12 @@ FILES = (
     service("Global=yes"),
     service("Global=yes", "MachineMetadata=zone=x"),
     service("Replaces=b@*.service"),
+    service("Memory=1G"),
+    service("Memory=2G", "CPU=0.5"),
+    service("Memory=2G", "MachineOf=c.service"),
+    service("CPU=1", "SpreadBy=zone"),
 )
+GIB = 1 << 30
 
 Step = tuple[object, ...]
 
@@ -49,6 +54,8 @@ deeds = st.one_of(
     st.tuples(st.just("want"), names, wishes),
     st.tuples(st.just("destroy"), names),
     st.tuples(st.just("operate"), numbers, st.booleans(), zones),
+    st.tuples(st.just("drain"), numbers, st.integers(1, 2), zones),
+    st.tuples(st.just("rebalance"), st.integers(1, 2)),
     st.tuples(st.just("up"), numbers, zones),
     st.tuples(st.just("gone"), numbers, st.booleans()),
     st.tuples(st.just("act"), numbers),
@@ -66,6 +73,12 @@ steps = st.one_of(
     st.tuples(st.sampled_from(("wait", "plan", "commit", "succeed"))),
     st.tuples(st.sampled_from(("settle", "settle_without_waiting"))),
 )
+
+
+def up(world: World, number: int, zone: str) -> None:
+    """Machines differ: one is small, one does not say how much it has."""
+    memory = {1: 2 * GIB, 2: 3 * GIB, 3: 4 * GIB}.get(number)
+    world.up(number, memory=memory, cores=None if memory is None else 1.5, zone=zone)
 
 
 def _do(step: Step, world: World, leader: Leader) -> None:
@@ -119,7 +132,9 @@ def _do(step: Step, world: World, leader: Leader) -> None:
         "want": world.want,
         "destroy": world.destroy,
         "operate": lambda number, cordoned, zone: world.operate(number, cordoned=cordoned, zone=zone),
-        "up": lambda number, zone: world.up(number, zone=zone),
+        "drain": lambda number, at_once, zone: world.operate(number, draining=True, at_once=at_once, zone=zone),
+        "rebalance": world.rebalance,
+        "up": lambda number, zone: up(world, number, zone),
         "gone": lambda number, power: world.gone(number, power=power),
         "act": world.act,
         "obey": world.obey,
@@ -152,7 +167,7 @@ def test_a_history_keeps_the_invariants_and_comes_to_rest(
     world = World()
     leader = Leader(world, per_transaction=per_transaction)
     for number in range(1, MACHINES + 1):
-        world.up(number, zone="x" if number % 2 else "y")
+        up(world, number, "x" if number % 2 else "y")
     for name, text in zip(NAMES, before, strict=True):
         if text:
             world.submit(name, text)
@@ -168,7 +183,28 @@ def _judge_rest(world: World, leader: Leader) -> None:
     """Nothing is left to plan, for a newcomer neither; no unit waits that has somewhere to go."""
     assert leader.plan() == []
     assert plan(world.snapshot, lost=leader.lost) == []
+    assert world.snapshot.rebalance is None
+    for drained in world.snapshot.machines.values():
+        if drained.draining:
+            _judge_drained(world, drained.id)
     for unit in world.homeless():
         for machine in world.snapshot.machines:
             problem = world.problem(unit, machine)
             assert problem, f"{unit.name} waits, and nothing speaks against {machine}"
+
+
+def _judge_drained(world: World, machine: MachineId) -> None:
+    """What is left on a drained machine has nowhere else to go, or does not go alone, or is global."""
+    left = [name for where, name in world.snapshot.placements if where == machine]
+    tied = {peer for name in left for peer in _peers(world, machine, name)}
+    for name in left:
+        unit = world.snapshot.units[name]
+        if world.section(name, unit.content_hash).is_global or name in tied or _peers(world, machine, name):
+            continue
+        for other in world.snapshot.machines.keys() - {machine}:
+            problem = world.problem(unit, other)
+            assert problem, f"{name} is left on a drained machine, and nothing speaks against {other}"
+
+
+def _peers(world: World, machine: MachineId, name: UnitName) -> tuple[str, ...]:
+    return world.section(name, world.snapshot.placements[machine, name].content_hash).machine_of

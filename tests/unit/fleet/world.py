@@ -11,14 +11,26 @@ from fnmatch import fnmatchcase
 
 from inaetics.fleet import keys, mapper
 from inaetics.fleet.actions import Action
+from inaetics.fleet.balance import plan_rebalance
 from inaetics.fleet.executor import Transaction, transactions
 from inaetics.fleet.fold import Change, Fold
-from inaetics.fleet.model import Desired, Machine, MachineId, Placement, Snapshot, Unit, UnitName, UnitState
+from inaetics.fleet.model import (
+    Desired,
+    Machine,
+    MachineId,
+    Placement,
+    Rebalance,
+    Snapshot,
+    Unit,
+    UnitName,
+    UnitState,
+)
 from inaetics.fleet.planner import Planner
 from inaetics.store.protocol import Delete, Guard, KeyValue, ModIs, Op, Put
 from inaetics.units.fleet_section import FleetSection, fleet_section
 from inaetics.units.grammar import parse
 from inaetics.units.names import parse_name
+from inaetics.units.needs import needs
 
 
 def service(*options: str) -> str:
@@ -68,16 +80,31 @@ class World:
     def destroy(self, name: str) -> None:
         self.commit([Delete(key=keys.unit(name))])
 
-    def operate(self, number: int, *, cordoned: bool = False, **metadata: str) -> None:
-        record = mapper.OperatorRecord(cordoned=cordoned, metadata=dict(metadata))
+    def operate(
+        self, number: int, *, cordoned: bool = False, draining: bool = False, at_once: int = 1, **metadata: str
+    ) -> None:
+        record = mapper.OperatorRecord(cordoned=cordoned, draining=draining, at_once=at_once, metadata=dict(metadata))
         self.commit([Put(key=keys.operator(machine_id(number)), value=mapper.encode(record))])
+
+    def rebalance(self, at_once: int = 1) -> None:
+        """Ask for what would be planned now."""
+        moves = tuple((move.unit, move.source) for move in plan_rebalance(self.snapshot))
+        if moves:
+            value = mapper.rebalance_value(Rebalance(moves=moves, at_once=at_once))
+            self.commit([Put(key=keys.REBALANCE, value=value)])
 
     # Machines.
 
-    def up(self, number: int, **metadata: str) -> None:
+    def up(self, number: int, *, memory: int | None = None, cores: float | None = None, **metadata: str) -> None:
         """The machine is listed; what ran there while it was cut off still runs."""
         machine = Machine(
-            id=machine_id(number), name=f"w{number}", address="", incarnation=str(self.revision), metadata=metadata
+            id=machine_id(number),
+            name=f"w{number}",
+            address="",
+            incarnation=str(self.revision),
+            metadata=metadata,
+            memory=memory,
+            cores=cores,
         )
         self.running.setdefault(machine.id, set())
         self.commit([Put(key=keys.machine(machine.id), value=mapper.machine_value(machine))])
@@ -174,9 +201,11 @@ class World:
         for seat, placement in after.items():
             old = before.get(seat)
             if old is None or (old.withdraw and not placement.withdraw) or old.content_hash != placement.content_hash:
-                self._judge_placement(placement, is_new=old is None or old.withdraw)
+                is_new = old is None or (old.withdraw and not old.moved_by)
+                self._judge_placement(placement, is_new=is_new)
             elif placement.withdraw and not old.withdraw:
                 self._judge_withdrawal(placement)
+                self._judge_move(placement, before)
         self.judge_uniqueness()
 
     def _judge_placement(self, placement: Placement, *, is_new: bool) -> None:
@@ -204,6 +233,37 @@ class World:
             if machine == placement.machine:
                 peers = self.section(name, other.content_hash).machine_of
                 assert placement.unit not in peers, f"{name} is still there, and {placement.unit} is asked to leave"
+
+    def _judge_move(self, placement: Placement, before: dict[tuple[MachineId, UnitName], Placement]) -> None:
+        """What a drain or rebalance moves has a place to go, stays in the limit, and was asked for."""
+        if not placement.moved_by:
+            return
+        unit = self.snapshot.units[placement.unit]
+        assert not self.section(unit.name, unit.content_hash).is_global, f"a global unit leaves: {placement}"
+        there = self.snapshot.machines[placement.machine]
+        asked = self.snapshot.rebalance
+        is_drain = placement.moved_by.startswith("drain ")
+        assert there.draining if is_drain else asked, f"nobody asked for {placement.moved_by}: {placement}"
+        together = self.moving(placement.moved_by)
+        limit = there.at_once if is_drain else asked.at_once if asked else 0
+        grouped = any(
+            self.section(name, self.snapshot.placements[machine, name].content_hash).machine_of
+            for machine, name in self.snapshot.placements
+            if machine == placement.machine
+        )
+        assert len(together) <= limit or grouped, f"more than {limit} at once: {together}"
+        others = self.snapshot.machines.keys() - {placement.machine}
+        assert grouped or any(self.problem(unit, other) is None for other in others), f"nowhere to go: {placement}"
+
+    def moving(self, mark: str) -> list[UnitName]:
+        """Units that the drain or rebalance has taken away and that do not run at their new place yet."""
+        found = []
+        for (machine, name), placement in self.snapshot.placements.items():
+            if placement.moved_by == mark and machine in self.snapshot.machines:
+                state = self.snapshot.states.get((machine, name))
+                if placement.withdraw or state is None or state.placement_revision != placement.revision:
+                    found.append(name)
+        return found
 
     def _judge_removal(self, placement: Placement) -> None:
         """Invariants 3 and 10."""
@@ -238,6 +298,9 @@ class World:
 
     def _company_problem(self, unit: UnitName, content_hash: str, machine: MachineId) -> str | None:
         section = self.section(unit, content_hash)
+        overcommitted = self._room_problem(unit, content_hash, machine)
+        if overcommitted:
+            return overcommitted
         others = {
             name: self.section(name, each.content_hash)
             for (where, name), each in self.snapshot.placements.items()
@@ -252,6 +315,22 @@ class World:
             if any(fnmatchcase(unit, glob) for glob in (*other.conflicts, *other.replaces)):
                 return f"{name} conflicts with {unit}"
         return None
+
+    def _room_problem(self, unit: UnitName, content_hash: str, machine: MachineId) -> str | None:
+        """Never more than there is, of what the unit asks for."""
+        there = self.snapshot.machines[machine]
+        on = {name: each.content_hash for (where, name), each in self.snapshot.placements.items() if where == machine}
+        on[unit] = content_hash
+        memory, cpu = self.needs(unit, content_hash)
+        taken = [self.needs(name, each) for name, each in on.items()]
+        if memory and there.memory is not None and sum(each[0] for each in taken) > there.memory:
+            return f"{there.name} has not the memory for {unit}"
+        if cpu and there.cores is not None and sum(each[1] for each in taken) > there.cores * 1000:
+            return f"{there.name} has not the cores for {unit}"
+        return None
+
+    def needs(self, unit: UnitName, content_hash: str) -> tuple[int, int]:
+        return needs(parse(self.snapshot.files[content_hash].text), self.section(unit, content_hash))
 
     def section(self, unit: UnitName, content_hash: str) -> FleetSection:
         return fleet_section(parse(self.snapshot.files[content_hash].text), parse_name(unit))
@@ -293,6 +372,9 @@ class Leader:
             self.again()
         self.world.counted_lost = self.lost & self.world.absent_holders()
         actions = self._planner.plan(lost=self.world.counted_lost)
+        rebalanced = self._planner.rebalanced()
+        if rebalanced and not actions:
+            self.world.commit([Delete(key=keys.REBALANCE)], [ModIs(key=keys.REBALANCE, revision=rebalanced.revision)])
         size = self.per_transaction
         for start in range(0, len(actions), size):
             self.pending += transactions(actions[start : start + size], self.world.snapshot, now=1.0)
