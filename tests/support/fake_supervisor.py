@@ -64,6 +64,10 @@ class FakeSupervisor:
         finally:
             self._away = False
 
+    def known(self) -> set[str]:
+        """The fleet's units that it has, running or not."""
+        return {name for name, status in self._units.items() if not status.system}
+
     def running(self) -> dict[str, int]:
         """Which of the fleet's units run, with their pid."""
         return {

@@ -65,7 +65,15 @@ class Fleet:
         self.runs.append(running)
         return running
 
-    def start_agent(self, number: int, *, store: Store | None = None, **metadata: str) -> Agent:
+    def start_agent(
+        self,
+        number: int,
+        *,
+        store: Store | None = None,
+        desired_file: Path | None = None,
+        settings: AgentSettings = AGENT,
+        **metadata: str,
+    ) -> Agent:
         """Start worker-`number`'s agent, over the supervisor it had before if it had one."""
         supervisor = self.supervisors.setdefault(number, FakeSupervisor())
         self.clients[number] = self.store.client()
@@ -77,7 +85,9 @@ class Fleet:
             incarnation="",
             metadata=metadata,
         )
-        agent = Agent(client, supervisor, machine, engine_file=self.engine_file, settings=AGENT)
+        agent = Agent(
+            client, supervisor, machine, engine_file=self.engine_file, desired_file=desired_file, settings=settings
+        )
         self.agents[number] = self.run(agent.run, f"agent {number}")
         return agent
 
