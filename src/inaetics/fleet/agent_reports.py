@@ -59,7 +59,7 @@ class Reports:
     def tell(self, unit: UnitName, state: UnitState | None, *, passing: bool = False) -> None:
         """Have this written soon; None: no record stands. The last word counts.
 
-        `passing` says that more is about to be told, though the unit seems to be at rest.
+        `passing` says that it does not show yet what was just begun: it waits for that, within reason.
         """
         if self._said.get(unit) == state:
             return
@@ -69,7 +69,7 @@ class Reports:
             self._said[unit] = state
         now = asyncio.get_running_loop().time()
         untold_since = self._untold_since.setdefault(unit, now)
-        latest = untold_since + self._settings.passing_delay_s
+        latest = untold_since + (self._settings.unseen_delay_s if passing else self._settings.passing_delay_s)
         at_rest = (state is None or state.active in _AT_REST) and not passing
         self._due[unit] = min(now + self._settings.settled_delay_s, latest) if at_rest else latest
         self._told.set()

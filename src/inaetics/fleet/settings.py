@@ -40,7 +40,10 @@ class AgentSettings:
     """How long a report of a unit that came to rest (active, inactive, failed) waits for others to go with it."""
 
     passing_delay_s: float = 0.2
-    """The same for a unit on its way: most are at rest before, which saves a write. No report waits longer."""
+    """The same for a unit on its way: most are at rest before, which saves a write."""
+
+    unseen_delay_s: float = 2.0
+    """The same for a unit whose start was asked for and does not show yet: a busy host takes its time."""
 
     pause_each_s: float = 0.05
     """Pause after reports were written, for each unit they were of: where many units start, many reports gather."""

@@ -63,7 +63,7 @@ class LateNews(FakeSupervisor):
     @override
     async def watch(self) -> AsyncIterator[UnitStatus | UnitGone]:
         async for event in super().watch():
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.15)
             yield event
 
 
