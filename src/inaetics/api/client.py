@@ -16,37 +16,27 @@ import msgspec
 
 from inaetics.api.batching import batch_bodies
 from inaetics.api.endpoint import ClientTls, open_connection
+from inaetics.api.replies_read import error_of
 from inaetics.api.wire import (
     STALE_HEADER,
     BatchEntry,
     BatchReport,
     BatchResult,
     Changes,
-    ErrorEntity,
     ExplainReport,
     Health,
     MachineEntry,
     MachineList,
+    Restarted,
     StateList,
     UnitChange,
     UnitDetail,
     UnitList,
     Written,
 )
-from inaetics.errors import Conflict, InaeticsError, InvalidInput, NotFound, Unavailable
+from inaetics.errors import Unavailable
 
 Entity = TypeVar("Entity")
-
-_ERRORS: dict[int, type[InaeticsError]] = {
-    400: InvalidInput,
-    404: NotFound,
-    409: Conflict,
-    413: InvalidInput,
-    415: InvalidInput,
-    502: Unavailable,
-    503: Unavailable,
-    504: Unavailable,
-}
 
 
 class FleetClient:
@@ -57,6 +47,7 @@ class FleetClient:
 
     def __init__(self, endpoint: str | Sequence[str], tls: ClientTls | None = None, *, timeout_s: float = 10.0) -> None:
         self.endpoints = (endpoint,) if isinstance(endpoint, str) else tuple(endpoint)
+        self._order = list(self.endpoints)  # the one in use, or to be tried next, first
         self.stale: str | None = None
         self._tls = tls
         self._timeout_s = timeout_s
@@ -139,11 +130,26 @@ class FleetClient:
             results += self._decode(answer, BatchReport).units
         return tuple(results)
 
-    def journal(self, name: str, *, lines: int = 10, follow: bool = False) -> Iterator[str]:
-        """Yield the last lines of the unit's journal from the machine it is on; with `follow` also what comes."""
-        query = urlencode({"lines": lines, "follow": int(follow)})
+    def restart(self, name: str, *, machine: str | None = None) -> Restarted:
+        """Have the machine stop and start the unit; `machine` chooses one where it is on several.
+
+        Returns at once: it is done when the unit's `since` is younger than the answer's. Raises `NotFound`.
+        """
+        query = f"?{urlencode({'machine': machine})}" if machine else ""
+        body = self._request("POST", f"{_path('units', name)}/restart{query}", once=True)
+        return self._decode(body, Restarted)
+
+    def journal(self, name: str, *, lines: int = 10, follow: bool = False, machine: str | None = None) -> Iterator[str]:
+        """Yield the last lines of the unit's journal from the machine it is on; with `follow` also what comes.
+
+        `machine` (a name, or the beginning of an id) chooses one where the unit is on several.
+        """
+        query = urlencode({"lines": lines, "follow": int(follow), **({"machine": machine} if machine else {})})
         with self._open() as client:
-            response = client._send("GET", f"{_path('journal', name)}?{query}", None, client._connect())
+            try:
+                response = client._send("GET", f"{_path('journal', name)}?{query}", None, client._connect())
+            except (OSError, http.client.HTTPException) as error:
+                raise self._gone(error) from error
             if follow and client._connection is not None and client._connection.sock is not None:
                 client._connection.sock.settimeout(None)
             yield from _lines(response)
@@ -165,7 +171,7 @@ class FleetClient:
             except (OSError, http.client.HTTPException) as error:
                 raise self._gone(error) from error
             if response.status >= 400:
-                raise _error(response)
+                raise error_of(response.status, response.reason, response.read())
             if connection.sock is not None:
                 connection.sock.settimeout(silence_s)
             yield from _lines(response)
@@ -212,22 +218,25 @@ class FleetClient:
         media_type: str = "application/json",
         once: bool = False,
     ) -> bytes:
-        """Send a request and return the answer's body, over a new connection when the old one was dropped.
+        """Send a request and return the answer's body; when an API dies over it, ask the next one.
 
         A DELETE, and what is to be sent `once`, is not sent again: it may have been done, and then a second one would
         say that nothing was there.
         """
-        reused = self._connection is not None
-        connection = self._connect()
-        if connection.sock is not None:
-            connection.sock.settimeout(self._timeout_s + wait_s)
-        try:
-            return self._send(method, path, body, connection, media_type).read()
-        except (OSError, http.client.HTTPException) as error:
-            self.close()
-            if reused and method != "DELETE" and not once:
-                return self._request(method, path, body, wait_s=wait_s, media_type=media_type)
-            raise self._gone(error) from error
+        dropped = int(self._connection is not None)  # an idle connection may have been closed meanwhile
+        left = len(self.endpoints) + dropped if method != "DELETE" and not once else 1
+        while True:
+            connection = self._connect()
+            if connection.sock is not None:
+                connection.sock.settimeout(self._timeout_s + wait_s)
+            try:
+                return self._send(method, path, body, connection, media_type).read()
+            except (OSError, http.client.HTTPException) as error:
+                self.close()
+                self._order = [*self._order[1:], self._order[0]]
+                left -= 1
+                if left == 0:
+                    raise self._gone(error) from error
 
     def _send(
         self,
@@ -242,21 +251,22 @@ class FleetClient:
         response = connection.getresponse()
         self.stale = response.headers.get(STALE_HEADER)
         if response.status >= 400:
-            raise _error(response)
+            raise error_of(response.status, response.reason, response.read())
         return response
 
     def _open(self) -> FleetClient:
-        return FleetClient(self.endpoints, self._tls, timeout_s=self._timeout_s)
+        return FleetClient(self._order, self._tls, timeout_s=self._timeout_s)
 
     def _connect(self) -> http.client.HTTPConnection:
         if self._connection is not None:
             return self._connection
         failures: list[OSError] = []
-        for endpoint in self.endpoints:
+        for endpoint in tuple(self._order):
             try:
                 self._connection = open_connection(endpoint, self._tls, timeout_s=self._timeout_s)
             except OSError as error:
                 failures.append(error)
+                self._order = [*self._order[1:], self._order[0]]
             else:
                 return self._connection
         raise self._gone(failures[-1] if failures else OSError("no endpoint is known"))
@@ -281,16 +291,6 @@ def _why(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__
-
-
-def _error(response: http.client.HTTPResponse) -> InaeticsError:
-    kind = _ERRORS.get(response.status, InaeticsError)
-    body = response.read()
-    try:
-        message = msgspec.json.decode(body, type=ErrorEntity).error.message
-    except msgspec.DecodeError:
-        message = ""
-    return kind(message or f"the API answered {response.status} {response.reason}")
 
 
 def _lines(response: http.client.HTTPResponse) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Where an API listens, as people write it, and the connection to it. Imports nothing that starts slowly.
 
-`unix:///run/…/fleet.sock`, or just the path; `https://ADDRESS[:PORT]` with a client certificate; `http://…` for what
-somebody put before it (a tunnel).
+`unix:///run/…/fleet.sock`, also as `file://…` or just the path; `https://ADDRESS[:PORT]` with a client certificate;
+`http://…` for what somebody put before it (a tunnel).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _connection(endpoint: str, tls: ClientTls | None, timeout_s: float) -> http.
         raise InvalidInput(f"endpoint {endpoint!r}: {error}") from error
     if parts.scheme == "http":
         return http.client.HTTPConnection(parts.hostname, port, timeout=timeout_s)
-    return http.client.HTTPSConnection(parts.hostname, port, timeout=timeout_s, context=_context(endpoint, tls))
+    return http.client.HTTPSConnection(parts.hostname, port, timeout=timeout_s, context=client_context(endpoint, tls))
 
 
 def socket_path(endpoint: str) -> str | None:
@@ -78,12 +78,13 @@ def socket_path(endpoint: str) -> str | None:
     if endpoint.startswith("/"):
         return endpoint
     scheme, colon, rest = endpoint.partition(":")
-    if not colon or scheme not in ("unix", "http", "https"):
+    if not colon or scheme not in ("unix", "file", "http", "https"):
         raise InvalidInput(f"endpoint {endpoint!r} is neither unix:///PATH nor https://ADDRESS:{API_PORT}")
-    return rest.removeprefix("//") if scheme == "unix" else None
+    return rest.removeprefix("//") if scheme in ("unix", "file") else None
 
 
-def _context(endpoint: str, tls: ClientTls | None) -> ssl.SSLContext:
+def client_context(endpoint: str, tls: ClientTls | None) -> ssl.SSLContext:
+    """What a client shows and trusts; raises `InvalidInput` for a certificate that is missing or cannot be used."""
     import ssl
 
     if tls is None:

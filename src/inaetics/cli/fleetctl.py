@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import click
 
 from inaetics.cli.common import LazyGroup, cluster_option, run
+from inaetics.cli.obsolete import NAMES as OBSOLETE
+from inaetics.cli.obsolete import obsolete_options
 from inaetics.cli.session import Session, tls_options
 
 _HERE = "inaetics.cli.fleetctl_commands"
@@ -24,22 +26,32 @@ COMMANDS = {
     "load": (f"{_HERE}.load:command", "Give units to machines without starting them."),
     "start": (f"{_HERE}.start:command", "Start units, submitting and loading them first if needed."),
     "stop": (f"{_HERE}.stop:command", "Stop units; they stay on their machines."),
+    "restart": (f"{_HERE}.restart:command", "Stop and start units where they are, one after the other."),
     "unload": (f"{_HERE}.unload:command", "Stop units and take them off their machines."),
     "destroy": (f"{_HERE}.destroy:command", "Stop units and forget them."),
     "cat": (f"{_HERE}.cat:command", "Print unit files as they were submitted."),
     "status": (f"{_HERE}.status:command", "How units are, with the last lines of their journals."),
     "journal": (f"{_HERE}.journal:command", "Print a unit's journal; -f goes on printing."),
+    "logs": (f"{_HERE}.logs:command", "What units write, several at once; -f follows them wherever they go."),
+    "exec": (f"{_HERE}.exec:command", "Run a command in a unit."),
+    "ssh": (f"{_HERE}.ssh:command", "A shell on a machine, or where a unit is."),
     "explain": (f"{_HERE}.explain:command", "Why a unit is where it is, or waits; machine by machine."),
     "events": (f"{_HERE}.events:command", "What happened, when and why; -f goes on printing."),
     "verify": (f"{_HERE}.verify:command", "Check unit files without submitting them."),
     "completion": (f"{_HERE}.completion:command", "Print the completion script of a shell."),
+    "help": (f"{_HERE}.help:command", "Print the help of a command."),
     "version": (f"{_HERE}.version:command", "Print the version."),
 }
+
+PASSING = frozenset({"exec", "ssh"})
+"""Verbs behind whose first argument everything is another program's."""
 
 SINGLE_DASH = re.compile(r"-([a-z][a-z-]+)(=.*)?", re.DOTALL)
 LONG_OPTIONS = {
     *("endpoint", "cluster", "ca-file", "cert-file", "key-file", "request-timeout", "version", "help"),
-    *("full", "no-legend", "fields", "output", "lines", "follow", "unit", "since", "no-block", "block-attempts", "replace"),
+    *("full", "no-legend", "fields", "output", "lines", "follow", "unit", "since", "no-block", "block-attempts"),
+    *("replace", "machine", "forward-agent", "ssh-port", "sudo", "interactive"),
+    *OBSOLETE,
 }
 
 
@@ -60,8 +72,15 @@ LONG_OPTIONS = {
 )
 @cluster_option
 @tls_options
+@obsolete_options
 @click.option(
-    "--request-timeout", metavar="SECONDS", type=float, default=10.0, show_default=True, help="How long to wait."
+    "--request-timeout",
+    metavar="SECONDS",
+    type=float,
+    default=10.0,
+    show_default=True,
+    envvar="FLEETCTL_REQUEST_TIMEOUT",
+    help="How long to wait.",
 )
 @click.version_option(package_name="inaetics-cluster", prog_name="fleetctl", message="%(prog)s version %(version)s")
 @click.pass_context
@@ -89,11 +108,13 @@ def main() -> None:
 
 
 def two_dashes(arguments: Sequence[str]) -> list[str]:
-    """Rewrite the original's `-no-legend` as `--no-legend`; everything behind `--` is left alone."""
+    """Rewrite the original's `-no-legend` as `--no-legend`; not behind `--`, nor in another program's command line."""
     rewritten: list[str] = []
+    passing = False
     for position, argument in enumerate(arguments):
-        if argument == "--":
+        if argument == "--" or (passing and not argument.startswith("-")):
             return [*rewritten, *arguments[position:]]
+        passing = passing or argument in PASSING
         match = SINGLE_DASH.fullmatch(argument)
         rewritten.append(f"-{argument}" if match and match[1] in LONG_OPTIONS else argument)
     return rewritten

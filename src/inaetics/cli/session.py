@@ -56,9 +56,14 @@ class Session:
         """A client of that fleet's API; connects with its first request."""
         from inaetics.api.client import FleetClient
 
+        endpoints, tls = self.way()
+        return FleetClient(endpoints, tls, timeout_s=self.request_timeout)
+
+    def way(self) -> tuple[tuple[str, ...], ClientTls | None]:
+        """The endpoints to try, and the certificate to show, where one of them wants it."""
         endpoints = self.endpoints()
         secure = any(endpoint.startswith("https:") for endpoint in endpoints)
-        return FleetClient(endpoints, self._tls() if secure else None, timeout_s=self.request_timeout)
+        return endpoints, self._tls() if secure else None
 
     def warn(self, client: FleetClient) -> None:
         """Tell people when what was just read may be out of date."""

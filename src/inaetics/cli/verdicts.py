@@ -6,6 +6,7 @@ yet, one that fits nowhere may fit in a moment, one that failed may run at its s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from inaetics.api.wire import UnitEntry
@@ -130,3 +131,17 @@ def _failure(entry: UnitEntry) -> str:
     why = entry.message or entry.result or "no reason was reported"
     on = f" on {entry.machine.name or _where(entry)}" if entry.machine else ""
     return f"{entry.active} ({entry.sub}){on}: {why}{again} (its words: fleetctl journal {entry.name})"
+
+
+def judge_restart(since: float) -> Callable[[UnitEntry | None], Verdict]:
+    """What judges a unit that was told to restart, when its state was as old as `since`: does it run again?"""
+
+    def judge(entry: UnitEntry | None) -> Verdict:
+        verdict = judge_start(entry)
+        if entry is None or isinstance(verdict, Waits) or entry.desired != "launched":
+            return verdict
+        if entry.since is None or entry.since <= since:
+            return Pending("it was told to restart")
+        return Reached("restarted", verdict.where, verdict.stands_s) if isinstance(verdict, Reached) else verdict
+
+    return judge

@@ -26,6 +26,11 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         pytest.param(["list-units", "-l"], ["list-units", "-l"], id="a-short-one-stays"),
         pytest.param(["journal", "-f", "-n", "5"], ["journal", "-f", "-n", "5"], id="short-ones-with-values-stay"),
         pytest.param(["cat", "--", "-full"], ["cat", "--", "-full"], id="behind-two-dashes-stays"),
+        pytest.param(["-debug", "start", "-sign", "x"], ["--debug", "start", "--sign", "x"], id="obsolete"),
+        pytest.param(["ssh", "-machine", "x"], ["ssh", "--machine", "x"], id="ours-before-a-command-line"),
+        pytest.param(
+            ["exec", "-i", "x", "ls", "-full"], ["exec", "-i", "x", "ls", "-full"], id="another-programs-stay"
+        ),
         pytest.param(["start", "-unknown"], ["start", "-unknown"], id="what-is-not-ours-stays"),
     ],
 )
@@ -97,3 +102,43 @@ def test_completion_scripts(shell: str) -> None:
     done = run("completion", shell)
     assert done.returncode == 0
     assert "_FLEETCTL_COMPLETE" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param(["start", "--sign", "x"], "--sign cannot be had: units are not signed", id="sign"),
+        pytest.param(["submit", "-sign", "x"], "--sign cannot be had: units are not signed", id="sign-with-one-dash"),
+        pytest.param(
+            ["--tunnel=10.0.0.1", "list-units"], "--tunnel cannot be had: forward the API's socket", id="tunnel"
+        ),
+        pytest.param(["--driver=etcd", "list-units"], "--driver=etcd cannot be had", id="driver"),
+        pytest.param(["-etcd-keyfile=x", "list-units"], "give --key-file", id="etcd-key"),
+        pytest.param(["--ssh-username=core", "ssh", "x"], "~/.ssh/config", id="ssh"),
+    ],
+)
+def test_what_the_original_had_and_makes_no_sense_here_is_refused_with_a_sentence(
+    arguments: list[str], words: str
+) -> None:
+    done = run(*arguments)
+    assert words in done.stderr
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["--driver", "API"], id="driver"),
+        pytest.param(["-experimental-api=true"], id="experimental-api"),
+        pytest.param(["--strict-host-key-checking=true"], id="host-keys"),
+    ],
+)
+def test_what_asks_for_what_is_done_anyway_is_taken(arguments: list[str], tmp_path: Path) -> None:
+    done = run(*arguments, "--endpoint", f"unix://{tmp_path}/none.sock", "list-units")
+    assert "no fleet API answers" in done.stderr
+
+
+def test_the_help_verb_shows_the_help_of_a_command() -> None:
+    assert run("help", "start").stdout == run("start", "--help").stdout
+    assert run("help").stdout == run("--help").stdout
+    assert "did you mean 'start'" in run("help", "stat").stderr

@@ -2,27 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import click
 
 from inaetics.cli.fleetctl_commands.arguments import unit_argument
+from inaetics.cli.obsolete import ssh_port_option
 from inaetics.cli.session import Session, pass_session
-from inaetics.cli.unit_arguments import unit_name
+from inaetics.cli.unit_arguments import select
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def journal_options(command: Command) -> Command:
+    """Add `--lines` and `--follow`."""
+    count = click.option(
+        "--lines", "-n", metavar="N", type=click.IntRange(min=0), default=10, show_default=True, help="How many lines."
+    )
+    go_on = click.option("--follow", "-f", is_flag=True, help="Go on printing new lines until interrupted.")
+    return count(go_on(command))
 
 
 @click.command("journal")
 @unit_argument
-@click.option(
-    "--lines", "-n", metavar="N", type=click.IntRange(min=0), default=10, show_default=True, help="How many lines."
-)
-@click.option("--follow", "-f", is_flag=True, help="Go on printing new lines until interrupted.")
+@journal_options
+@click.option("--output", type=click.Choice(["short", "cat"]), hidden=True, expose_value=False)
+@click.option("--sudo", is_flag=True, hidden=True, expose_value=False)
+@ssh_port_option
 @pass_session
-def command(session: Session, unit: str, lines: int, follow: bool) -> None:
+def command(session: Session, unit: str, lines: int, follow: bool) -> int:
     """Print the last lines of a unit's journal, from the machine it is on.
+
+    'fleetctl logs' does it for several units at once.
 
     \b
       fleetctl journal hello.service
-      fleetctl journal -n 100 -f felix@1
+      fleetctl journal --lines 100 -f felix@1
     """
+    from inaetics.cli.following import Following, print_last
+
     with session.client() as client:
-        for line in client.journal(unit_name(unit), lines=lines, follow=follow):
-            click.echo(line)
+        names = select([unit], [each.name for each in client.units().units])
+    if len(names) > 1:
+        raise click.UsageError(f"{unit!r} means {len(names)} units: name one (all of them: fleetctl logs {unit!r})")
+    if follow:
+        return Following(session, names, lines=lines).run()
+    return print_last(session, names, lines=lines)

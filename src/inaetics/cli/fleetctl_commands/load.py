@@ -7,6 +7,7 @@ import click
 from inaetics.cli.common import say
 from inaetics.cli.fleetctl_commands.arguments import blocking_options, files_argument
 from inaetics.cli.fleetctl_commands.submission import bring
+from inaetics.cli.obsolete import sign_option
 from inaetics.cli.session import Session, pass_session
 from inaetics.cli.unit_arguments import expand, unit_name
 from inaetics.cli.verdicts import judge_load
@@ -17,6 +18,7 @@ from inaetics.cli.waiting import wait_for
 @files_argument
 @blocking_options
 @click.option("--replace", is_flag=True, help="Take the file, also where other content is submitted.")
+@sign_option
 @pass_session
 def command(session: Session, units: tuple[str, ...], no_block: bool, block_attempts: int, replace: bool) -> int:
     """Give units to machines without starting them, submitting them first if needed.

@@ -6,6 +6,7 @@ import click
 
 from inaetics.cli.fleetctl_commands.arguments import blocking_options, files_argument
 from inaetics.cli.fleetctl_commands.submission import bring
+from inaetics.cli.obsolete import sign_option
 from inaetics.cli.session import Session, pass_session
 from inaetics.cli.verdicts import judge_start
 from inaetics.cli.waiting import wait_for
@@ -15,6 +16,7 @@ from inaetics.cli.waiting import wait_for
 @files_argument
 @blocking_options
 @click.option("--replace", is_flag=True, help="Take the file, also where other content is submitted.")
+@sign_option
 @pass_session
 def command(session: Session, units: tuple[str, ...], no_block: bool, block_attempts: int, replace: bool) -> int:
     """Start units. What was not submitted yet is, from a file or a template of that name; X.container is X.service.

@@ -10,6 +10,7 @@ import click
 from inaetics.cli.common import output_option, print_json
 from inaetics.cli.fleetctl_commands.arguments import units_argument
 from inaetics.cli.fleetctl_commands.fields import record
+from inaetics.cli.obsolete import ssh_port_option
 from inaetics.cli.session import Session, pass_session
 from inaetics.cli.unit_arguments import select
 from inaetics.errors import InaeticsError
@@ -25,6 +26,7 @@ EVENTS = 5
 @click.command("status")
 @units_argument
 @output_option
+@ssh_port_option
 @pass_session
 def command(session: Session, units: tuple[str, ...], output: str) -> int:
     """Show how units are: where, since when, why, what happened last, and the last lines of their journals.

@@ -6,6 +6,7 @@ import click
 
 from inaetics.cli.fleetctl_commands.arguments import files_argument
 from inaetics.cli.fleetctl_commands.submission import submit_all
+from inaetics.cli.obsolete import sign_option
 from inaetics.cli.session import Session, pass_session
 from inaetics.cli.unit_arguments import expand, local_file, unit_name
 from inaetics.errors import NotFound
@@ -14,6 +15,7 @@ from inaetics.errors import NotFound
 @click.command("submit")
 @files_argument
 @click.option("--replace", is_flag=True, help="Take the file, also where other content is submitted.")
+@sign_option
 @pass_session
 def command(session: Session, units: tuple[str, ...], replace: bool) -> None:
     """Store unit files in the cluster. Nothing is started; a template's instances can be from now on.

@@ -1,0 +1,114 @@
+"""fleetctl ssh."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from inaetics.cli.fleetctl_commands.arguments import complete_units
+from inaetics.cli.session import Session, pass_session
+from inaetics.cli.unit_arguments import unit_name
+from inaetics.errors import InaeticsError, InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    from inaetics.api.client import FleetClient
+    from inaetics.api.wire import MachineRef
+
+
+@click.command("ssh", context_settings={"allow_interspersed_args": False})
+@click.option("--machine", metavar="MACHINE", help="A machine: its name, its address, or the beginning of its id.")
+@click.option("--unit", metavar="UNIT", help="The machine on which this unit is.")
+@click.option("--forward-agent", "-A", is_flag=True, help="Forward our ssh agent (machines reached over ssh).")
+@click.option("--ssh-port", metavar="PORT", type=int, default=22, show_default=True, help="Machines reached over ssh.")
+@click.argument("words", metavar="[MACHINE|UNIT] [CMD [ARG]...]", nargs=-1, type=click.UNPROCESSED,
+                shell_complete=complete_units)  # fmt: skip
+@pass_session
+def command(
+    session: Session, machine: str | None, unit: str | None, forward_agent: bool, ssh_port: int, words: tuple[str, ...]
+) -> None:
+    """Open a shell on a machine, or on the machine where a unit is; or run one command there.
+
+    Whether the argument is a machine or a unit is found out; --machine and --unit say it. A machine of a cluster on
+    this computer is entered as 'inaetics ssh' does it, another one over ssh. Not for global units.
+
+    \b
+      fleetctl ssh 113f16a7
+      fleetctl ssh felix@1.service
+      fleetctl ssh --unit felix@1 podman ps
+      fleetctl ssh -A worker-2 -- uptime
+    """
+    if machine and unit:
+        raise click.UsageError("both --machine and --unit are given: one of them is enough")
+    if not machine and not unit:
+        if not words:
+            raise click.UsageError("a machine or a unit is missing")
+        word, *rest = words
+    else:
+        word, rest = "", list(words)
+    with session.client() as client:
+        if machine:
+            found = _machine(client, machine)
+        elif unit:
+            found = _of_unit(client, unit)
+        else:
+            found = _either(client, word)
+    _enter(session, found, rest[1:] if rest[:1] == ["--"] else rest, forward_agent=forward_agent, port=ssh_port)
+
+
+def _either(client: FleetClient, word: str) -> MachineRef:
+    """What `word` means; raises `InvalidInput` when it means a machine and a unit."""
+    found: list[MachineRef] = []
+    reasons: list[str] = []
+    for look in (_machine, _of_unit):
+        try:
+            found.append(look(client, word))
+        except (NotFound, InvalidInput) as error:
+            reasons.append(str(error))
+    if len(found) > 1:
+        raise InvalidInput(f"{word!r} is a machine and a unit: say which with --machine or --unit")
+    if not found:
+        raise NotFound(f"{word!r} is neither a machine nor a unit: {'; '.join(reasons)}")
+    return found[0]
+
+
+def _machine(client: FleetClient, word: str) -> MachineRef:
+    from inaetics.api.wire import MachineRef
+
+    found = [each for each in client.machines() if word in (each.name, each.address) or each.id.startswith(word)]
+    if not found:
+        raise NotFound(f"there is no machine {word!r} (what there is: fleetctl list-machines)")
+    if len(found) > 1:
+        raise InvalidInput(f"{word!r} is the beginning of {len(found)} machines' ids: give more of it")
+    return MachineRef(found[0].id, found[0].name, found[0].address)
+
+
+def _of_unit(client: FleetClient, word: str) -> MachineRef:
+    entry = client.unit(unit_name(word)).unit
+    if entry.is_global:
+        raise InvalidInput(f"unit {entry.name} is global: it is on every machine that fits (name one with --machine)")
+    if entry.machine is None:
+        raise NotFound(f"unit {entry.name} is on no machine (why: fleetctl explain {entry.name})")
+    return entry.machine
+
+
+def _enter(session: Session, machine: MachineRef, words: list[str], *, forward_agent: bool, port: int) -> None:
+    from inaetics.hosts.paths import cluster_paths
+
+    paths = cluster_paths(session.cluster)
+    if paths.file.exists():
+        from inaetics.hosts.cluster import load
+        from inaetics.hosts.shell import enter
+
+        if any((host.name, host.address) == (machine.name, machine.address) for host in load(paths).hosts):
+            enter(paths, machine.name, words)
+    agent = ["-A"] if forward_agent else []
+    line = ["ssh", *agent, "-p", str(port), machine.address, *(["--", *words] if words else [])]
+    try:
+        os.execvp(line[0], line)
+    except FileNotFoundError as error:
+        raise InaeticsError(
+            f"cannot reach {machine.name} at {machine.address}: there is no program 'ssh' here (apt install"
+            " openssh-client)"
+        ) from error
