@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from inaetics.errors import InvalidInput
-from inaetics.fleet import keys, mapper
+from inaetics.fleet import keys, mapper, rollout_record
 from inaetics.fleet.model import File, Machine, MachineId, Placement, Rebalance, Snapshot, Unit, UnitName, UnitState
+from inaetics.fleet.rollout import Rollout
 from inaetics.store.protocol import KeyValue
 
 
@@ -52,7 +53,14 @@ class RebalanceChanged:
     new: Rebalance | None
 
 
-Change = UnitChanged | MachineChanged | PlacementChanged | StateChanged | RebalanceChanged
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutChanged:
+    id: str
+    old: Rollout | None
+    new: Rollout | None
+
+
+Change = UnitChanged | MachineChanged | PlacementChanged | StateChanged | RebalanceChanged | RolloutChanged
 
 
 @dataclass(slots=True)
@@ -67,6 +75,7 @@ class Fold:
     placements: dict[tuple[MachineId, UnitName], Placement] = field(default_factory=dict)
     states: dict[tuple[MachineId, UnitName], UnitState] = field(default_factory=dict)
     rebalances: dict[str, Rebalance] = field(default_factory=dict)
+    rollouts: dict[str, Rollout] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
     """Key → why, for people."""
     _raw_machines: dict[MachineId, tuple[mapper.MachineRecord, int]] = field(default_factory=dict)
@@ -84,6 +93,7 @@ class Fold:
             placements=self.placements,
             states=self.states,
             rebalances=self.rebalances,
+            rollouts=self.rollouts,
         )
 
     def apply(self, key: str, item: KeyValue | None) -> Iterator[Change]:
@@ -108,6 +118,8 @@ class Fold:
                 return self._file(rest, item)
             case "machines" | "operator":
                 return self._machine(kind, MachineId(rest), item)
+            case "rollouts":
+                return self._rollout(rest, item)
             case "rebalance":
                 return self._rebalance(item)
             case "ledger":
@@ -125,6 +137,11 @@ class Fold:
         new = mapper.placement(key, item) if item else None
         old = _put(self.placements, key, new)
         return (PlacementChanged(machine=key[0], unit=key[1], old=old, new=new),)
+
+    def _rollout(self, rollout_id: str, item: KeyValue | None) -> Iterable[Change]:
+        new = rollout_record.rollout(item) if item else None
+        old = _put(self.rollouts, rollout_id, new)
+        return (RolloutChanged(id=rollout_id, old=old, new=new),)
 
     def _rebalance(self, item: KeyValue | None) -> Iterable[Change]:
         new = mapper.rebalance(item) if item else None

@@ -18,6 +18,8 @@ def collections(snapshot: Snapshot) -> Iterator[tuple[list[Delete], list[ModIs]]
     """Yield what to delete together, with the guards."""
     named = {unit.content_hash for unit in snapshot.units.values()}
     named |= {placement.content_hash for placement in snapshot.placements.values()}
+    for rollout in snapshot.rollouts.values():
+        named |= {rollout.old_hash, rollout.new_hash}
     unused = [(each, snapshot.files[each]) for each in sorted(snapshot.files.keys() - named)]
     for start in range(0, len(unused), _AT_ONCE):
         some = unused[start : start + _AT_ONCE]

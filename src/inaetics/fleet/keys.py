@@ -21,6 +21,10 @@ ELECTION = f"{PREFIX}engine"
 REBALANCE = f"{PREFIX}rebalance"
 """What people asked to be evened out; deleted by the leader once it is done."""
 
+ROLLOUTS = f"{PREFIX}rollouts/"
+ROLLOUT_LEDGER = f"{PREFIX}rollout-ledger"
+"""Written with every new rollout, so that two at the same moment cannot both be."""
+
 LEDGER = f"{PREFIX}ledger"
 """Written by every transaction of the engine, so that each can ask that no other came in between."""
 
@@ -31,6 +35,10 @@ def file(content_hash: str) -> str:
 
 def unit(name: str) -> str:
     return UNITS + name
+
+
+def rollout(rollout_id: str) -> str:
+    return ROLLOUTS + rollout_id
 
 
 def placement(machine: MachineId, name: UnitName) -> str:

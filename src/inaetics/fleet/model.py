@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
-from typing import NewType
+from typing import TYPE_CHECKING, NewType
+
+if TYPE_CHECKING:
+    from inaetics.fleet.rollout import Rollout
 
 MachineId = NewType("MachineId", str)
 """32 hexadecimal digits, as in /etc/machine-id."""
@@ -145,6 +148,7 @@ class Snapshot:
     placements: Mapping[tuple[MachineId, UnitName], Placement] = field(default_factory=dict)
     states: Mapping[tuple[MachineId, UnitName], UnitState] = field(default_factory=dict)
     rebalances: Mapping[str, Rebalance] = field(default_factory=dict)
+    rollouts: Mapping[str, Rollout] = field(default_factory=dict)
     """None, or one under the empty name: a view stays live only in what can change in place."""
 
     @property

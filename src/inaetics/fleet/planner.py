@@ -18,6 +18,7 @@ from inaetics.fleet.fold import (
     MachineChanged,
     PlacementChanged,
     RebalanceChanged,
+    RolloutChanged,
     StateChanged,
     UnitChanged,
 )
@@ -63,6 +64,8 @@ class Planner:
                     self._state_changed(change)
                 case MachineChanged():
                     self._machine_changed(change)
+                case RolloutChanged():
+                    pass  # what a rollout does is done to units
                 case RebalanceChanged():
                     self._moves_due = True
 
