@@ -18,6 +18,8 @@ from inaetics.errors import Conflict
 from inaetics.notify import notify
 from inaetics.supervisor import linux
 from inaetics.supervisor.bounds import Bounds
+from inaetics.supervisor.cgroups import open_groups
+from inaetics.supervisor.directories import Places
 from inaetics.supervisor.environment import HostEnvironment
 from inaetics.supervisor.feeds import Feed
 from inaetics.supervisor.journal import Journals
@@ -64,10 +66,13 @@ async def supervise(settings: Settings) -> None:
     previous = records.previous_run()
     run = previous if previous is not None else records.begin_run()
     reaper = Reaper()
-    members = Members(run, known=reaper.known)
+    groups = open_groups(settings.directory, run, again=previous is not None)
+    _log.info("control groups", found=groups.describe())
+    members = Members(run, known=reaper.known, groups=groups)
     journals = Journals(settings.directory / "journal")
     host = HostEnvironment(settings.environment_file)
-    launcher = Launcher(journals=journals, host=host, open_files=open_files)
+    places = Places(lasting=str(settings.directory), runtime=str(settings.run_directory))
+    launcher = Launcher(journals=journals, host=host, open_files=open_files, places=places)
     bounds = Bounds(journals)
     tools = Tools(
         reaper=reaper,
@@ -76,6 +81,7 @@ async def supervise(settings: Settings) -> None:
         bounds=bounds,
         launcher=launcher,
         notify_directory=notify_directory,
+        groups=groups,
     )
     feed = Feed()
     manager = Manager(records, tools, feed.changed)
@@ -93,6 +99,7 @@ async def supervise(settings: Settings) -> None:
             await stop.wait()
             await _end(settings, manager, members)
             records.clear()
+            groups.close()
             settings.socket.unlink(missing_ok=True)
             serving.cancel()
     finally:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from inaetics.errors import InvalidInput, NotFound
+from inaetics.supervisor.procfs import MARKER
 from inaetics.supervisor.spawn import Account
 from inaetics.units.service_model import ServiceSpec, WorkingDirectory
 from inaetics.units.values import environment_file
@@ -54,6 +55,7 @@ def unit_environment(
 ) -> dict[str, str]:
     """Return the whole environment of a unit's command; `own` are the variables we set, which nothing overrides."""
     environment = dict(host)
+    environment.update({name: os.environ[name] for name in spec.pass_environment if name in os.environ})
     if account is not None:
         environment.update(
             USER=account.pw_name, LOGNAME=account.pw_name, HOME=account.pw_dir, SHELL=account.pw_shell or "/bin/sh"
@@ -64,7 +66,12 @@ def unit_environment(
             environment.update(_read(file.path))
     if SUPERVISED in os.environ:
         environment[SUPERVISED] = os.environ[SUPERVISED]
-    return {**environment, **own}
+    whole = {**environment, **own}
+    for each in spec.unset_environment:
+        name, equals, value = each.partition("=")
+        if name not in (MARKER, SUPERVISED) and (not equals or whole.get(name) == value):
+            whole.pop(name, None)
+    return whole
 
 
 def entry_of(user: str | None) -> pwd.struct_passwd | None:
@@ -77,19 +84,19 @@ def entry_of(user: str | None) -> pwd.struct_passwd | None:
         raise NotFound(f"User={user}: there is no such account on this host") from error
 
 
-def account_of(entry: pwd.struct_passwd | None, group: str | None) -> Account | None:
+def account_of(entry: pwd.struct_passwd | None, group: str | None, more: tuple[str, ...] = ()) -> Account | None:
     """Return whom a process has to become, or None when that is who we are. Raises `NotFound`, `InvalidInput`."""
-    if entry is None and group is None:
+    if entry is None and group is None and not more:
         return None
     gid = _gid_of(group) if group is not None else entry.pw_gid if entry is not None else os.getgid()
     uid = entry.pw_uid if entry is not None else os.getuid()
-    if (uid, gid) == (os.getuid(), os.getgid()):
+    if (uid, gid) == (os.getuid(), os.getgid()) and not more:
         return None
     if os.getuid() != 0:
         wanted = entry.pw_name if entry is not None else group
         raise InvalidInput(f"cannot become {wanted}: the supervisor does not run as root (leave User= and Group= out)")
     name = entry.pw_name if entry is not None else "root"
-    return Account(uid=uid, gid=gid, groups=tuple(os.getgrouplist(name, gid)))
+    return Account(uid=uid, gid=gid, groups=(*os.getgrouplist(name, gid), *map(_gid_of, more)))
 
 
 def directory_of(working: WorkingDirectory | None, environment: Mapping[str, str]) -> tuple[str, bool]:

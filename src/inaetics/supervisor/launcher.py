@@ -5,18 +5,31 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from inaetics.supervisor import environment
+from inaetics.supervisor.directories import Places
 from inaetics.supervisor.journal import Journals
+from inaetics.supervisor.process_settings import steps
 from inaetics.supervisor.spawn import Gate, Launch, spawn
 from inaetics.units.command import Command, expand_variables
-from inaetics.units.service_model import Limit, Output, ServiceSpec
+from inaetics.units.execution import FileOutput, Input, Limit, Output
+from inaetics.units.service_model import ServiceSpec
 
-_NUMBER_OF_LIMIT = {
-    "NOFILE": resource.RLIMIT_NOFILE,
-    "NPROC": resource.RLIMIT_NPROC,
-    "CORE": resource.RLIMIT_CORE,
+_NUMBER_OF_LIMIT: Mapping[str, int] = {
+    **{name: getattr(resource, f"RLIMIT_{name}") for name in ("CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC")},
+    **{name: getattr(resource, f"RLIMIT_{name}") for name in ("NOFILE", "MEMLOCK", "AS", "SIGPENDING", "MSGQUEUE")},
+    **{name: getattr(resource, f"RLIMIT_{name}") for name in ("NICE", "RTPRIO", "RTTIME")},
+    "LOCKS": 10,
+}
+
+
+_TO_WRITE = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+_FLAGS_OF_FILES: Mapping[str, int] = {
+    "file": _TO_WRITE,
+    "append": _TO_WRITE | os.O_APPEND,
+    "truncate": _TO_WRITE | os.O_TRUNC,
 }
 
 
@@ -27,41 +40,53 @@ class Launcher:
     journals: Journals
     host: environment.HostEnvironment
     open_files: tuple[int, int]
+    places: Places
 
-    def launch(self, spec: ServiceSpec, command: Command, own: Mapping[str, str], *, tell_executed: bool) -> Gate:
+    def make_directories(self, spec: ServiceSpec) -> None:
+        """Make what the unit's RuntimeDirectory= and its like ask for. Raises InaeticsError or OSError."""
+        if spec.directories:
+            self.places.make(spec.directories, environment.account_of(environment.entry_of(spec.user), spec.group))
+
+    def launch(
+        self,
+        spec: ServiceSpec,
+        command: Command,
+        own: Mapping[str, str],
+        *,
+        groups: tuple[str, ...],
+        tell_executed: bool,
+    ) -> Gate:
         """Fork a child for `command`. Raises InaeticsError or OSError with what is wrong, and then starts nothing."""
         entry = environment.entry_of(spec.user)
-        variables = environment.unit_environment(spec, self.host.now(), entry, own)
+        variables = environment.unit_environment(
+            spec, self.host.now(), entry, {**self.places.variables(spec.directories), **own}
+        )
         program, argv = _words(command, variables)
         directory, missing_ok = environment.directory_of(spec.working_directory, variables)
-        output, error = self._outputs(spec)
-        try:
+        with ExitStack() as opened:
+            source = _opened(opened, _open_input(spec.standard_input))
+            output = _opened(opened, self._open(spec, spec.standard_output))
+            error = _opened(opened, self._open(spec, spec.standard_error))
             launch = Launch(
                 program=environment.program_of(program, variables),
                 argv=argv,
                 environment=variables,
                 directory=directory,
                 missing_directory_ok=missing_ok,
+                input=source,
                 output=output,
                 error=error,
-                account=environment.account_of(entry, spec.group),
+                groups=groups,
+                steps=tuple(steps(spec.process)),
+                account=environment.account_of(entry, spec.group, spec.supplementary_groups),
                 umask=spec.umask,
                 limits=self._limits(spec),
             )
             return spawn(launch, tell_executed=tell_executed)
-        finally:
-            os.close(output)
-            os.close(error)
 
-    def _outputs(self, spec: ServiceSpec) -> tuple[int, int]:
-        output = self._open(spec, spec.standard_output)
-        try:
-            return output, self._open(spec, spec.standard_error)
-        except OSError:
-            os.close(output)
-            raise
-
-    def _open(self, spec: ServiceSpec, where: Output) -> int:
+    def _open(self, spec: ServiceSpec, where: Output | FileOutput) -> int:
+        if isinstance(where, FileOutput):
+            return os.open(where.path, _FLAGS_OF_FILES[where.how], 0o644)
         if where is Output.NULL:
             return os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC)
         return self.journals.open(spec.name)
@@ -71,6 +96,21 @@ class Launcher:
         for name, limit in spec.limits.items():
             limits[_NUMBER_OF_LIMIT[name]] = _limit(limit)
         return tuple(limits.items())
+
+
+def _opened(stack: ExitStack, fd: int) -> int:
+    """Have a descriptor closed with `stack`."""
+    stack.callback(os.close, fd)
+    return fd
+
+
+def _open_input(source: Input) -> int:
+    if source.data is None:
+        return os.open(source.path, os.O_RDONLY | os.O_CLOEXEC)
+    fd = os.memfd_create("input", os.MFD_CLOEXEC)
+    os.write(fd, source.data)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
 
 
 def _limit(limit: Limit) -> tuple[int, int]:

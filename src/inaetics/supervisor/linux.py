@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 import time
@@ -14,6 +15,9 @@ _libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c
 _libc.inotify_add_watch.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32]
 
 _PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
+_PR_SET_TIMERSLACK = 29
+_IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
 _FALLOC_FL_KEEP_SIZE = 1
 _FALLOC_FL_PUNCH_HOLE = 2
 
@@ -28,6 +32,24 @@ _INOTIFY_HEADER = struct.Struct("iIII")
 def become_subreaper() -> None:
     """Make orphaned descendants children of this process, so that it can see them end."""
     _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+
+
+def no_new_privileges() -> None:
+    """Give up gaining rights by running programs, for this process and its children."""
+    _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+
+
+def timer_slack(nanoseconds: int) -> None:
+    """Set by how much this process's timers may be late."""
+    _check(_libc.prctl(_PR_SET_TIMERSLACK, ctypes.c_ulong(nanoseconds), 0, 0, 0))
+
+
+def io_priority(io_class: int, level: int) -> None:
+    """Set the class (1 realtime, 2 best effort, 3 idle) and level (0 to 7) of this process's input and output."""
+    number = _IOPRIO_SET.get(os.uname().machine)
+    if number is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    _check(_libc.syscall(number, 1, 0, io_class << 13 | (level if io_class in (1, 2) else 0)))
 
 
 def punch_hole(fd: int, offset: int, length: int) -> None:

@@ -23,6 +23,7 @@ from inaetics.supervisor.phases import (
     dead,
     is_ignored,
     kill,
+    kill_late,
     lose,
     note,
     run_commands,
@@ -31,13 +32,18 @@ from inaetics.supervisor.phases import (
     started,
 )
 from inaetics.supervisor.values import (
+    FINAL_KILLING,
     KILLING,
     OVER,
+    RESTING,
     STARTING,
+    STOP_KILLING,
     STOPPING,
+    WATCHED,
     Arm,
     Begun,
     Commands,
+    ConditionUnmet,
     ControlExited,
     DependencyFailed,
     Event,
@@ -52,6 +58,7 @@ from inaetics.supervisor.values import (
     MainAnnounced,
     MainExited,
     MainSpawned,
+    OomKilled,
     Ready,
     ReloadRequested,
     RestartRequested,
@@ -65,8 +72,13 @@ from inaetics.supervisor.values import (
     StopRequested,
     Sub,
     TimedOut,
+    WatchdogTimedOut,
 )
-from inaetics.units.service_model import ServiceSpec, ServiceType
+from inaetics.units.service_model import FailureMode, OomPolicy, ServiceSpec, ServiceType
+
+OUT_OF_MEMORY = "the kernel killed a process of it for want of memory (see MemoryMax=)"
+_CONDITION_FAILS = 255
+"""An ExecCondition= that exits so fails; with any lower status but 0 the start is left out."""
 
 
 def step(spec: ServiceSpec, state: State, event: Event, now: float) -> Step:  # noqa: C901 - one line an event
@@ -87,6 +99,8 @@ def step(spec: ServiceSpec, state: State, event: Event, now: float) -> Step:  # 
             return run_commands(spec, state, Commands.RELOAD, 0)
         case Begun():
             return _begun(spec, state, now)
+        case ConditionUnmet():
+            return _left_out(state, event)
         case MainSpawned() if state.sub is Sub.START and spec.type is ServiceType.SIMPLE:
             return started(spec, state)
         case Executed() if state.sub is Sub.START and spec.type is ServiceType.EXEC:
@@ -105,6 +119,11 @@ def step(spec: ServiceSpec, state: State, event: Event, now: float) -> Step:  # 
             return replace(state, sub=Sub.STOP_SIGTERM), (arm(spec.timeout_stop_s),)
         case Extended() if state.sub in STARTING | STOPPING:
             return state, (arm(event.seconds),)
+        case WatchdogTimedOut() if state.sub in WATCHED:
+            silent = f"said nothing for {spec.watchdog_s:g} s (WatchdogSec=)"
+            return kill(spec, note(state, Result.WATCHDOG, silent), Sub.STOP_WATCHDOG)
+        case OomKilled() if state.sub not in RESTING and spec.oom_policy is not OomPolicy.CONTINUE:
+            return _oom_killed(spec, note(state, Result.OOM_KILL, OUT_OF_MEMORY))
         case TimedOut():
             return _timed_out(spec, state)
         case KillSent() if not event.waiting:
@@ -141,7 +160,13 @@ def _begun(spec: ServiceSpec, state: State, now: float) -> Step:
     if starts is None:
         limit = f"start limit: {spec.start_limit_burst} starts within {spec.start_limit_interval_s:g} s"
         return replace(state, sub=Sub.FAILED, result=Result.START_LIMIT_HIT, message=limit), ()
-    return run_commands(spec, replace(state, starts=starts), Commands.START_PRE, 0)
+    return run_commands(spec, replace(state, starts=starts), Commands.CONDITION, 0)
+
+
+def _left_out(state: State, event: ConditionUnmet) -> Step:
+    if event.is_assertion:
+        return replace(state, sub=Sub.FAILED, result=Result.ASSERT, message=event.message), ()
+    return replace(state, sub=Sub.DEAD, message=event.message, left_out=True), ()
 
 
 # ---- down
@@ -155,7 +180,7 @@ def _stop(spec: ServiceSpec, state: State) -> Step:
             return replace(state, sub=Sub.DEAD), (Arm(None),)
         case Sub.RUNNING | Sub.EXITED:
             return run_commands(spec, state, Commands.STOP, 0)
-        case Sub.START_PRE | Sub.START | Sub.START_POST | Sub.RELOAD:
+        case Sub.CONDITION | Sub.START_PRE | Sub.START | Sub.START_POST | Sub.RELOAD:
             return kill(spec, state, Sub.STOP_SIGTERM)
         case _:
             return state, ()
@@ -174,26 +199,34 @@ def _lost(spec: ServiceSpec, state: State, event: LostTouch) -> Step:
 
 def _nothing_to_wait_for(spec: ServiceSpec, state: State) -> Step:
     match state.sub:
-        case Sub.STOP_SIGTERM if spec.send_sigkill:
+        case Sub.STOP_SIGTERM | Sub.STOP_WATCHDOG if spec.send_sigkill:
             return kill(spec, state, Sub.STOP_SIGKILL)
-        case Sub.STOP_SIGTERM | Sub.STOP_SIGKILL:
-            return run_commands(spec, state, Commands.STOP_POST, 0)
-        case Sub.FINAL_SIGTERM if spec.send_sigkill:
+        case Sub.FINAL_SIGTERM | Sub.FINAL_WATCHDOG if spec.send_sigkill:
             return kill(spec, state, Sub.FINAL_SIGKILL)
-        case Sub.FINAL_SIGTERM | Sub.FINAL_SIGKILL:
-            return dead(spec, state)
         case _:
-            return state, ()
+            return _group_empty(spec, state)
 
 
 def _group_empty(spec: ServiceSpec, state: State) -> Step:
+    if state.sub in STOP_KILLING:
+        return run_commands(spec, state, Commands.STOP_POST, 0)
+    return dead(spec, state) if state.sub in FINAL_KILLING else (state, ())
+
+
+def _oom_killed(spec: ServiceSpec, state: State) -> Step:
+    """Stop, as OOMPolicy= says; what is stopping already is not given more time."""
+    hard = spec.oom_policy is OomPolicy.KILL
     match state.sub:
-        case Sub.STOP_SIGTERM | Sub.STOP_SIGKILL:
-            return run_commands(spec, state, Commands.STOP_POST, 0)
-        case Sub.FINAL_SIGTERM | Sub.FINAL_SIGKILL:
-            return dead(spec, state)
-        case _:
+        case Sub.STOP_WATCHDOG | Sub.STOP_SIGTERM:
+            return kill(spec, state, Sub.STOP_SIGKILL)
+        case Sub.STOP_POST | Sub.FINAL_WATCHDOG | Sub.FINAL_SIGTERM:
+            return kill(spec, state, Sub.FINAL_SIGKILL)
+        case Sub.STOP_SIGKILL | Sub.FINAL_SIGKILL:
             return state, ()
+        case Sub.RUNNING | Sub.EXITED if not hard:
+            return run_commands(spec, state, Commands.STOP, 0)
+        case _:
+            return kill(spec, state, Sub.STOP_SIGKILL if hard else Sub.STOP_SIGTERM)
 
 
 # ---- what processes and clocks report
@@ -219,7 +252,7 @@ def _main_exited(spec: ServiceSpec, state: State, exit_: Exit) -> Step:
             return kill(spec, state, Sub.STOP_SIGTERM)
         case Sub.RUNNING:
             return settle(spec, state)
-        case Sub.STOP_SIGTERM | Sub.STOP_SIGKILL if not state.control:
+        case sub if sub in STOP_KILLING and not state.control:
             return run_commands(spec, state, Commands.STOP_POST, 0)
         case _:
             return state, ()
@@ -228,7 +261,7 @@ def _main_exited(spec: ServiceSpec, state: State, exit_: Exit) -> Step:
 def _control_exited(spec: ServiceSpec, state: State, exit_: Exit) -> Step:
     state = replace(state, control=False)
     if state.sub in KILLING:  # its list was given up when the kill was decided
-        stop = state.sub in (Sub.STOP_SIGTERM, Sub.STOP_SIGKILL) and not state.main
+        stop = state.sub in STOP_KILLING and not state.main
         return run_commands(spec, state, Commands.STOP_POST, 0) if stop else (state, ())
     commands = LIST_OF[state.sub]
     result = policy.command_result(exit_)
@@ -242,7 +275,9 @@ def _control_exited(spec: ServiceSpec, state: State, exit_: Exit) -> Step:
 def _control_failed(spec: ServiceSpec, state: State, commands: Commands, exit_: Exit, result: Result) -> Step:
     if commands is Commands.RELOAD:
         return settle(spec, state)
-    if commands is Commands.START_PRE and exit_.how is How.UNKNOWN and not state.forbid_restart:
+    if commands is Commands.CONDITION and exit_.how is How.EXITED and exit_.status < _CONDITION_FAILS:
+        result = Result.EXEC_CONDITION
+    if commands in (Commands.CONDITION, Commands.START_PRE) and exit_.how is How.UNKNOWN and not state.forbid_restart:
         state = replace(state, begin_again=True)
     argv = commands_of(spec, commands)[state.index].argv
     state = _blame(state, result, policy.why(f"{commands}={argv[0]}", exit_))
@@ -259,26 +294,34 @@ def _spawn_failed(spec: ServiceSpec, state: State, event: SpawnFailed) -> Step:
     return kill(spec, note(state, Result.RESOURCES, event.message), after)
 
 
-def _timed_out(spec: ServiceSpec, state: State) -> Step:
+def _timed_out(spec: ServiceSpec, state: State) -> Step:  # noqa: C901 - one line a state
     match state.sub:
         case Sub.AUTO_RESTART:
             return begin(state)
-        case Sub.START_PRE | Sub.START | Sub.START_POST:
-            return kill(spec, _late(state, f"start was not done within {spec.timeout_start_s:g} s"), Sub.STOP_SIGTERM)
+        case Sub.CONDITION | Sub.START_PRE | Sub.START | Sub.START_POST:
+            late = _late(state, f"start was not done within {spec.timeout_start_s:g} s")
+            return kill_late(spec, late, spec.start_failure_mode, final=False)
+        case Sub.RUNNING:
+            late = _late(state, f"ran for {spec.runtime_max_s:g} s, which is all that RuntimeMaxSec= grants")
+            return run_commands(spec, late, Commands.STOP, 0)
         case Sub.RELOAD:
             return state, (Kill(signal.SIGKILL, main=False, control=True, group=False),)
         case Sub.STOP:
-            return kill(spec, _stop_late(spec, state), Sub.STOP_SIGTERM)
-        case Sub.STOP_SIGTERM if spec.send_sigkill:
+            return kill_late(spec, _stop_late(spec, state), spec.stop_failure_mode, final=False)
+        case Sub.STOP_POST:
+            return kill_late(spec, _stop_late(spec, state), spec.stop_failure_mode, final=True)
+        case Sub.STOP_SIGTERM if spec.stop_failure_mode is FailureMode.ABORT:
+            return kill(spec, _stop_late(spec, state), Sub.STOP_WATCHDOG)
+        case Sub.FINAL_SIGTERM if spec.stop_failure_mode is FailureMode.ABORT:
+            return kill(spec, _stop_late(spec, state), Sub.FINAL_WATCHDOG)
+        case Sub.STOP_SIGTERM | Sub.STOP_WATCHDOG if spec.send_sigkill:
             return kill(spec, _stop_late(spec, state), Sub.STOP_SIGKILL)
-        case Sub.STOP_SIGTERM | Sub.STOP_SIGKILL:
+        case Sub.FINAL_SIGTERM | Sub.FINAL_WATCHDOG if spec.send_sigkill:
+            return kill(spec, _stop_late(spec, state), Sub.FINAL_SIGKILL)
+        case sub if sub in STOP_KILLING:
             given_up = replace(_stop_late(spec, state), control=False)
             return run_commands(spec, given_up, Commands.STOP_POST, 0)
-        case Sub.STOP_POST:
-            return kill(spec, _stop_late(spec, state), Sub.FINAL_SIGTERM)
-        case Sub.FINAL_SIGTERM if spec.send_sigkill:
-            return kill(spec, _stop_late(spec, state), Sub.FINAL_SIGKILL)
-        case Sub.FINAL_SIGTERM | Sub.FINAL_SIGKILL:
+        case sub if sub in FINAL_KILLING:
             return dead(spec, _stop_late(spec, state))
         case _:
             return state, ()

@@ -21,11 +21,13 @@ from inaetics.supervisor.specs import checked_name
 from inaetics.supervisor.unit import Unit
 from inaetics.supervisor.values import (
     RESTING,
+    STOPPING,
     DependencyFailed,
     ReloadRequested,
     RestartRequested,
     StartRequested,
     StopRequested,
+    Sub,
 )
 
 _log = structlog.get_logger()
@@ -90,8 +92,15 @@ class Manager:
         for needed in self._ordering.needed_by(name):
             unit = self.units[needed]
             if needed == name or not unit.is_up:
+                self._oust(needed)
                 self._queue(unit, Job.START)
         self._advance()
+
+    def _oust(self, name: str) -> None:
+        """Have those stopped that cannot be up together with `name`."""
+        for other in self._ordering.opposed_to(name):
+            if other in self.units and not self.units[other].is_over:
+                self._queue(self.units[other], Job.STOP)
 
     def stop(self, name: str) -> None:
         """Queue a stop, and of all that cannot do without the unit. A name that is not known is no error."""
@@ -102,15 +111,18 @@ class Manager:
         self._advance()
 
     def restart(self, name: str) -> None:
-        """Stop the unit and start it again. Raises `NotFound`, `Unavailable`."""
+        """Stop the unit and start it again, and all that cannot do without it. Raises `NotFound`, `Unavailable`."""
         self._refuse_when_closing()
         unit = self._known(name)
         if unit.is_over:
             self.start(name)
         else:
             self.deadline.check(unit)
-            unit.job = None
-            unit.dispatch(RestartRequested())
+            for dependent in self._ordering.stopped_with(name):
+                if dependent != name and dependent in self.units and not self.units[dependent].is_over:
+                    self._queue(self.units[dependent], Job.RESTART)
+            self._queue(unit, Job.RESTART)
+            self._advance()
 
     def reload(self, name: str) -> None:
         """Run ExecReload of a running unit. Raises `NotFound`, `Conflict`."""
@@ -213,8 +225,10 @@ class Manager:
                 self._waiters.setdefault(blocker, set()).add(unit.name)
             unit.save()
             return
-        unit.job = None
-        if not starting:
+        job, unit.job = unit.job, None
+        if job is Job.RESTART:
+            self._restart(unit)
+        elif job is Job.STOP:
             unit.dispatch(StopRequested())
         elif not self.deadline.allows(unit):
             unit.dispatch(DependencyFailed("it has OnLost=stop, and its machine is out of touch with the fleet"))
@@ -224,12 +238,28 @@ class Manager:
             unit.dispatch(StartRequested())
         self._changed(unit)
 
+    def _restart(self, unit: Unit) -> None:
+        """Stop the unit; it starts at once where nothing that it needs is on its way, else when that is up again."""
+        if self._ordering.earlier(unit.name, self._is_starting):
+            unit.dispatch(StopRequested())
+            self._queue(unit, Job.START)
+        else:
+            unit.dispatch(RestartRequested())
+
     def _unmet(self, unit: Unit) -> str | None:
         missing = self._ordering.missing(unit.name)
         if missing:
             return f"it requires {missing[0]}, which this host does not have"
-        down = [name for name in self._ordering.required_first(unit.name) if not self.units[name].is_up]
+        idle = [name for name in self._ordering.requisite(unit.name) if not self.units[name].is_up]
+        if idle:
+            return f"{idle[0]} is not up, and Requisite= does not start it"
+        down = [name for name in self._ordering.required_first(unit.name) if not self._serves(unit, name)]
         return f"it requires {down[0]}, which did not start" if down else None
+
+    def _serves(self, unit: Unit, name: str) -> bool:
+        """Whether `unit` can go on as to `name`, which it requires; what it is bound to has to be up."""
+        needed = self.units[name]
+        return needed.is_up if name in unit.spec.binds_to else needed.has_served
 
     def _is_starting(self, name: str) -> bool:
         unit = self.units.get(name)
@@ -237,7 +267,11 @@ class Manager:
 
     def _is_stopping(self, name: str) -> bool:
         unit = self.units.get(name)
-        return unit is not None and (unit.job is Job.STOP or (unit.is_pending and unit.job is None))
+        if unit is None:
+            return False
+        if unit.job is Job.START:
+            return unit.state.sub in STOPPING  # a restart's first half
+        return unit.is_pending
 
     # ---- changes
 
@@ -252,6 +286,8 @@ class Manager:
         self._on_change(unit.name)
         if unit.state.sub in RESTING:
             self._stop_bound(unit)
+        if unit.ended:
+            self._follow(unit)
         if not unit.is_pending or unit.is_over:
             self._wake_waiters(unit.name)
         self._advance()
@@ -261,6 +297,16 @@ class Manager:
             bound = self.units.get(name)
             if bound is not None and not bound.is_over and bound.job is not Job.STOP:
                 self._queue(bound, Job.STOP)
+
+    def _follow(self, unit: Unit) -> None:
+        """Start what is to follow the end of a unit."""
+        unit.ended = False
+        failed = unit.state.sub is Sub.FAILED
+        for name in unit.spec.on_failure if failed else unit.spec.on_success:
+            try:
+                self.start(name)
+            except InaeticsError as error:
+                _log.error("cannot start what is to follow a unit", unit=unit.name, follower=name, error=str(error))
 
     def _wake_waiters(self, name: str) -> None:
         for waiter in self._waiters.pop(name, ()):

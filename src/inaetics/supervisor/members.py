@@ -1,4 +1,4 @@
-"""Finding every process of a unit, without cgroups: they may not be ours to use, and this needs no rights.
+"""Finding every process of a unit: without control groups, which may not be ours to use, and with them where they are.
 
 Whatever a unit started either descends from a process we know, or was orphaned. Orphans become our children (we are
 a subreaper); those of a unit adopted after a restart go where the adopted processes went, to a foster parent. Which
@@ -6,7 +6,8 @@ unit an orphan belongs to is told by the marker in its environment, which a fork
 unit has, plus a word for every child of ours; the whole of /proc is read only on the way out, and when a record was
 lost.
 
-What escapes: a process that was orphaned *and* had thrown its environment away before it was ever seen.
+What escapes this: a process that was orphaned *and* had thrown its environment away before it was ever seen. Where
+the unit has a control group, those in it are found in any case.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 from collections.abc import Iterable, Set
 
 from inaetics.supervisor import procfs
+from inaetics.supervisor.cgroups import Groups
 from inaetics.supervisor.procfs import Process
 
 
@@ -24,7 +26,8 @@ class Members:
     `run` is the identity of this supervisor's run directory; `known` are the pids that some unit has, as they change.
     """
 
-    def __init__(self, run: str, *, known: Set[int]) -> None:
+    def __init__(self, run: str, *, known: Set[int], groups: Groups) -> None:
+        self._groups = groups
         self._run = run
         self._own = os.getpid()
         self._known = known
@@ -45,11 +48,12 @@ class Members:
         """Return the living processes of `unit`: `roots`, its orphans, and the descendants of both."""
         found = {root for root in roots if procfs.is_alive(root)}
         found.update(self._orphans(unit))
+        found.update(self._groups.processes(unit))
         return self._with_descendants(found)
 
     def search(self, unit: str) -> set[Process]:
         """Return the living processes of `unit` wherever they are; this looks at every process of the machine."""
-        return self._with_descendants(self._marked(self.marker(unit)))
+        return self._with_descendants(self._marked(self.marker(unit)) | self._groups.processes(unit))
 
     def everyone(self) -> set[Process]:
         """Return every living process that this supervisor, or one before it in this run directory, started."""

@@ -18,6 +18,7 @@ from inaetics.supervisor.values import (
 from inaetics.units.service_model import ServiceSpec
 
 _ON_ENTERING = {
+    Sub.CONDITION: "asking ExecCondition=",
     Sub.START_PRE: "starting",
     Sub.RUNNING: "started",
     Sub.EXITED: "done; stays active",

@@ -1,7 +1,7 @@
-"""Who needs whom, and who waits for whom: Requires, Wants, BindsTo, After and Before among the units of one host. Pure.
+"""Who needs whom, who waits for whom and who cannot be with whom, among the units of one host. Pure.
 
-Only units without any of these cost nothing here. Names of units that this host does not know mean nothing for the
-order, as in systemd.
+Requires, Requisite, Wants, BindsTo, PartOf, Conflicts, After and Before. Units without any of these cost nothing
+here. Names of units that this host does not know mean nothing for the order, as in systemd.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ class Ordering:
         self._before: _Index = {}
         self._requirers: _Index = {}
         self._bound: _Index = {}
+        self._parts: _Index = {}
+        self._opposed: _Index = {}
 
     def put(self, spec: ServiceSpec) -> None:
         """Take in a unit, or what it says now."""
@@ -59,17 +61,26 @@ class Ordering:
     def missing(self, name: str) -> list[str]:
         """Return the units that `name` cannot do without and this host does not have."""
         spec = self._specs[name]
-        return [other for other in (*spec.requires, *spec.binds_to) if other not in self._specs]
+        needed = (*spec.requires, *spec.binds_to, *spec.requisite)
+        return [other for other in needed if other not in self._specs]
+
+    def requisite(self, name: str) -> tuple[str, ...]:
+        """Return the units that must be up already when `name` is started."""
+        return self._specs[name].requisite
+
+    def opposed_to(self, name: str) -> list[str]:
+        """Return the units that cannot be up while `name` is, whichever of the two says so."""
+        return sorted({*self._specs[name].conflicts, *self._opposed.get(name, ())})
 
     def stopped_with(self, name: str) -> list[str]:
-        """Return `name` and all units that cannot stay up without it."""
+        """Return `name` and all units that cannot stay up without it, or are part of it."""
         found: dict[str, None] = {}
         todo = [name]
         while todo:
             current = todo.pop()
             if current not in found:
                 found[current] = None
-                todo.extend(sorted(self._requirers.get(current, ())))
+                todo.extend(sorted({*self._requirers.get(current, ()), *self._parts.get(current, ())}))
         return list(found)
 
     def bound_to(self, name: str) -> Iterable[str]:
@@ -98,10 +109,14 @@ class Ordering:
         for other in spec.before:
             yield self._after, other, spec.name
             yield self._before, spec.name, other
-        for other in (*spec.requires, *spec.binds_to):
+        for other in (*spec.requires, *spec.binds_to, *spec.requisite):
             yield self._requirers, other, spec.name
         for other in spec.binds_to:
             yield self._bound, other, spec.name
+        for other in spec.part_of:
+            yield self._parts, other, spec.name
+        for other in spec.conflicts:
+            yield self._opposed, other, spec.name
 
 
 def _neighbours(index: _Index, name: str, is_pending: Callable[[str], bool]) -> set[str]:

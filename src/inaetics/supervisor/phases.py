@@ -6,7 +6,6 @@ Every function takes the state before and returns the state after and what is to
 from __future__ import annotations
 
 import math
-import signal
 from dataclasses import replace
 
 from inaetics.supervisor import policy
@@ -25,11 +24,12 @@ from inaetics.supervisor.values import (
     Sub,
 )
 from inaetics.units.command import Command
-from inaetics.units.service_model import KillMode, ServiceSpec
+from inaetics.units.service_model import FailureMode, KillMode, ServiceSpec
 
 Step = tuple[State, tuple[Action, ...]]
 
 _SUB_OF = {
+    Commands.CONDITION: Sub.CONDITION,
     Commands.START_PRE: Sub.START_PRE,
     Commands.START_POST: Sub.START_POST,
     Commands.RELOAD: Sub.RELOAD,
@@ -50,13 +50,15 @@ def run_commands(spec: ServiceSpec, state: State, commands: Commands, index: int
     if index >= len(commands_of(spec, commands)):
         return _after(spec, state, commands)
     state = replace(state, sub=_SUB_OF[commands], index=index, control=True)
-    starting = commands in (Commands.START_PRE, Commands.START_POST, Commands.RELOAD)
+    starting = commands in (Commands.CONDITION, Commands.START_PRE, Commands.START_POST, Commands.RELOAD)
     timeout = spec.timeout_start_s if starting else spec.timeout_stop_s
     return state, (arm(timeout), Spawn(Role.CONTROL, commands, index))
 
 
 def _after(spec: ServiceSpec, state: State, commands: Commands) -> Step:
     match commands:
+        case Commands.CONDITION:
+            return run_commands(spec, state, Commands.START_PRE, 0)
         case Commands.START_PRE:
             return run_main(spec, replace(state, sub=Sub.START), 0)
         case Commands.START_POST | Commands.RELOAD:
@@ -87,7 +89,7 @@ def settle(spec: ServiceSpec, state: State) -> Step:
     if state.result is not Result.SUCCESS:
         return kill(spec, state, Sub.STOP_SIGTERM)
     if state.main:
-        return replace(state, sub=Sub.RUNNING), (Arm(None),)
+        return replace(state, sub=Sub.RUNNING), (replace(arm(spec.runtime_max_s), since_up=True),)
     if spec.remain_after_exit:
         return replace(state, sub=Sub.EXITED), (Arm(None),)
     return run_commands(spec, state, Commands.STOP, 0)
@@ -95,16 +97,45 @@ def settle(spec: ServiceSpec, state: State) -> Step:
 
 def kill(spec: ServiceSpec, state: State, sub: Sub) -> Step:
     """Enter one of the killing states: the signal that belongs to it, to those KillMode= names."""
-    hard = sub in (Sub.STOP_SIGKILL, Sub.FINAL_SIGKILL)
-    group = spec.kill_mode is KillMode.CONTROL_GROUP or (spec.kill_mode is KillMode.MIXED and hard)
+    final = sub in (Sub.STOP_SIGKILL, Sub.FINAL_SIGKILL)
     anyone = spec.kill_mode is not KillMode.NONE
-    kill = Kill(signal.SIGKILL if hard else spec.kill_signal, main=anyone, control=anyone, group=group)
-    return replace(state, sub=sub), (arm(spec.timeout_stop_s), kill)
+    action = Kill(
+        _signal(spec, state, sub),
+        main=anyone,
+        control=anyone,
+        group=spec.kill_mode is KillMode.CONTROL_GROUP or (spec.kill_mode is KillMode.MIXED and final),
+        hang_up=spec.send_sighup and sub in (Sub.STOP_SIGTERM, Sub.FINAL_SIGTERM),
+    )
+    abort_s = spec.timeout_abort_s if sub in (Sub.STOP_WATCHDOG, Sub.FINAL_WATCHDOG) else None
+    return replace(state, sub=sub), (arm(spec.timeout_stop_s if abort_s is None else abort_s), action)
+
+
+def _signal(spec: ServiceSpec, state: State, sub: Sub) -> int:
+    match sub:
+        case Sub.STOP_SIGKILL | Sub.FINAL_SIGKILL:
+            return spec.final_kill_signal
+        case Sub.STOP_WATCHDOG | Sub.FINAL_WATCHDOG:
+            return spec.watchdog_signal
+        case Sub.STOP_SIGTERM if state.start_again and spec.restart_kill_signal is not None:
+            return spec.restart_kill_signal
+        case _:
+            return spec.kill_signal
+
+
+def kill_late(spec: ServiceSpec, state: State, mode: FailureMode, *, final: bool) -> Step:
+    """End what took too long, as the failure mode wants it."""
+    match mode:
+        case FailureMode.TERMINATE:
+            return kill(spec, state, Sub.FINAL_SIGTERM if final else Sub.STOP_SIGTERM)
+        case FailureMode.ABORT:
+            return kill(spec, state, Sub.FINAL_WATCHDOG if final else Sub.STOP_WATCHDOG)
+        case FailureMode.KILL:
+            return kill(spec, state, Sub.FINAL_SIGKILL if final else Sub.STOP_SIGKILL)
 
 
 def dead(spec: ServiceSpec, state: State) -> Step:
     """The run is over: stay dead or failed, wait for the automatic restart, or start at once when one waits."""
-    sub = Sub.DEAD if state.result is Result.SUCCESS else Sub.FAILED
+    sub = Sub.DEAD if state.result in (Result.SUCCESS, Result.EXEC_CONDITION) else Sub.FAILED
     over = replace(state, sub=sub, index=0, main=False, control=False)
     if state.start_again:
         return begin(replace(over, restarts=0))
@@ -117,6 +148,8 @@ def dead(spec: ServiceSpec, state: State) -> Step:
 def commands_of(spec: ServiceSpec, commands: Commands) -> tuple[Command, ...]:
     """Return one of the lists."""
     match commands:
+        case Commands.CONDITION:
+            return spec.exec_condition
         case Commands.START_PRE:
             return spec.exec_start_pre
         case Commands.START:

@@ -10,28 +10,29 @@ import signal
 from collections.abc import Mapping
 
 from inaetics.supervisor.values import Exit, How, Result, State
-from inaetics.units.service_model import Restart, ServiceSpec, ServiceType
+from inaetics.units.service_model import Ends, Restart, ServiceSpec
 
-_FAILURES = frozenset(Result) - {Result.SUCCESS}
+_FAILURES = frozenset(Result) - {Result.SUCCESS, Result.EXEC_CONDITION}
 
 _RESTART_ON: Mapping[Restart, frozenset[Result]] = {
     Restart.NO: frozenset(),
-    Restart.ALWAYS: frozenset(Result),
+    Restart.ALWAYS: frozenset(Result) - {Result.EXEC_CONDITION},
     Restart.ON_SUCCESS: frozenset({Result.SUCCESS}),
     Restart.ON_FAILURE: _FAILURES,
     Restart.ON_ABNORMAL: _FAILURES - {Result.EXIT_CODE},
+    Restart.ON_WATCHDOG: frozenset({Result.WATCHDOG}),
     Restart.ON_ABORT: frozenset({Result.SIGNAL, Result.CORE_DUMP, Result.UNKNOWN}),
 }
 
-_NEVER_AGAIN = frozenset({Result.START_LIMIT_HIT, Result.DEPENDENCY})
+_NEVER_AGAIN = frozenset({Result.START_LIMIT_HIT, Result.DEPENDENCY, Result.ASSERT})
 
 
 def main_result(spec: ServiceSpec, exit_: Exit) -> Result:
-    """Return what this end of a main process means; a daemon may end by one of the usual signals and be clean."""
+    """Return what this end of a main process means; the spec says which statuses and signals are clean."""
     match exit_.how:
         case How.EXITED if exit_.status in spec.success_codes:
             return Result.SUCCESS
-        case How.KILLED if spec.type is not ServiceType.ONESHOT and exit_.status in spec.success_signals:
+        case How.KILLED if exit_.status in spec.success_signals:
             return Result.SUCCESS
         case _:
             return command_result(exit_)
@@ -54,7 +55,22 @@ def shall_restart(spec: ServiceSpec, state: State) -> bool:
     """Return whether Restart= wants the unit up again after this end; a stop somebody asked for is never undone."""
     if state.forbid_restart or state.result in _NEVER_AGAIN:
         return False
-    return state.result in _RESTART_ON[spec.restart]
+    if _ended_as(state, spec.restart_prevent):
+        return False
+    return _ended_as(state, spec.restart_force) or state.result in _RESTART_ON[spec.restart]
+
+
+def _ended_as(state: State, ends: Ends) -> bool:
+    """Return whether the main process ended in one of these ways."""
+    if state.main_exit is None:
+        return False
+    match state.main_exit.how:
+        case How.EXITED:
+            return state.main_exit.status in ends.codes
+        case How.KILLED | How.DUMPED:
+            return state.main_exit.status in ends.signals
+        case How.UNKNOWN:
+            return False
 
 
 def count_start(spec: ServiceSpec, starts: tuple[float, ...], now: float) -> tuple[float, ...] | None:
@@ -80,7 +96,16 @@ def why(what: str, exit_: Exit) -> str:
 
 _MEANING = {
     200: " (cannot change to its WorkingDirectory)",
+    201: " (its Nice= could not be set)",
     203: " (its program could not be run)",
+    205: " (its limits could not be set)",
+    206: " (its OOMScoreAdjust= or CoredumpFilter= could not be set)",
+    211: " (its IOSchedulingClass= could not be set)",
+    212: " (its TimerSlackNSec= could not be set)",
+    214: " (its CPUSchedulingPolicy= could not be set)",
+    215: " (its CPUAffinity= could not be set)",
+    219: " (its control group could not be entered)",
+    227: " (NoNewPrivileges= could not be set)",
     217: " (its User or Group could not be taken)",
 }
 """Statuses that our own child uses between fork and exec; the numbers are systemd's."""

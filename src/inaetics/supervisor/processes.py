@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+import structlog
 
 from inaetics.supervisor import procfs
 from inaetics.supervisor.bounds import Bounds
+from inaetics.supervisor.cgroups import Groups, Place
 from inaetics.supervisor.journal import Journals
 from inaetics.supervisor.launcher import Launcher
 from inaetics.supervisor.members import Members
 from inaetics.supervisor.notify_socket import NotifySocket, Sender
+from inaetics.supervisor.oom import OomWatch
 from inaetics.supervisor.phases import commands_of
 from inaetics.supervisor.policy import signal_name
 from inaetics.supervisor.procfs import MARKER, Process
@@ -33,14 +39,20 @@ from inaetics.supervisor.values import (
     Kill,
     MainAnnounced,
     MainExited,
+    OomKilled,
     Ready,
+    Result,
     Role,
     Spawn,
     State,
     StatusSaid,
     Stopping,
+    WatchdogTimedOut,
 )
+from inaetics.supervisor.watchdog import Watchdog
 from inaetics.units.service_model import NotifyAccess, ServiceSpec, ServiceType
+
+_log = structlog.get_logger()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,6 +65,7 @@ class Tools:
     bounds: Bounds
     launcher: Launcher
     notify_directory: Path
+    groups: Groups
 
 
 _MAX_STATUS = 500
@@ -70,16 +83,41 @@ class Processes:
         self._kill: Kill | None = None
         self._access = NotifyAccess.NONE
         self._checking = False
+        self._watchdog = Watchdog(partial(report, WatchdogTimedOut()))
+        self._place = Place()
+        self._spec: ServiceSpec | None = None
+        self._oom_watch: OomWatch | None = None
+        self._oom_kills = 0
         self.main: Process | None = None
         self.control: Process | None = None
         self.invocation = ""
         self.status_text: str | None = None
 
-    def begin(self) -> None:
-        """Start afresh, with a new invocation id."""
-        self.clear()
+    @property
+    def unmet(self) -> tuple[str, ...]:
+        """Which of the unit's limits are not kept on this host, and why."""
+        return self._place.unmet
+
+    def begin(self, spec: ServiceSpec) -> None:
+        """Start afresh, with a new invocation id. Raises InaeticsError or OSError when a directory cannot be made."""
+        self.clear(restarting=True)
         self.invocation = uuid.uuid4().hex
         self.status_text = None
+        self._settle(spec)
+        self._oom_kills = self._tools.groups.oom_kills(self._unit)
+        self._tools.launcher.make_directories(spec)
+
+    def _settle(self, spec: ServiceSpec) -> None:
+        """Make the unit's control groups, and watch its memory where that is limited."""
+        groups = self._tools.groups
+        self._spec = spec
+        self._place = groups.place(self._unit, spec.resources)
+        path = groups.oom_file(self._unit) if spec.resources.memory_max is not None else None
+        if path is not None:
+            try:
+                self._oom_watch = OomWatch(path, self._look_for_oom)
+            except OSError as error:  # then it is noticed when a process that we know ends
+                _log.warning("cannot watch a unit's memory", unit=self._unit, error=str(error))
 
     def spawn(self, spec: ServiceSpec, state: State, action: Spawn) -> Gate:
         """Fork the command's process; it waits until the gate is opened. Raises InaeticsError or OSError."""
@@ -87,7 +125,9 @@ class Processes:
         tell = action.role is Role.MAIN and spec.type is ServiceType.EXEC
         command = commands_of(spec, action.commands)[action.index]
         self._listen(spec)
-        gate = self._tools.launcher.launch(spec, command, self._variables(state, action), tell_executed=tell)
+        gate = self._tools.launcher.launch(
+            spec, command, self._variables(spec, state, action), groups=self._place.procs, tell_executed=tell
+        )
         seen = procfs.stat(gate.pid)
         if seen is None:  # cannot be: nobody else waits for our children
             gate.shut()
@@ -122,14 +162,24 @@ class Processes:
         """Signal the targets and see to it that their ends are noticed."""
         self._kill = kill
         for process in targets:
-            self._signal(process, kill.signal)
+            self._signal(process, kill.signal, hang_up=kill.hang_up)
+        self._kill_group(kill)
         self._check_soon()
 
-    def adopt(self, spec: ServiceSpec, main: Process | None, control: Process | None) -> list[Event]:
+    def _kill_group(self, kill: Kill) -> None:
+        if kill.group and kill.signal == signal.SIGKILL:
+            self._tools.groups.kill(self._unit)
+
+    def adopt(self, spec: ServiceSpec, state: State, main: Process | None, control: Process | None) -> list[Event]:
         """Take over what an earlier supervisor started; return the ends that nobody saw."""
         self.main, self.control = main, control
+        self._settle(spec)
         self._listen(spec)
         missed: list[Event] = []
+        kills = self._tools.groups.oom_kills(self._unit)
+        if kills and state.result is not Result.OOM_KILL:
+            missed.append(OomKilled())
+        self._oom_kills = kills
         for process, event in ((main, MainExited(UNKNOWN)), (control, ControlExited(UNKNOWN))):
             if process is not None:
                 self._tools.members.adopt(process)
@@ -144,8 +194,26 @@ class Processes:
             if self._tools.reaper.watch(process, self._ended):
                 self._others.add(process)
 
-    def clear(self) -> None:
-        """The run is over: what is left (KillMode=process leaves things) is not the unit's any more."""
+    def watch(self, *, counts: bool) -> None:
+        """Have the watchdog watch while the unit is where it counts."""
+        if counts and self._spec is not None:
+            self._watchdog.watch(self._spec.watchdog_s)
+        elif not counts:
+            self._watchdog.stop()
+
+    def clear(self, *, restarting: bool = False) -> None:
+        """The run is over: what is left (KillMode=process leaves things) is not the unit's any more.
+
+        `restarting`: another run follows by itself.
+        """
+        self._watchdog.stop()
+        if self._oom_watch is not None:
+            self._oom_watch.close()
+            self._oom_watch = None
+        if self._spec is not None:
+            self._tools.launcher.places.remove(self._spec.directories, restarting=restarting)
+            self._tools.groups.remove(self._unit)
+        self._place = Place()
         for process in (self.main, self.control, *self._others):
             if process is not None:
                 self._tools.reaper.forget(process)
@@ -160,6 +228,7 @@ class Processes:
     def _ended(self, process: Process, exit_: Exit) -> None:
         if self._notify is not None:
             self._notify.drain()  # what it said before it ended counts first: MAINPID= may name another main process
+        self._look_for_oom()
         if process == self.main:
             self.main = None
             self._report(MainExited(exit_))
@@ -168,6 +237,12 @@ class Processes:
             self._report(ControlExited(exit_))
         self._others.discard(process)
         self._check_soon()
+
+    def _look_for_oom(self) -> None:
+        kills = self._tools.groups.oom_kills(self._unit)
+        if kills > self._oom_kills:
+            self._oom_kills = kills
+            self._report(OomKilled())
 
     def _check_soon(self) -> None:
         if self._kill is not None and self._kill.group and not self._checking:
@@ -186,22 +261,27 @@ class Processes:
         for process in left:
             if not self._tools.reaper.is_watched(process):
                 self._signal(process, self._kill.signal)
+        self._kill_group(self._kill)
 
-    def _signal(self, process: Process, number: int) -> None:
+    def _signal(self, process: Process, number: int, *, hang_up: bool = False) -> None:
         if not self._tools.reaper.is_watched(process):
             if not self._tools.reaper.watch(process, self._ended):
                 return
             self._others.add(process)
         self._tools.reaper.signal(process, number)
+        if hang_up:
+            self._tools.reaper.signal(process, signal.SIGHUP)
         if number != signal.SIGKILL:
             self._tools.reaper.signal(process, signal.SIGCONT)  # a stopped process would never see the other one
 
     # ---- words exchanged with the processes
 
-    def _variables(self, state: State, action: Spawn) -> Mapping[str, str]:
+    def _variables(self, spec: ServiceSpec, state: State, action: Spawn) -> Mapping[str, str]:
         own = {MARKER: self._tools.members.marker(self._unit), "INVOCATION_ID": self.invocation}
         if self._notify is not None:
             own["NOTIFY_SOCKET"] = str(self._notify.path)
+            if math.isfinite(spec.watchdog_s):
+                own["WATCHDOG_USEC"] = str(round(spec.watchdog_s * 1e6))
         if action.role is Role.CONTROL and self.main is not None:
             own["MAINPID"] = str(self.main.pid)
         if action.commands in (Commands.STOP, Commands.STOP_POST):
@@ -230,11 +310,21 @@ class Processes:
             self._report(Ready())
         if said.get("STOPPING") == "1":
             self._report(Stopping())
+        if "WATCHDOG" in said:
+            self._barked_at(said["WATCHDOG"])
+        if said.get("WATCHDOG_USEC", "").isdigit():
+            self._watchdog.change(int(said["WATCHDOG_USEC"]) / 1e6)
         if "STATUS" in said:
             self.status_text = said["STATUS"][:_MAX_STATUS] or None
             self._report(StatusSaid())
         if said.get("EXTEND_TIMEOUT_USEC", "").isdigit():
             self._report(Extended(int(said["EXTEND_TIMEOUT_USEC"]) / 1e6))
+
+    def _barked_at(self, word: str) -> None:
+        if word == "trigger":
+            self._report(WatchdogTimedOut())
+        else:
+            self._watchdog.heard()
 
     def _may_speak(self, pid: int) -> bool:
         main = self.main.pid if self.main is not None else None

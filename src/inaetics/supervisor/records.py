@@ -37,10 +37,12 @@ class Job(StrEnum):
 
     START = "start"
     STOP = "stop"
+    RESTART = "restart"
+    """Stop, and start again once those that it needs are up again."""
 
 
 class Record(msgspec.Struct, kw_only=True, frozen=True):
-    """Where one unit stands. `deadline` is a reading of CLOCK_BOOTTIME; `job` waits for other units."""
+    """Where one unit stands. `deadline` and `up_at` are readings of CLOCK_BOOTTIME; `job` waits for other units."""
 
     state: State
     system: bool = False
@@ -52,6 +54,7 @@ class Record(msgspec.Struct, kw_only=True, frozen=True):
     control: Process | None = None
     deadline: float | None = None
     since: float = 0.0
+    up_at: float | None = None
     pulled_at: float = 0.0
     started_at: float = 0.0
 

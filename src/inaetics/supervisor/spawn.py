@@ -11,13 +11,17 @@ import contextlib
 import os
 import resource
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
+from inaetics.supervisor.process_settings import Step
+
 EXIT_CHDIR = 200
 EXIT_EXEC = 203
+EXIT_LIMITS = 205
 EXIT_USER = 217
+EXIT_CGROUP = 219
 """Exit statuses of a child that could not become what it should: systemd's numbers."""
 
 _HANDLED = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
@@ -38,7 +42,9 @@ class Launch:
     """Everything a child needs; all look-ups were done before.
 
     `program` is an absolute path; `output` and `error` are open to write; `account` None: stay who we are.
-    `limits` are resource limits by number. `missing_directory_ok`: run in / when `directory` is not there.
+    `input` None: nothing to read. `groups` are the files that take the process into control groups; `steps` are done
+    before it becomes somebody else. `limits` are resource limits by number. `missing_directory_ok`: run in / when
+    `directory` is not there.
     """
 
     program: str
@@ -47,6 +53,9 @@ class Launch:
     directory: str
     output: int
     error: int
+    input: int | None = None
+    groups: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
     missing_directory_ok: bool = False
     account: Account | None = None
     umask: int = 0o022
@@ -104,10 +113,18 @@ def _child(launch: Launch, wait_fd: int, executing_fd: int | None) -> NoReturn:
     try:
         os.setsid()
         _plain_signals()
+        status = EXIT_CGROUP
+        _join(launch.groups)
         if os.read(wait_fd, 1) != b"!":
             os._exit(0)
-        status = EXIT_CHDIR
         _settle(launch)
+        status = EXIT_LIMITS
+        for number, limit in launch.limits:
+            _limit(launch, number, limit)
+        for status, bears, do in launch.steps:  # noqa: B007 - the status of the step that failed is what we exit with
+            _step(launch, do, bears=bears)
+        status = EXIT_CHDIR
+        _enter(launch)
         status = EXIT_USER
         _become(launch.account)
         status = EXIT_EXEC
@@ -130,12 +147,45 @@ def _plain_signals() -> None:
 
 def _settle(launch: Launch) -> None:
     null = os.open("/dev/null", os.O_RDONLY)
-    os.dup2(null, 0)
+    os.dup2(null if launch.input is None else launch.input, 0)
     os.dup2(launch.output, 1)
     os.dup2(launch.error, 2)
     os.umask(launch.umask)
-    for number, limit in launch.limits:
+
+
+def _join(groups: tuple[str, ...]) -> None:
+    """Enter the unit's control groups: while we wait at the gate, since it takes the kernel a while."""
+    for path in groups:
+        fd = os.open(path, os.O_WRONLY)
+        os.write(fd, b"0")
+        os.close(fd)
+
+
+def _limit(launch: Launch, number: int, limit: tuple[int, int]) -> None:
+    """Set a resource limit; where it is above what we have and we may not raise that, have as much as we may."""
+    try:
         resource.setrlimit(number, limit)
+    except (PermissionError, ValueError) as error:
+        most = resource.getrlimit(number)[1]
+        soft, hard = (most if _above(each, most) else each for each in limit)
+        resource.setrlimit(number, (soft, hard))
+        _say(launch, f"a limit was lowered to {hard}, the most that is allowed here: {error}")
+
+
+def _above(limit: int, most: int) -> bool:
+    return most != resource.RLIM_INFINITY and (limit == resource.RLIM_INFINITY or limit > most)
+
+
+def _step(launch: Launch, do: Callable[[], None], *, bears: bool) -> None:
+    try:
+        do()
+    except PermissionError as error:
+        if not bears:
+            raise
+        _say(launch, f"runs without what it asked for: {error}")
+
+
+def _enter(launch: Launch) -> None:
     try:
         os.chdir(launch.directory)
     except OSError:
@@ -153,4 +203,8 @@ def _become(account: Account | None) -> None:
 
 def _complain(launch: Launch, error: BaseException) -> None:
     """Say in the unit's journal why its program does not run."""
-    os.write(launch.error, f"supervisor: cannot run {launch.program}: {error}\n".encode())
+    _say(launch, f"cannot run {launch.program}: {error}")
+
+
+def _say(launch: Launch, text: str) -> None:
+    os.write(launch.error, f"supervisor: {text}\n".encode())

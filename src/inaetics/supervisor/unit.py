@@ -18,6 +18,7 @@ from functools import partial
 import structlog
 
 from inaetics.errors import InaeticsError
+from inaetics.supervisor.conditions import unmet
 from inaetics.supervisor.machine import step
 from inaetics.supervisor.narrate import narrate
 from inaetics.supervisor.phases import lose
@@ -30,10 +31,12 @@ from inaetics.supervisor.values import (
     OVER,
     RESTING,
     UP,
+    WATCHED,
     Action,
     Arm,
     Begin,
     Begun,
+    ConditionUnmet,
     Event,
     Exit,
     How,
@@ -69,6 +72,8 @@ class Unit:
         self.unloading = False
         self.stop_when_lost = False
         self.job: Job | None = None
+        self.ended = False
+        """Whether it came to its end since the manager asked last."""
         self.state = State()
         self._files = files
         self._tools = tools
@@ -87,6 +92,7 @@ class Unit:
         self._later: list[Callable[[], None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._deadline: float | None = None
+        self._up_at: float | None = None
         self._since = time.time()
         self._pulled_at = 0.0
         self._started_at = 0.0
@@ -102,6 +108,13 @@ class Unit:
     def is_up(self) -> bool:
         """Whether it does what it is for."""
         return self.state.sub in UP
+
+    @property
+    def has_served(self) -> bool:
+        """Whether who requires it can go on: it is up, did its work and ended well, or was left out by a condition."""
+        state = self.state
+        done = state.main_exit is not None and state.result is Result.SUCCESS and not state.forbid_restart
+        return self.is_up or (state.sub is Sub.DEAD and (done or state.left_out))
 
     @property
     def spec(self) -> ServiceSpec:
@@ -149,7 +162,7 @@ class Unit:
             since=self._since,
             main_pid=self._processes.main.pid if self._processes.main is not None else None,
             exit_status=_status_of(state.main_exit),
-            message=state.message or self._processes.status_text,
+            message=state.message or self._processes.status_text or "; ".join(self._processes.unmet) or None,
             system=self.system,
             stop_when_lost=self.stop_when_lost,
             pulled_at=self._pulled_at,
@@ -184,11 +197,21 @@ class Unit:
             said.extend(narrate(self._spec or self.spec, before, event, self.state))
             if active_of(self.state.sub) is not active_of(before.sub):
                 self._since = time.time()
+                self._note_up(before)
             for action in actions:
                 self._do(action)
-            if self.state.sub in RESTING and before.sub not in RESTING:
-                self._processes.clear()
+            if self.state.sub in RESTING and self.state.sub is not before.sub:
+                self._processes.clear(restarting=self.state.sub is Sub.AUTO_RESTART)
+            if self.state.sub in OVER and before.sub not in OVER and not self.state.left_out:
+                self.ended = True
+        self._processes.watch(counts=self.state.sub in WATCHED)
         return said
+
+    def _note_up(self, before: State) -> None:
+        if self.state.sub in UP and before.sub not in UP:
+            self._up_at = clock()
+        elif self.state.sub not in UP:
+            self._up_at = None
 
     def _do(self, action: Action) -> None:
         match action:
@@ -197,22 +220,33 @@ class Unit:
             case Spawn():
                 self._spawn(action)
             case Arm():
-                self._arm(action.seconds)
+                self._arm(action.seconds, since_up=action.since_up)
             case Kill():
                 self._kill(action)
 
     def _begin(self) -> None:
         try:
             spec = self._spec_of_today()
+            if (keeping := self._unmet_condition(spec)) is not None:
+                self._events.append(keeping)
+                return
             if self._text != self._running_text:
                 self._files.write_text("running", self._text)
+            self._processes.begin(spec)
         except (InaeticsError, OSError) as error:
             self._events.append(SpawnFailed(Role.CONTROL, str(error)))
             return
         self._spec, self._running_text = spec, self._text
         self._pulled_at = self._started_at = 0.0
-        self._processes.begin()
+        self._say([*self._processes.unmet])
         self._events.append(Begun())
+
+    def _unmet_condition(self, spec: ServiceSpec) -> ConditionUnmet | None:
+        environment = self._tools.launcher.host.now()
+        condition = unmet(spec.conditions, host_name=identity(environment).host_name, environment=environment)
+        if condition is None:
+            return None
+        return ConditionUnmet(f"not started: {condition} does not hold", condition.is_assertion)
 
     def _spec_of_today(self) -> ServiceSpec:
         """Read the text again when the host says other things about itself than at the last load."""
@@ -244,11 +278,13 @@ class Unit:
             self._later.append(partial(self._processes.kill, action, targets))
         self._events.append(KillSent(waiting=bool(targets)))
 
-    def _arm(self, seconds: float | None) -> None:
+    def _arm(self, seconds: float | None, *, since_up: bool = False) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer, self._deadline = None, None
         if seconds is not None:
+            if since_up and self._up_at is not None:
+                seconds = max(0.0, self._up_at + seconds - clock())
             self._deadline = clock() + seconds
             self._timer = asyncio.get_running_loop().call_later(seconds, self._time_is_up)
 
@@ -283,6 +319,7 @@ class Unit:
             main=self._processes.main,
             control=self._processes.control,
             deadline=self._deadline,
+            up_at=self._up_at,
             since=self._since,
             pulled_at=self._pulled_at,
             started_at=self._started_at,
@@ -320,7 +357,7 @@ class Unit:
         self.state, self._since, self._written = record.state, record.since, record
         self.system, self.unloading, self.job = record.system, record.unloading, record.job
         self.stop_when_lost = record.stop_when_lost
-        self._deadline = record.deadline
+        self._deadline, self._up_at = record.deadline, record.up_at
         self._pulled_at, self._started_at = record.pulled_at, record.started_at
         self._text, self._running_text = text, running_text
         self._hash = hashlib.sha256(text.encode()).hexdigest()
@@ -353,7 +390,7 @@ class Unit:
             self._show()
             return
         self._processes.invocation = record.invocation
-        missed = self._processes.adopt(self._spec or self.spec, record.main, record.control)
+        missed = self._processes.adopt(self._spec or self.spec, self.state, record.main, record.control)
         if self._deadline is not None:
             self._arm(max(0.0, self._deadline - clock()))
         for event in (*missed, Resumed()):

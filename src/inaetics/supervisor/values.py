@@ -15,6 +15,7 @@ class Sub(StrEnum):
     """systemd's sub states of a service."""
 
     DEAD = "dead"
+    CONDITION = "condition"
     START_PRE = "start-pre"
     START = "start"
     START_POST = "start-post"
@@ -22,18 +23,24 @@ class Sub(StrEnum):
     EXITED = "exited"
     RELOAD = "reload"
     STOP = "stop"
+    STOP_WATCHDOG = "stop-watchdog"
     STOP_SIGTERM = "stop-sigterm"
     STOP_SIGKILL = "stop-sigkill"
     STOP_POST = "stop-post"
+    FINAL_WATCHDOG = "final-watchdog"
     FINAL_SIGTERM = "final-sigterm"
     FINAL_SIGKILL = "final-sigkill"
     FAILED = "failed"
     AUTO_RESTART = "auto-restart"
 
 
-STARTING = frozenset({Sub.START_PRE, Sub.START, Sub.START_POST})
+STARTING = frozenset({Sub.CONDITION, Sub.START_PRE, Sub.START, Sub.START_POST})
 UP = frozenset({Sub.RUNNING, Sub.EXITED, Sub.RELOAD})
-KILLING = frozenset({Sub.STOP_SIGTERM, Sub.STOP_SIGKILL, Sub.FINAL_SIGTERM, Sub.FINAL_SIGKILL})
+STOP_KILLING = frozenset({Sub.STOP_WATCHDOG, Sub.STOP_SIGTERM, Sub.STOP_SIGKILL})
+FINAL_KILLING = frozenset({Sub.FINAL_WATCHDOG, Sub.FINAL_SIGTERM, Sub.FINAL_SIGKILL})
+KILLING = STOP_KILLING | FINAL_KILLING
+WATCHED = frozenset({Sub.START_POST, Sub.RUNNING, Sub.RELOAD})
+"""Where the watchdog counts."""
 STOPPING = KILLING | {Sub.STOP, Sub.STOP_POST}
 OVER = frozenset({Sub.DEAD, Sub.FAILED})
 RESTING = OVER | {Sub.AUTO_RESTART}
@@ -66,6 +73,10 @@ class Result(StrEnum):
     TIMEOUT = "timeout"
     PROTOCOL = "protocol"
     RESOURCES = "resources"
+    WATCHDOG = "watchdog"
+    OOM_KILL = "oom-kill"
+    EXEC_CONDITION = "exec-condition"
+    ASSERT = "assert"
     START_LIMIT_HIT = "start-limit-hit"
     DEPENDENCY = "dependency"
     LOST_TOUCH = "lost-touch"
@@ -99,6 +110,7 @@ class Role(StrEnum):
 class Commands(StrEnum):
     """The lists of commands, by the directive that holds them."""
 
+    CONDITION = "ExecCondition"
     START_PRE = "ExecStartPre"
     START = "ExecStart"
     START_POST = "ExecStartPost"
@@ -115,6 +127,7 @@ class State:
     `forbid_restart`: somebody asked for the stop; `begin_again`: the end of a command before ExecStart was not
     seen, so the start is to be done anew whatever Restart= says. `starts` are the clock readings of the starts
     that still count for the start limit; `restarts` counts automatic ones since somebody last asked for a start.
+    `left_out`: the last start was not done because a condition did not hold, which is no failure.
     `result` and `message` tell the first thing that went wrong in this run.
     """
 
@@ -130,6 +143,7 @@ class State:
     begin_again: bool = False
     starts: tuple[float, ...] = ()
     restarts: int = 0
+    left_out: bool = False
 
 
 # ---- what can happen
@@ -166,6 +180,14 @@ class ReloadRequested:
 @dataclass(frozen=True, slots=True)
 class Begun:
     """Begin was done: from here on the content loaded last counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionUnmet:
+    """Instead of Begun: a Condition…= or Assert…= does not hold."""
+
+    message: str
+    is_assertion: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +250,16 @@ class Extended:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchdogTimedOut:
+    """The service was silent for longer than WatchdogSec=."""
+
+
+@dataclass(frozen=True, slots=True)
+class OomKilled:
+    """The kernel killed a process of the unit for want of memory; its end, if it is a known one, comes after this."""
+
+
+@dataclass(frozen=True, slots=True)
 class TimedOut:
     """The time armed last is over."""
 
@@ -263,6 +295,7 @@ Event = (
     | LostTouch
     | ReloadRequested
     | Begun
+    | ConditionUnmet
     | MainSpawned
     | Executed
     | SpawnFailed
@@ -273,6 +306,8 @@ Event = (
     | Stopping
     | StatusSaid
     | Extended
+    | WatchdogTimedOut
+    | OomKilled
     | TimedOut
     | KillSent
     | GroupEmpty
@@ -300,19 +335,27 @@ class Spawn:
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """Report TimedOut after `seconds`; this replaces what was armed before. None: only forget what was armed."""
+    """Report TimedOut after `seconds`; this replaces what was armed before. None: only forget what was armed.
+
+    `since_up`: count them from when the unit came up, not from now.
+    """
 
     seconds: float | None
+    since_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """Signal the unit's processes: the main one, the control one, or (`group`) every one. Answer with KillSent."""
+    """Signal the unit's processes: the main one, the control one, or (`group`) every one. Answer with KillSent.
+
+    `hang_up`: SIGHUP follows.
+    """
 
     signal: int
     main: bool
     control: bool
     group: bool
+    hang_up: bool = False
 
 
 Action = Begin | Spawn | Arm | Kill

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -9,6 +10,18 @@ from signal import Signals
 from types import MappingProxyType
 
 from inaetics.units.command import Command
+from inaetics.units.conditions import Condition
+from inaetics.units.execution import (
+    AS_THE_SUPERVISOR,
+    NO_INPUT,
+    Directory,
+    FileOutput,
+    Input,
+    Limit,
+    Output,
+    ProcessSettings,
+)
+from inaetics.units.resources import NOTHING_SAID, Resources
 
 
 class ServiceType(StrEnum):
@@ -27,6 +40,7 @@ class Restart(StrEnum):
     ON_SUCCESS = "on-success"
     ON_FAILURE = "on-failure"
     ON_ABNORMAL = "on-abnormal"
+    ON_WATCHDOG = "on-watchdog"
     ON_ABORT = "on-abort"
     ALWAYS = "always"
 
@@ -49,11 +63,28 @@ class NotifyAccess(StrEnum):
     ALL = "all"
 
 
-class Output(StrEnum):
-    """Where lines go."""
+class FailureMode(StrEnum):
+    """How a service that took too long is ended: KillSignal first; WatchdogSignal first, for a core; SIGKILL."""
 
-    JOURNAL = "journal"
-    NULL = "null"
+    TERMINATE = "terminate"
+    ABORT = "abort"
+    KILL = "kill"
+
+
+class OomPolicy(StrEnum):
+    """What follows when the kernel kills a process of the service for want of memory."""
+
+    CONTINUE = "continue"
+    STOP = "stop"
+    KILL = "kill"
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """A set of ways to end: exit statuses, and signals."""
+
+    codes: frozenset[int] = frozenset()
+    signals: frozenset[Signals] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +103,6 @@ class WorkingDirectory:
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limit:
-    """A resource limit; None is unlimited."""
-
-    soft: int | None
-    hard: int | None
-
-
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 _NO_LIMITS: Mapping[str, Limit] = MappingProxyType({})
 
@@ -92,6 +115,7 @@ class ServiceSpec:
     description: str = ""
     type: ServiceType = ServiceType.SIMPLE
 
+    exec_condition: tuple[Command, ...] = ()
     exec_start_pre: tuple[Command, ...] = ()
     exec_start: tuple[Command, ...] = ()
     """One command, or any number of a oneshot service."""
@@ -110,10 +134,22 @@ class ServiceSpec:
     """Exit statuses that count as success."""
     success_signals: frozenset[Signals] = frozenset({Signals.SIGHUP, Signals.SIGINT, Signals.SIGTERM, Signals.SIGPIPE})
     """Signals whose death counts as success (of a oneshot service none does)."""
+    restart_prevent: Ends = Ends()
+    """Ends of the main process after which it is not started again, whatever `restart` says."""
+    restart_force: Ends = Ends()
+    """Ends of the main process after which it is started again, whatever `restart` says."""
     remain_after_exit: bool = False
 
     timeout_start_s: float = 90.0
     timeout_stop_s: float = 90.0
+    timeout_abort_s: float | None = None
+    """How long the end by WatchdogSignal may take; None: as any other."""
+    start_failure_mode: FailureMode = FailureMode.TERMINATE
+    stop_failure_mode: FailureMode = FailureMode.TERMINATE
+    runtime_max_s: float = math.inf
+    watchdog_s: float = math.inf
+    """How long the service may be silent (WATCHDOG=1) while it is up."""
+    watchdog_signal: Signals = Signals.SIGABRT
 
     notify_access: NotifyAccess = NotifyAccess.NONE
 
@@ -124,18 +160,38 @@ class ServiceSpec:
     user: str | None = None
     group: str | None = None
     umask: int = 0o022
-    standard_output: Output = Output.JOURNAL
-    standard_error: Output = Output.JOURNAL
+    supplementary_groups: tuple[str, ...] = ()
+    pass_environment: tuple[str, ...] = ()
+    """Variables of the supervisor's own environment that are passed on."""
+    unset_environment: tuple[str, ...] = ()
+    """Names, or NAME=value: removed last, wherever they came from."""
+    standard_input: Input = NO_INPUT
+    standard_output: Output | FileOutput = Output.JOURNAL
+    standard_error: Output | FileOutput = Output.JOURNAL
+    process: ProcessSettings = AS_THE_SUPERVISOR
+    directories: tuple[Directory, ...] = ()
 
     kill_mode: KillMode = KillMode.CONTROL_GROUP
     kill_signal: Signals = Signals.SIGTERM
     send_sigkill: bool = True
+    send_sighup: bool = False
+    restart_kill_signal: Signals | None = None
+    """In place of `kill_signal` when the service is stopped to be started again."""
+    final_kill_signal: Signals = Signals.SIGKILL
 
     limits: Mapping[str, Limit] = field(default_factory=lambda: _NO_LIMITS)
     """By the name of the resource without RLIMIT_: NOFILE, NPROC, CORE."""
+    resources: Resources = NOTHING_SAID
+    oom_policy: OomPolicy = OomPolicy.STOP
+    conditions: tuple[Condition, ...] = ()
 
     requires: tuple[str, ...] = ()
     wants: tuple[str, ...] = ()
     binds_to: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
+    requisite: tuple[str, ...] = ()
+    part_of: tuple[str, ...] = ()
+    conflicts: tuple[str, ...] = ()
+    on_success: tuple[str, ...] = ()
+    on_failure: tuple[str, ...] = ()

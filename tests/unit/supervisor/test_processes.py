@@ -12,6 +12,8 @@ from pathlib import Path
 
 from inaetics.supervisor import procfs
 from inaetics.supervisor.bounds import Bounds
+from inaetics.supervisor.cgroups import Groups
+from inaetics.supervisor.directories import Places
 from inaetics.supervisor.environment import HostEnvironment
 from inaetics.supervisor.journal import Journals
 from inaetics.supervisor.launcher import Launcher
@@ -28,13 +30,16 @@ def _processes(directory: Path, events: list[Event]) -> Iterator[tuple[Processes
     reaper = Reaper()
     journals = Journals(directory / "journal")
     bounds = Bounds(journals)
+    groups = Groups(())
+    places = Places(lasting=str(directory), runtime=str(directory))
     tools = Tools(
         reaper=reaper,
-        members=Members("run", known=reaper.known),
+        members=Members("run", known=reaper.known, groups=groups),
         journals=journals,
         bounds=bounds,
-        launcher=Launcher(journals=journals, host=HostEnvironment(None), open_files=(1024, 1024)),
+        launcher=Launcher(journals=journals, host=HostEnvironment(None), open_files=(1024, 1024), places=places),
         notify_directory=directory,
+        groups=groups,
     )
     processes = Processes("a.service", tools, events.append)
     try:
@@ -97,7 +102,7 @@ def test_a_number_that_was_used_again_is_not_the_process_on_record(tmp_path: Pat
         with _processes(tmp_path, []) as (processes, _tools):
             mine = procfs.identify(os.getpid())
             assert mine is not None
-            missed = processes.adopt(SPEC, procfs.Process(mine.pid, mine.started - 1), None)
+            missed = processes.adopt(SPEC, State(), procfs.Process(mine.pid, mine.started - 1), None)
             assert [type(event) for event in missed] == [MainExited]
 
     asyncio.run(main())
