@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from inaetics.fleet import keys, mapper
 from inaetics.fleet.actions import Action, Move, Place, Remove, Update, Withdraw
 from inaetics.fleet.model import MachineId, Placement, Snapshot, Unit, UnitName
-from inaetics.fleet.transit import REBALANCE
+from inaetics.fleet.transit import REBALANCE, is_under_way
 from inaetics.store.protocol import MAX_GUARDS, MAX_OPS, Delete, Guard, ModIs, Op, Put
 
 _RESERVED = 2
@@ -61,7 +61,7 @@ def _ops(action: Action, snapshot: Snapshot, now: float) -> Iterator[Op]:
                     reason=action.reason,
                     since=now if action.placement.withdraw else action.placement.since,
                     withdraw=False,
-                    moved_by="" if action.placement.withdraw else action.placement.moved_by,
+                    moved_by=_still_moved_by(action.placement, snapshot),
                 )
             )
         case Withdraw():
@@ -72,6 +72,11 @@ def _ops(action: Action, snapshot: Snapshot, now: float) -> Iterator[Op]:
             yield _delete(action.placement)
             new = _new(action.unit, action.machine, action.reason, snapshot, now)
             yield _put(replace(new, moved_by=action.placement.moved_by if action.state else ""))
+
+
+def _still_moved_by(placement: Placement, snapshot: Snapshot) -> str:
+    """A unit that has arrived is not under way again because its placement changes; one that is, stays so."""
+    return "" if placement.withdraw or not is_under_way(snapshot, placement) else placement.moved_by
 
 
 def _guards(action: Action, snapshot: Snapshot) -> Iterator[Guard]:

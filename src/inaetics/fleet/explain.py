@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from inaetics.errors import NotFound
+from inaetics.fleet import amounts
 from inaetics.fleet.board import Board
 from inaetics.fleet.conflicts import matches
 from inaetics.fleet.model import Machine, MachineId, Placement, Snapshot, Unit, UnitName, natural
 from inaetics.fleet.requirements import Requirements, RequirementsCache
+from inaetics.fleet.room import cpu_of
 from inaetics.fleet.scheduler import Scheduler, is_wanted
+from inaetics.fleet.spreading import template_of
 
 _SHOWN = 3
 """Names of machines or units in one line of a summary; the rest is counted."""
@@ -21,8 +24,8 @@ _SHOWN = 3
 class Verdict:
     """What one constraint says about one machine.
 
-    `constraint` is the option's name, "cordoned" or "unit file". `because` is for people: "runs felix@1.service";
-    `remedy` says what would make it hold, and is empty where it holds or nothing helps.
+    `constraint` is the option's name, "cordoned" or "unit file"; a mere preference always holds. `because` is for
+    people: "runs felix@1.service"; `remedy` says what would make it hold, and is empty where it does or nothing helps.
     """
 
     constraint: str
@@ -31,6 +34,8 @@ class Verdict:
     remedy: str = ""
     units: tuple[UnitName, ...] = ()
     """Who is in the way."""
+    lack: int = 0
+    """How much of what is asked for (memory, cores) is missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +94,11 @@ class Explainer:
             remedies=_remedies(machines) if waits else (),
         )
 
+    def obstacles(self, name: UnitName, besides: MachineId) -> str:
+        """Why a submitted unit that is on the machine `besides` can be on no other one, in one line."""
+        others = tuple(each for each in self._verdicts(self._snapshot.units[name]) if each.machine != besides)
+        return _nowhere(others, has_place=True) if others else "there is no other machine"
+
     def _holds(self, placement: Placement) -> bool:
         return placement.machine in self._snapshot.machines and not placement.withdraw
 
@@ -130,6 +140,8 @@ class Explainer:
     def _on_machine(self, unit: UnitName, requirements: Requirements, machine: Machine) -> Iterator[Verdict]:
         if requirements.refused:
             yield Verdict(constraint="unit file", holds=False, because=requirements.refused)
+        if self._scheduler.in_circle(unit, requirements):
+            yield Verdict(constraint="MachineOf", holds=False, because="is no place for a unit that goes with itself")
         yield _cordoned(machine)
         if requirements.machine_id:
             yield _machine_id(requirements.machine_id, machine)
@@ -138,6 +150,38 @@ class Explainer:
         for peer in requirements.machine_of:
             yield self._peer(peer, machine)
         yield self._conflicts(unit, requirements, machine)
+        yield from self._room(unit, requirements, machine)
+        if requirements.spread_by:
+            yield self._spread(unit, requirements.spread_by, machine)
+
+    def _room(self, unit: UnitName, requirements: Requirements, machine: Machine) -> Iterator[Verdict]:
+        """What the unit itself takes there now counts as free."""
+        own = self._board.units_on(machine.id).get(unit, Requirements())
+        free_memory, free_cpu = self._board.room.free_memory(machine), self._board.room.free_cpu(machine)
+        if requirements.memory and machine.memory is not None and free_memory is not None:
+            free = free_memory + own.memory
+            lack = max(requirements.memory - free, 0)
+            words = amounts.lack_of_memory(requirements.memory, free, machine.memory) if lack else ""
+            least, most = amounts.memory(lack), amounts.memory(requirements.memory)
+            hopeless = requirements.memory > machine.memory
+            remedy = f"a machine with {most} of memory" if hopeless else f"{least} less in use on {machine.name}"
+            yield _room_verdict("Memory", lack, words or f"has {most} of memory free", remedy)
+        if requirements.cpu and machine.cores is not None and free_cpu is not None:
+            free, total = free_cpu + own.cpu, cpu_of(machine.cores)
+            lack = max(requirements.cpu - free, 0)
+            words = amounts.lack_of_cores(requirements.cpu, free, total) if lack else ""
+            least, most = amounts.cores(lack), amounts.cores(requirements.cpu)
+            hopeless = requirements.cpu > total
+            remedy = f"a machine with {most}" if hopeless else f"{least} less in use on {machine.name}"
+            yield _room_verdict("CPU", lack, words or f"has {most} free", remedy)
+
+    def _spread(self, unit: UnitName, key: str, machine: Machine) -> Verdict:
+        value = machine.metadata.get(key)
+        if value is None:
+            return Verdict(constraint="SpreadBy", holds=True, because=f"has no {key}: it comes last")
+        count = self._board.spread(unit, key).count(value)
+        because = f"has {key}={value}, where {count} of {template_of(unit)} {'is' if count == 1 else 'are'}"
+        return Verdict(constraint="SpreadBy", holds=True, because=because)
 
     def _peer(self, peer: UnitName, machine: Machine) -> Verdict:
         if peer in self._board.units_on(machine.id):
@@ -162,16 +206,20 @@ class Explainer:
         if not found:
             return Verdict(constraint="Conflicts", holds=True, because="nothing there conflicts with it")
         because = f"runs {_listed(found)}, which it conflicts with"
-        return Verdict(
-            constraint="Conflicts", holds=False, because=because, remedy="one more machine", units=tuple(found)
-        )
+        remedy = f"{machine.name} without {_listed(found)}"
+        return Verdict(constraint="Conflicts", holds=False, because=because, remedy=remedy, units=tuple(found))
 
 
 def _cordoned(machine: Machine) -> Verdict:
     if not machine.cordoned:
         return Verdict(constraint="cordoned", holds=True, because="takes new units")
-    remedy = f"an end to the cordon of {machine.name}"
-    return Verdict(constraint="cordoned", holds=False, because="is cordoned: it takes no new units", remedy=remedy)
+    because = "is drained: its units leave" if machine.draining else "is cordoned: it takes no new units"
+    remedy = f"fleetctl uncordon {machine.name}"
+    return Verdict(constraint="cordoned", holds=False, because=because, remedy=remedy)
+
+
+def _room_verdict(constraint: str, lack: int, because: str, remedy: str) -> Verdict:
+    return Verdict(constraint=constraint, holds=not lack, because=because, remedy=remedy if lack else "", lack=lack)
 
 
 def _machine_id(wanted: MachineId, machine: Machine) -> Verdict:
@@ -185,7 +233,8 @@ def _metadata(key: str, values: frozenset[str], machine: Machine) -> Verdict:
     if has in values:
         return Verdict(constraint="MachineMetadata", holds=True, because=f"has {key}={has}")
     because = f"has {key}={has}, not {wanted}" if has is not None else f"has no {key}, which must be {wanted}"
-    return Verdict(constraint="MachineMetadata", holds=False, because=because, remedy=f"a machine with {key}={wanted}")
+    remedy = f"fleetctl metadata {machine.name} {key}={min(values)}"
+    return Verdict(constraint="MachineMetadata", holds=False, because=because, remedy=remedy)
 
 
 def _nowhere(machines: tuple[MachineVerdict, ...], has_place: bool) -> str:
@@ -196,7 +245,7 @@ def _nowhere(machines: tuple[MachineVerdict, ...], has_place: bool) -> str:
     if fits:
         return f"{_listed(fits)} {'fits' if len(fits) == 1 else 'fit'}: the engine is about to decide"
     firsts = [(machine.name, next(each for each in machine.verdicts if not each.holds)) for machine in machines]
-    parts = [*_conflicts_part(firsts, len(machines)), *_other_parts(firsts)]
+    parts = [*_conflicts_part(firsts, len(machines)), *_room_parts(firsts), *_other_parts(firsts)]
     more = f"; {len(parts) - _SHOWN} more reasons (fleetctl explain)" if len(parts) > _SHOWN else ""
     return f"no {'other ' if has_place else ''}machine fits: {'; '.join(parts[:_SHOWN])}{more}"
 
@@ -209,11 +258,21 @@ def _conflicts_part(firsts: list[tuple[str, Verdict]], total: int) -> Iterator[s
         yield f"{share} a unit it conflicts with ({_listed(where)})"
 
 
+def _room_parts(firsts: list[tuple[str, Verdict]]) -> Iterator[str]:
+    """Machines without room differ only in how much: the one that lacks least stands for all."""
+    for constraint in ("Memory", "CPU"):
+        short = [(verdict.lack, machine, verdict) for machine, verdict in firsts if verdict.constraint == constraint]
+        if short:
+            _, machine, verdict = min(short, key=lambda each: (each[0], natural(each[1])))
+            others = f", the most of {len(short)}" if len(short) > 1 else ""
+            yield f"it {verdict.because} on {machine}{others}"
+
+
 def _other_parts(firsts: list[tuple[str, Verdict]]) -> list[str]:
     """The reasons most machines share come first."""
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for machine, verdict in firsts:
-        if not verdict.units:
+        if not verdict.units and not verdict.lack:
             groups[verdict.because].append(machine)
     ordered = sorted(groups.items(), key=lambda group: (-len(group[1]), natural(group[1][0])))
     return [
@@ -230,11 +289,24 @@ _PLURALS = {"is": "are", "has": "have", "does": "do", "runs": "run"}
 
 
 def _remedies(machines: tuple[MachineVerdict, ...]) -> tuple[str, ...]:
-    """What helps on a machine where only one thing is missing comes first; the same advice is given once."""
+    """What helps on a machine where only one thing is missing comes first; of one kind only a few."""
+    if not machines:
+        return ("one machine: inaetics up",)
     missing = [[verdict for verdict in machine.verdicts if not verdict.holds] for machine in machines]
-    missing.sort(key=len)
-    advice = [verdict.remedy for verdicts in missing for verdict in verdicts if verdict.remedy]
-    return tuple(dict.fromkeys(advice)) or (() if machines else ("one machine: inaetics up",))
+    missing.sort(key=lambda verdicts: (len(verdicts), sum(verdict.lack for verdict in verdicts)))
+    advice: dict[str, None] = {}
+    given: Counter[str] = Counter()
+    for verdict in (verdict for verdicts in missing for verdict in verdicts):
+        if verdict.remedy and verdict.remedy not in advice and given[verdict.constraint] < _SHOWN:
+            given[verdict.constraint] += 1
+            advice[verdict.remedy] = None
+    if any({verdict.constraint for verdict in verdicts} <= _SCARCE for verdicts in missing):
+        advice["one more machine"] = None
+    return tuple(advice)
+
+
+_SCARCE = {"Conflicts", "Memory", "CPU", "cordoned"}
+"""What another machine of the same kind would not be short of."""
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -289,9 +289,12 @@ class Pass:
                 self.waiting.add(unit.name)
 
     def _make_room(self, name: UnitName, requirements: Requirements) -> None:
-        for victim in victims(self._board, self._scheduler, name, requirements):
-            placement = self._board.placement(*victim)
-            if not placement.withdraw:
+        seats = victims(self._board, self._scheduler, name, requirements)
+        placements = [self._board.snapshot.placements.get(seat) for seat in seats]
+        if None in placements:
+            return  # one of them was sent there in this pass: once that is written, this unit is looked at again
+        for placement in placements:
+            if placement and not placement.withdraw:
                 self._release(placement, self._board.snapshot.units.get(placement.unit), f"{name} replaces it here")
 
     # What is decided.

@@ -7,9 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inaetics.errors import NotFound
+from inaetics.fleet.board import Board
 from inaetics.fleet.explain import explain
-from inaetics.fleet.model import Desired
-from tests.unit.fleet.test_histories import FILES, NAMES
+from inaetics.fleet.model import Desired, MachineId, Unit
+from inaetics.fleet.requirements import RequirementsCache
+from inaetics.fleet.scheduler import Scheduler
+from tests.unit.fleet.test_histories import FILES, NAMES, up
 from tests.unit.fleet.world import Leader, World, machine_id, service, settle
 
 ALONE = service("Conflicts=%p@*.service")
@@ -59,14 +62,14 @@ def test_a_unit_nobody_asked_for_does_not_wait() -> None:
             2,
             [("a@1.service", ALONE), ("a@2.service", ALONE), ("q.service", service("Conflicts=a@*.service"))],
             "no machine fits: 2 of 2 run a unit it conflicts with (a@1.service on w1 and a@2.service on w2)",
-            ("one more machine",),
+            ("w1 without a@1.service", "w2 without a@2.service", "one more machine"),
             id="conflicts name who is in the way",
         ),
         pytest.param(
             3,
             [("q.service", service("MachineMetadata=zone=z"))],
             "no machine fits: w1 and w3 have zone=x, not z; w2 has zone=y, not z",
-            ("a machine with zone=z",),
+            ("fleetctl metadata w1 zone=z", "fleetctl metadata w2 zone=z", "fleetctl metadata w3 zone=z"),
             id="metadata names what is asked for and what there is",
         ),
         pytest.param(
@@ -109,7 +112,74 @@ def test_a_cordoned_machine_says_so() -> None:
     world.submit("a.service", service())
     explanation = explain(world.snapshot, "a.service")
     assert explanation.summary == "no machine fits: w1 is cordoned: it takes no new units"
-    assert explanation.remedies == ("an end to the cordon of w1",)
+    assert explanation.remedies == ("fleetctl uncordon w1", "one more machine")
+
+
+def rooms(*sizes: tuple[int, float], used: str = "Memory=1500M") -> World:
+    """Machines w1 … of so many GiB and cores, a unit on each."""
+    world = World()
+    for number, (memory, cores) in enumerate(sizes, start=1):
+        world.up(number, memory=memory << 30, cores=cores)
+        world.submit(f"a@{number}.service", service(used, "Conflicts=a@*.service"))
+    settle(world, Leader(world), len(sizes))
+    return world
+
+
+@pytest.mark.parametrize(
+    ("options", "summary", "remedies"),
+    [
+        pytest.param(
+            ("Memory=3G",),
+            "no machine fits: it needs 3 GiB of memory, 2.5 of 4 GiB are free on w2, the most of 2",
+            ("476 MiB less in use on w2", "1500 MiB less in use on w1", "one more machine"),
+            id="numbers of the machine that lacks least",
+        ),
+        pytest.param(
+            ("Memory=8G",),
+            "no machine fits: it needs 8 GiB of memory, 2.5 of 4 GiB are free on w2, the most of 2",
+            ("a machine with 8 GiB of memory", "one more machine"),
+            id="more than any machine has",
+        ),
+        pytest.param(
+            ("CPU=2.5",),
+            "no machine fits: it needs 2.5 cores, 2 of 2 are free on w2, the most of 2",
+            ("a machine with 2.5 cores", "one more machine"),
+            id="cores",
+        ),
+    ],
+)
+def test_a_unit_without_room_says_so_in_numbers(
+    options: tuple[str, ...], summary: str, remedies: tuple[str, ...]
+) -> None:
+    world = rooms((3, 1.0), (4, 2.0))
+    world.submit("q.service", service(*options))
+    explanation = explain(world.snapshot, "q.service")
+    assert explanation.waits
+    assert (explanation.summary, explanation.remedies) == (summary, remedies)
+
+
+def test_what_a_unit_takes_itself_does_not_count_against_it() -> None:
+    world = rooms((2, 1.0))
+    [verdict] = explain(world.snapshot, "a@1.service").machines
+    assert verdict.fits
+
+
+def test_a_spread_is_told_and_excludes_nobody() -> None:
+    world = World()
+    for number, zone in enumerate("xxy", start=1):
+        world.up(number, zone=zone)
+    world.up(4)
+    for number in range(1, 4):
+        world.submit(f"a@{number}.service", service("SpreadBy=zone"))
+    settle(world, Leader(world), 4)
+    explanation = explain(world.snapshot, "a@3.service")
+    assert [verdict.verdicts[-1].because for verdict in explanation.machines] == [
+        "has zone=x, where 2 of a@.service are",
+        "has zone=x, where 2 of a@.service are",
+        "has zone=y, where 1 of a@.service is",
+        "has no zone: it comes last",
+    ]
+    assert all(verdict.fits for verdict in explanation.machines)
 
 
 def test_a_unit_on_a_lost_machine_waits_and_names_it() -> None:
@@ -125,11 +195,13 @@ def test_a_unit_on_a_lost_machine_waits_and_names_it() -> None:
 
 @settings(deadline=None)
 @given(st.tuples(*(st.sampled_from((None, *FILES)) for _ in NAMES)), st.sets(st.integers(1, 4)))
-def test_verdicts_agree_with_the_rules(texts: tuple[str | None, ...], cordoned: set[int]) -> None:
-    """Seen to fail when a constraint is left out of the verdicts."""
+def test_verdicts_agree_with_the_rules_and_with_the_scheduler(
+    texts: tuple[str | None, ...], cordoned: set[int]
+) -> None:
+    """Seen to fail when a constraint is left out of the verdicts, or of the scheduler."""
     world = World()
     for number in range(1, 5):
-        world.up(number, zone="x" if number % 2 else "y")
+        up(world, number, "x" if number % 2 else "y")
         world.operate(number, cordoned=number in cordoned, zone="x" if number % 2 else "y")
     for name, text in zip(NAMES, texts, strict=True):
         if text:
@@ -141,5 +213,22 @@ def test_verdicts_agree_with_the_rules(texts: tuple[str | None, ...], cordoned: 
         for verdict in explanation.machines:
             if verdict.machine not in placed:
                 assert verdict.fits is (world.problem(unit, verdict.machine) is None)
+        assert {each.machine for each in explanation.machines if each.fits} == _accepted(world, unit)
         is_global = world.section(unit.name, unit.content_hash).is_global
         assert explanation.waits is not bool(placed) or is_global
+
+
+def _accepted(world: World, unit: Unit) -> set[MachineId]:
+    """Where the scheduler would send the unit if it had no place, one machine after the other."""
+    board = Board(world.snapshot, RequirementsCache())
+    scheduler = Scheduler(board)
+    requirements = board.requirements(unit)
+    for home in board.machines_of(unit.name):
+        board.remove(home, unit.name)
+    fits = {machine for machine in world.snapshot.machines if scheduler.fits(unit.name, requirements, machine)}
+    choice = scheduler.choose(unit.name, requirements)
+    if choice is None:
+        assert requirements.is_global or not fits or scheduler.in_circle(unit.name, requirements)
+        return set() if scheduler.in_circle(unit.name, requirements) else fits
+    assert choice.machine in fits
+    return fits
