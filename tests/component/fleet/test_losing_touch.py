@@ -10,8 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from inaetics.fleet.model import Desired
+from inaetics.store.fake import FakeStore
+from inaetics.store.protocol import WatchEvent
 from tests.support.fleet import AGENT, Fleet, fleet, machine_id, service
 
 STOPS = service("OnLost=stop").replace("[X-Fleet]", "TimeoutStopSec=100ms\n[X-Fleet]")
@@ -19,6 +22,21 @@ KEEPS = service("OnLost=keep")
 LEASE_S = AGENT.lease_ttl_s
 WITHIN_S = 3 * LEASE_S
 QUICK = replace(AGENT, disk_grace_s=0.3, disk_delay_s=0.01)
+
+
+class Deaf(FakeStore):
+    """A client whose watches say nothing while `hears` is not set; its calls are answered."""
+
+    def __init__(self, other: FakeStore) -> None:
+        super().__init__(other._data)
+        self.hears = asyncio.Event()
+        self.hears.set()
+
+    @override
+    async def watch(self, prefix: str) -> AsyncIterator[WatchEvent]:
+        async for event in super().watch(prefix):
+            await self.hears.wait()
+            yield event
 
 
 @asynccontextmanager
@@ -92,8 +110,12 @@ def test_units_that_keep_go_on_and_the_extra_copy_is_stopped_on_return() -> None
     async def main() -> None:
         async with fleet(2) as made:
             first = await started(made, "a.service", KEEPS)
+            client = Deaf(made.store)
+            await made.agents[first].stop()
+            await made.start_agent(first, store=client).listed.wait()
             before = made.supervisors[first].running()
-            with made.clients[first].outage():
+            with client.outage():
+                client.hears.clear()
                 await made.until(
                     lambda: made.active("a.service") == [f"worker-{3 - first}"], "moved", within_s=WITHIN_S
                 )
@@ -133,13 +155,17 @@ def test_an_agent_that_does_not_come_back_leaves_no_unit_that_stops() -> None:
 
 
 def test_a_machine_that_returns_to_a_changed_fleet_does_not_start_on_the_word_of_old_placements() -> None:
-    """The unit was destroyed while the machine was away: it may not come up, not even for a moment."""
+    """The unit was destroyed while the machine was away; and its watch is behind, as one is whose connection died."""
 
     async def main() -> None:
         async with fleet(1) as made:
+            client = Deaf(made.store)
+            await made.agents[1].stop()
+            made.start_agent(1, store=client)
             await started(made, "a.service", STOPS)
             supervisor = made.supervisors[1]
-            with made.clients[1].outage():
+            with client.outage():
+                client.hears.clear()
                 await made.until(lambda: made.runs_on("a.service") == [], "it stops", within_s=WITHIN_S)
                 await made.until(lambda: not made.mirror.snapshot.machines, "the lease ends", within_s=WITHIN_S)
                 await made.registry.destroy("a.service")
@@ -187,6 +213,7 @@ def test_a_host_that_boots_without_the_store_starts_what_keeps(tmp_path: Path) -
 
             away = await _boot_without_store(made, file)
             await made.until(lambda: made.supervisors[1].running().keys() == {"keeps.service"}, "it starts")
+            assert made.supervisors[1].known() == {"keeps.service"}
             kept = made.supervisors[1].running()
             away.close()
             await made.until(lambda: len(made.active("stops.service")) == 1, "the store answers", within_s=WITHIN_S)
