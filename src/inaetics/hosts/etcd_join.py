@@ -20,7 +20,7 @@ import structlog
 
 from inaetics.errors import Conflict, InaeticsError, InvalidInput, Unavailable
 from inaetics.hosts.cluster import PEER_PORT, write_atomically
-from inaetics.hosts.formation import DATA, FORMATION, FORMING
+from inaetics.hosts.formation import DATA, FORMATION, FORMING, JOINING
 from inaetics.hosts.services import etcd_config
 from inaetics.logs import configure_logs
 from inaetics.store.protocol import KeyValue, Relisted, Store, Synced
@@ -144,8 +144,8 @@ async def join(settings: Settings) -> None:
     write_config(settings, members)
 
 
-def write_config(settings: Settings, members: Mapping[str, str], *, joining: bool = False) -> None:
-    """Write etcd's configuration file for a member that knows its cluster; `joining` one that has formed already.
+def write_config(settings: Settings, members: Mapping[str, str]) -> None:
+    """Write etcd's configuration file for a member that knows its cluster.
 
     A member without a certificate for its peers belongs to a cluster made before there was one.
     """
@@ -156,7 +156,7 @@ def write_config(settings: Settings, members: Mapping[str, str], *, joining: boo
         pki=settings.pki,
         members=members,
         peers=(settings.pki / "etcd-peer.pem").exists(),
-        joining=joining,
+        joining=settings.formation.with_name(JOINING).exists(),
     )
     write_atomically(settings.state / "etcd.yml", config)
 

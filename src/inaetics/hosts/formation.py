@@ -12,7 +12,12 @@ FORMATION = "formation.json"
 FORMING = "forming"
 """There from when the members were found until etcd was ready for the first time (etcd.service takes it away)."""
 
+JOINING = "joining"
+"""There while a member is new to others that have formed already, until it was ready (etcd.service takes it away)."""
+
 DATA = "data"
+BEFORE = "data.before"
+"""What a member held before a snapshot was restored."""
 
 
 def forget_unformed(places: Sequence[Path]) -> bool:
