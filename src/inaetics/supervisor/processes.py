@@ -7,10 +7,11 @@ import math
 import os
 import signal
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
@@ -71,10 +72,17 @@ class Tools:
 _MAX_STATUS = 500
 
 
+class Report(Protocol):
+    """Takes events that happened together, in order."""
+
+    def __call__(self, *events: Event) -> None:
+        """Let them happen."""
+
+
 class Processes:
     """The processes of `unit`. `report` takes events; it is never called from within a call into this object."""
 
-    def __init__(self, unit: str, tools: Tools, report: Callable[[Event], None]) -> None:
+    def __init__(self, unit: str, tools: Tools, report: Report) -> None:
         self._unit = unit
         self._tools = tools
         self._report = report
@@ -228,21 +236,27 @@ class Processes:
     def _ended(self, process: Process, exit_: Exit) -> None:
         if self._notify is not None:
             self._notify.drain()  # what it said before it ended counts first: MAINPID= may name another main process
-        self._look_for_oom()
+        before = self._oom_events()  # why it ended counts before its end does
         if process == self.main:
             self.main = None
-            self._report(MainExited(exit_))
+            self._report(*before, MainExited(exit_))
         elif process == self.control:
             self.control = None
-            self._report(ControlExited(exit_))
+            self._report(*before, ControlExited(exit_))
+        else:
+            self._report(*before)
         self._others.discard(process)
         self._check_soon()
 
     def _look_for_oom(self) -> None:
+        self._report(*self._oom_events())
+
+    def _oom_events(self) -> list[Event]:
+        """Return OomKilled when the kernel has killed another process of the unit since the last look."""
         kills = self._tools.groups.oom_kills(self._unit)
-        if kills > self._oom_kills:
-            self._oom_kills = kills
-            self._report(OomKilled())
+        found: list[Event] = [OomKilled()] if kills > self._oom_kills else []
+        self._oom_kills = kills
+        return found
 
     def _check_soon(self) -> None:
         if self._kill is not None and self._kill.group and not self._checking:

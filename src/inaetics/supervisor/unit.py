@@ -171,9 +171,9 @@ class Unit:
 
     # ---- the loop
 
-    def dispatch(self, event: Event) -> None:
-        """Let `event` happen, with all that follows from it at once."""
-        self._events.append(event)
+    def dispatch(self, *events: Event) -> None:
+        """Let `events` happen together, with all that follows from them at once."""
+        self._events.extend(events)
         if self._busy:
             return
         self._busy = True
@@ -393,8 +393,7 @@ class Unit:
         missed = self._processes.adopt(self._spec or self.spec, self.state, record.main, record.control)
         if self._deadline is not None:
             self._arm(max(0.0, self._deadline - clock()))
-        for event in (*missed, Resumed()):
-            self.dispatch(event)
+        self.dispatch(*missed, Resumed())
 
     def forget(self) -> None:
         """Remove the unit's files; its journal stays."""

@@ -41,7 +41,7 @@ def _processes(directory: Path, events: list[Event]) -> Iterator[tuple[Processes
         notify_directory=directory,
         groups=groups,
     )
-    processes = Processes("a.service", tools, events.append)
+    processes = Processes("a.service", tools, lambda *happened: events.extend(happened))
     try:
         yield processes, tools
     finally:
