@@ -13,8 +13,9 @@ from inaetics.fleet.in_touch import TouchTimes, check_stop, stops_when_lost
 from inaetics.fleet.model import Placement
 from inaetics.fleet.settings import AgentSettings
 from inaetics.store.protocol import Store
-from inaetics.units.container import ContainerEngine, is_container, to_service
+from inaetics.units.container import ContainerEngine, exec_prefix, is_container, to_service
 from inaetics.units.grammar import parse
+from inaetics.units.health import with_health
 from inaetics.units.names import parse_name
 
 _KEPT = 256
@@ -52,7 +53,11 @@ class Contents:
         unit_file, name, text = parse(submitted, source=placement.unit), parse_name(placement.unit), submitted
         check_stop(unit_file, name, self._times)
         if is_container(unit_file):
-            text = str(to_service(unit_file, name, self.engine(placement)))
+            engine = self.engine(placement)
+            service = to_service(unit_file, name, engine)
+            text = str(with_health(service, prefix=exec_prefix(service, name, engine)))
+        elif (service := with_health(unit_file)) is not unit_file:
+            text = str(service)
         return Content(text, mapper.content_hash(text), submitted, stops_when_lost(unit_file, name))
 
     async def _text(self, content_hash: str) -> str:

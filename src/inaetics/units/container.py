@@ -73,6 +73,11 @@ def container_name(unit: UnitFile, name: Name, *, machine_id: str = "", host_nam
     return expand(text, name=name, machine_id=machine_id, host_name=host_name)
 
 
+def exec_prefix(unit: UnitFile, name: Name, engine: ContainerEngine) -> str:
+    """The beginning of a command line that runs in the container of a unit that `to_service` has made a service."""
+    return f"{_engine(engine)} exec {quote(_container(unit.get(KEPT_SECTION, 'ContainerName'), name))}"
+
+
 def _container(given: str | None, name: Name) -> str:
     return given or ("systemd-%N" if name.instance is None else "%p-%i")
 

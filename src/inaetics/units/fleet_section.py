@@ -13,6 +13,7 @@ from typing import Literal, TypeVar
 
 from inaetics.errors import InvalidInput, UnitFileError
 from inaetics.units.grammar import Option, UnitFile
+from inaetics.units.health import read_health_command, read_healthy_after
 from inaetics.units.names import Name, complete_name, parse_name
 from inaetics.units.quoting import split_words
 from inaetics.units.specifiers import expand_unplaced
@@ -42,6 +43,10 @@ OPTIONS: Mapping[str, str] = {
     "Memory": "how much memory the unit needs (`500M`, `2G`): it runs only where so much is free",
     "CPU": "how many cores the unit needs (`0.5`, `2`): it runs only where so many are free",
     "SpreadBy": "spread a template's instances evenly over the values of this metadata key",
+    "HealthyAfterSec": "how long the unit must be active on new content before an update counts it as well "
+    "(5 seconds unless given)",
+    "HealthCommand": "a command that must succeed before the unit counts as started; it is tried again until the start "
+    "times out; a container's runs in the container",
 }
 """Every option with its meaning, as the reference shows it."""
 
@@ -82,6 +87,8 @@ class FleetSection:
     cpu: int | None = None
     """Thousandths of a core; None where nothing is said."""
     spread_by: str | None = None
+    healthy_after_s: float | None = None
+    health_command: str | None = None
 
 
 def fleet_section(unit: UnitFile, name: Name) -> FleetSection:
@@ -98,6 +105,8 @@ def fleet_section(unit: UnitFile, name: Name) -> FleetSection:
         memory=_last(unit, "Memory", read_memory),
         cpu=_last(unit, "CPU", read_cores),
         spread_by=_last(unit, "SpreadBy", _metadata_key),
+        healthy_after_s=_last(unit, "HealthyAfterSec", read_healthy_after),
+        health_command=_last(unit, "HealthCommand", read_health_command),
     )
 
 
