@@ -17,6 +17,7 @@ from inaetics.api import (
     events_v1,
     fleet_v1,
     inaetics_v1,
+    machines_v1,
 )
 from inaetics.api.pulse import Pulse
 from inaetics.api.replies import error_reply, on_crash, on_inaetics_error
@@ -31,17 +32,20 @@ RESOURCES = (
     control_v1,
     events_v1,
     inaetics_v1,
+    machines_v1,
 )
 """Modules with a function `routes(services)`. The first route that matches a request answers it."""
 
 
 def build_app(services: Services) -> Starlette:
     """Put the API together over `services`."""
-    return Starlette(
+    app = Starlette(
         routes=[route for resources in RESOURCES for route in resources.routes(services)],
         exception_handlers={InaeticsError: on_inaetics_error, HTTPException: _on_http_error, Exception: on_crash},
         middleware=[Middleware(SayStale, pulse=services.pulse)],
     )
+    app.router.redirect_slashes = False  # `/units/` is no resource, and nobody is sent elsewhere
+    return app
 
 
 class SayStale:
@@ -66,9 +70,11 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     """Answer what the routes refuse: a path that is no resource, a method it does not have."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     match status:
+        case 404 if request.scope["path"] in ("/", "/fleet/v1"):  # as the original answers there
+            return error_reply(405, f"{request.scope['path']} is no resource of this API (see /fleet/v1/discovery)")
         case 404:
-            return error_reply(404, f"{request.url.path} is no resource of this API (see /fleet/v1/discovery)")
+            return error_reply(404, f"{request.scope['path']} is no resource of this API (see /fleet/v1/discovery)")
         case 405:
-            return error_reply(405, f"{request.method} is not supported against {request.url.path}")
+            return error_reply(405, f"{request.method} is not supported against {request.scope['path']}")
         case _:
             return error_reply(status, str(error))

@@ -154,9 +154,14 @@ class FleetClient:
                 client._connection.sock.settimeout(None)
             yield from _lines(response)
 
-    def get_as(self, path: str, kind: type[Entity]) -> Entity:
-        """Get any resource; the modules beside this one know its path and its kind."""
-        return self._get(path, kind)
+    def get_as(self, path: str, kind: type[Entity], *, wait_s: float = 0.0) -> Entity:
+        """Get any resource, held for up to `wait_s`; the modules beside this one know its path and its kind."""
+        return self._get(path, kind, wait_s=wait_s)
+
+    def send_as(self, method: str, path: str, body: object, kind: type[Entity]) -> Entity:
+        """Ask for a change of any resource; the modules beside this one know its path, its body and the answer."""
+        sent = None if body is None else msgspec.json.encode(body)
+        return self._decode(self._request(method, path, sent), kind)
 
     def lines(self, path: str, headers: Mapping[str, str], *, silence_s: float) -> Iterator[str]:
         """Yield the lines of a resource that goes on, over a connection of its own.
@@ -249,6 +254,8 @@ class FleetClient:
         headers = {"Content-Type": media_type} if body is not None else {}
         connection.request(method, path, body, headers)
         response = connection.getresponse()
+        if not {"content-length", "transfer-encoding"} & {name.lower() for name in response.headers}:
+            raise http.client.IncompleteRead(b"")  # it died over the head; http.client takes that for the head's end
         self.stale = response.headers.get(STALE_HEADER)
         if response.status >= 400:
             raise error_of(response.status, response.reason, response.read())
@@ -299,3 +306,5 @@ def _lines(response: http.client.HTTPResponse) -> Iterator[str]:
             yield line.decode(errors="replace").rstrip("\n")
     except (OSError, http.client.HTTPException) as error:
         raise Unavailable(f"what was followed broke off: {_why(error)}") from error
+    if response.length:
+        raise Unavailable("what was followed broke off: the API closed the connection")

@@ -17,7 +17,7 @@ from inaetics.api.discovery import DISCOVERY
 from inaetics.api.paging import page_of
 from inaetics.api.replies import JSON, read_json, reply
 from inaetics.api.services import Services
-from inaetics.api.wire import V1Option, V1Unit
+from inaetics.api.wire import V1Option, V1UnitChange
 from inaetics.errors import Conflict, InvalidInput, NotFound
 from inaetics.fleet.model import Desired, UnitName
 from inaetics.units.grammar import Option, from_options
@@ -47,7 +47,7 @@ class _FleetV1:
 
     async def list_units(self, request: Request) -> Response:
         snapshot = await self._services.snapshot()
-        names, token = page_of(sorted(snapshot.units), request.query_params.getlist("nextPageToken"))
+        names, token = page_of(sorted(snapshot.units), request.query_params.getlist("nextPageToken"), "units")
         where = views.places(snapshot)
         units = [views.v1_unit(snapshot.units[name], where.get(name)) for name in names]
         return _page("units", units, token)
@@ -62,13 +62,13 @@ class _FleetV1:
 
     async def put_unit(self, request: Request) -> Response:
         name = request.path_params["name"]
-        wanted = await read_json(request, V1Unit)
-        if wanted.name not in ("", name):
+        wanted = await read_json(request, V1UnitChange)
+        if wanted.name not in (None, "", name):
             raise InvalidInput(f"name in URL {name!r} differs from unit name in request body {wanted.name!r}")
         parse_name(name)
-        desired = desired_state(wanted.desired_state)
+        desired = desired_state(wanted.desired_state or "")
         if UnitName(name) not in (await self._services.snapshot()).units:
-            return await self._create(name, wanted.options, desired)
+            return await self._create(name, wanted.options or (), desired)
         if desired is None:
             raise Conflict("must provide desiredState to update existing unit")
         await self._services.seen(await self._services.registry.set_desired(name, desired))
@@ -91,12 +91,14 @@ class _FleetV1:
         states = views.v1_states(
             await self._services.snapshot(), machine_id=query.get("machineID"), unit_name=query.get("unitName")
         )
-        page, token = page_of(states, query.getlist("nextPageToken"))
+        page, token = page_of(
+            states, query.getlist("nextPageToken"), f"state {query.get('machineID')} {query.get('unitName')}"
+        )
         return _page("states", page, token)
 
     async def list_machines(self, request: Request) -> Response:
         machines = views.v1_machines(await self._services.snapshot())
-        page, token = page_of(machines, request.query_params.getlist("nextPageToken"))
+        page, token = page_of(machines, request.query_params.getlist("nextPageToken"), "machines")
         return _page("machines", page, token)
 
     async def discovery(self, request: Request) -> Response:

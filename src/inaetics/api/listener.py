@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from inaetics.api.bounds import BoundedProtocol
 from inaetics.api.endpoint import ClientTls
-from inaetics.api.peers import PeerProtocol
 from inaetics.errors import InvalidInput, Unavailable
 from inaetics.tls import server_context as tls_server
 from inaetics.units._override import override
@@ -40,7 +40,7 @@ class Listener(uvicorn.Server):
     def __init__(self, app: ASGIApp, listening: socket.socket, stopping: asyncio.Event, tls: ssl.SSLContext | None):
         config = uvicorn.Config(
             app,
-            http=PeerProtocol,
+            http=BoundedProtocol,
             ws="none",
             loop="none",
             lifespan="off",

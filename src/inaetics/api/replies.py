@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TypeVar
 
 import msgspec
@@ -11,6 +12,9 @@ from starlette.responses import Response
 
 from inaetics.api.wire import ErrorBody, ErrorEntity
 from inaetics.errors import Conflict, InaeticsError, InvalidInput, NotFound, Unavailable
+
+BODY_WITHIN_S = 30.0
+"""For a whole body: whoever sends it more slowly keeps a task and its memory for nothing."""
 
 MAX_BODY_BYTES = 1024 * 1024
 """etcd refuses values over 1.5 MB; a unit file, as a list of options in JSON, takes more room than itself."""
@@ -22,6 +26,10 @@ _log = structlog.get_logger()
 
 class BodyTooLarge(InvalidInput):
     """The body is over `MAX_BODY_BYTES`: answered with 413."""
+
+
+class BodyTooSlow(InvalidInput):
+    """The body did not come within `BODY_WITHIN_S`: answered with 408."""
 
 
 class WrongMediaType(InvalidInput):
@@ -43,6 +51,8 @@ def status_of(error: InaeticsError) -> int:
     match error:
         case BodyTooLarge():
             return 413
+        case BodyTooSlow():
+            return 408
         case WrongMediaType():
             return 415
         case InvalidInput():
@@ -63,26 +73,32 @@ async def on_inaetics_error(request: Request, error: Exception) -> Response:
         return await on_crash(request, error)
     status = status_of(error)
     if status >= 500:
-        _log.warning("request failed", method=request.method, path=request.url.path, status=status, error=str(error))
+        _log.warning(
+            "request failed", method=request.method, path=request.scope["path"], status=status, error=str(error)
+        )
     return error_reply(status, str(error))
 
 
 async def on_crash(request: Request, error: Exception) -> Response:
     """Answer what nobody foresaw, without telling the client more than that it is our fault."""
-    _log.error("request crashed", method=request.method, path=request.url.path, exc_info=error)
-    return error_reply(500, f"{request.method} {request.url.path} failed inside the API: its journal says why")
+    _log.error("request crashed", method=request.method, path=request.scope["path"], exc_info=error)
+    return error_reply(500, f"{request.method} {request.scope['path']} failed inside the API: its journal says why")
 
 
 async def read_body(request: Request) -> bytes:
     """Return the body; raises `BodyTooLarge` as soon as it is, `InvalidInput` when the client goes away midway."""
     body = bytearray()
+    what = f"{request.method} {request.scope['path']}"
     try:
-        async for piece in request.stream():
-            body += piece
-            if len(body) > MAX_BODY_BYTES:
-                raise BodyTooLarge(f"the body of {request.method} {request.url.path} is over {MAX_BODY_BYTES} bytes")
+        async with asyncio.timeout(BODY_WITHIN_S):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > MAX_BODY_BYTES:
+                    raise BodyTooLarge(f"the body of {what} is over {MAX_BODY_BYTES} bytes")
+    except TimeoutError as error:
+        raise BodyTooSlow(f"the body of {what} did not come within {BODY_WITHIN_S:g} s") from error
     except ClientDisconnect as error:
-        raise InvalidInput(f"the client of {request.method} {request.url.path} left before its body ended") from error
+        raise InvalidInput(f"the client of {what} left before its body ended") from error
     return bytes(body)
 
 

@@ -27,6 +27,16 @@ class V1Unit(Struct, frozen=True, rename="camel", omit_defaults=True):
     machine_id: str = field(default="", name="machineID")
 
 
+class V1UnitChange(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What a client of the original sends: a unit of which it may have left out anything, or said that it is null."""
+
+    name: str | None = None
+    options: tuple[V1Option, ...] | None = None
+    desired_state: str | None = None
+    current_state: str | None = None
+    machine_id: str | None = field(default=None, name="machineID")
+
+
 class V1UnitPage(Struct, frozen=True, rename="camel"):
     units: tuple[V1Unit, ...] = ()
     next_page_token: str | None = None

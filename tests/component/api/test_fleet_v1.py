@@ -161,7 +161,10 @@ def test_a_content_type_with_a_charset_is_accepted(fleet: LiveFleet) -> None:
         ("PUT", "/fleet/v1/state", 405),
         ("GET", "/fleet/v1/units/foo/bar", 404),
         ("GET", "/fleet/v2/units", 404),
-        ("GET", "/", 404),
+        ("GET", "/fleet/v1/units/", 404),
+        ("GET", "/fleet/v1/nothing", 404),
+        ("GET", "/", 405),
+        ("GET", "/fleet/v1", 405),
     ],
 )
 def test_what_is_no_resource_or_method_is_an_error_entity(

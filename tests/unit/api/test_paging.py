@@ -8,8 +8,16 @@ from inaetics.api.paging import LIMIT, decode_token, encode_token, page_of
 from inaetics.errors import InvalidInput
 
 
-def test_a_token_has_the_original_servers_bytes() -> None:
+def test_a_token_begins_with_the_original_servers_bytes() -> None:
     assert encode_token(2) == "ZAACAA=="
+    assert encode_token(2, "units").startswith("ZAACA")
+    assert decode_token("ZAACAA==", "units") == 2, "one of the original's own names no resource"
+
+
+def test_a_token_of_another_resource_is_refused() -> None:
+    assert decode_token(encode_token(7, "units"), "units") == 7
+    with pytest.raises(InvalidInput, match="it is not of machines"):
+        decode_token(encode_token(7, "units"), "machines")
 
 
 def test_a_token_comes_back() -> None:
