@@ -102,6 +102,9 @@ def machine_list(snapshot: Snapshot) -> MachineList:
             address=machine.address,
             metadata=dict(machine.metadata),
             cordoned=machine.cordoned,
+            draining=machine.draining,
+            memory=machine.memory,
+            cores=machine.cores,
             version=machine.version,
             units=counts.get(machine.id, 0),
         )

@@ -79,13 +79,16 @@ class MachineRef(Struct, frozen=True):
 
 
 class MachineEntry(Struct, frozen=True, kw_only=True):
-    """A machine of the fleet; `units` counts what is placed on it."""
+    """A machine of the fleet; `units` counts what is placed on it. `memory` is in bytes; None: it does not say."""
 
     id: str
     name: str
     address: str
     metadata: dict[str, str] = {}
     cordoned: bool = False
+    draining: bool = False
+    memory: int | None = None
+    cores: float | None = None
     version: str = ""
     units: int = 0
 

@@ -37,6 +37,12 @@ COMMANDS = {
     "ssh": (f"{_HERE}.ssh:command", "A shell on a machine, or where a unit is."),
     "explain": (f"{_HERE}.explain:command", "Why a unit is where it is, or waits; machine by machine."),
     "events": (f"{_HERE}.events:command", "What happened, when and why; -f goes on printing."),
+    "cordon": (f"{_HERE}.cordon:command", "Give a machine no new units."),
+    "uncordon": (f"{_HERE}.uncordon:command", "Let a machine take units again; ends a drain."),
+    "drain": (f"{_HERE}.drain:command", "Move a machine's units to others, a few at a time."),
+    "rebalance": (f"{_HERE}.rebalance:command", "Even out the machines' loads, a few units at a time."),
+    "metadata": (f"{_HERE}.metadata:command", "Say what a machine is like: KEY=VALUE, KEY- takes it away."),
+    "forget": (f"{_HERE}.forget:command", "Forget a machine that will not come back."),
     "verify": (f"{_HERE}.verify:command", "Check unit files without submitting them."),
     "completion": (f"{_HERE}.completion:command", "Print the completion script of a shell."),
     "help": (f"{_HERE}.help:command", "Print the help of a command."),
@@ -50,7 +56,7 @@ SINGLE_DASH = re.compile(r"-([a-z][a-z-]+)(=.*)?", re.DOTALL)
 LONG_OPTIONS = {
     *("endpoint", "cluster", "ca-file", "cert-file", "key-file", "request-timeout", "version", "help"),
     *("full", "no-legend", "fields", "output", "lines", "follow", "unit", "since", "no-block", "block-attempts"),
-    *("replace", "machine", "forward-agent", "ssh-port", "sudo", "interactive"),
+    *("replace", "machine", "at-once", "plan", "forward-agent", "ssh-port", "sudo", "interactive"),
     *OBSOLETE,
 }
 

@@ -55,7 +55,7 @@ class Mover:
             self._board.remove(machine, name)
             requirements = self._board.requirements(unit)
             choice = self._scheduler.choose(name, requirements, avoid=machine)
-            if choice:
+            if choice and name not in self._board.units_on(choice.machine):
                 self._board.add(choice.machine, name, requirements)
             else:
                 self._board.add(machine, name, placed)  # it will stay
@@ -92,7 +92,12 @@ class Mover:
             return False
         if placement.withdraw or not is_wanted(unit) or self._board.requirements(unit).is_global:
             return False
-        return not any(peer in on for peer in on[name].machine_of)
+        return not self.leaders(machine, name)
+
+    def leaders(self, machine: MachineId, name: UnitName) -> list[UnitName]:
+        """Those it goes with there; global ones do not count, as they are elsewhere too."""
+        on = self._board.units_on(machine)
+        return [peer for peer in on[name].machine_of if peer in on and not on[peer].is_global]
 
     def group(self, machine: MachineId, name: UnitName) -> list[UnitName]:
         """`name` and all that go with it there, leaders first."""
@@ -104,6 +109,8 @@ class Mover:
 
     def place_for(self, machine: MachineId, group: list[UnitName]) -> Choice | None:
         """Where all of `group` could go together from `machine`."""
+        if any(len(self._board.machines_of(name)) > 1 for name in group):
+            return None  # it was global once: its other places go first
         leader, *followers = self._requirements(group)
         if any(len(requirements.machine_of) > 1 for _, requirements in followers):
             return None  # it goes with several units, which might go to different places

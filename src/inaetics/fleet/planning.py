@@ -222,8 +222,9 @@ class Pass:
 
     def _way_back(self, placement: Placement, requirements: Requirements) -> Choice | None:
         """A unit that was to be moved, and whose new place is taken meanwhile, stays where it was."""
-        if not placement.moved_by or requirements.machine_of or requirements.is_global:
-            return None
+        on = self._board.units_on(placement.machine)
+        if not placement.moved_by or any(peer in on and not on[peer].is_global for peer in requirements.machine_of):
+            return None  # who goes with another one leaves for good: the other one follows
         if not self._scheduler.fits(placement.unit, requirements, placement.machine, returns=True):
             return None
         return Choice(machine=placement.machine, reason="it was to be moved, but no other machine fits any more")

@@ -63,9 +63,16 @@ class Transit:
 
 
 def is_under_way(snapshot: Snapshot, placement: Placement) -> bool:
-    """Whether a drain or rebalance moves this unit, and it has not come to rest at its new place."""
-    if not placement.moved_by or placement.machine not in snapshot.machines:
+    """Whether a drain or rebalance moves this unit, and it has not come to rest at its new place.
+
+    What was sent to a machine that failed since is no longer counted: a move that stands still must not hold up others.
+    """
+    machine = snapshot.machines.get(placement.machine)
+    if not placement.moved_by or machine is None:
         return False
+    if placement.withdraw:
+        return True
     state = snapshot.states.get((placement.machine, placement.unit))
-    answered = state is not None and state.placement_revision == placement.revision
-    return placement.withdraw or not answered or (state is not None and state.active in _PASSING)
+    if state is None or state.placement_revision != placement.revision:
+        return machine.revision < placement.revision
+    return state.active in _PASSING

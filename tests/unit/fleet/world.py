@@ -261,7 +261,9 @@ class World:
         for (machine, name), placement in self.snapshot.placements.items():
             if placement.moved_by == mark and machine in self.snapshot.machines:
                 state = self.snapshot.states.get((machine, name))
-                if placement.withdraw or state is None or state.placement_revision != placement.revision:
+                silent = state is None or state.placement_revision != placement.revision
+                came_back = self.snapshot.machines[machine].revision > placement.revision
+                if placement.withdraw or (silent and not came_back):
                     found.append(name)
         return found
 

@@ -53,7 +53,7 @@ def complete_units(context: click.Context, parameter: click.Parameter, incomplet
     from inaetics.cli.session import Session
     from inaetics.errors import InaeticsError
 
-    session = context.find_object(Session) or _session_of(context)
+    session = context.find_object(Session) or session_of(context)
     try:
         with session.client() as client:
             units = client.units().units
@@ -69,7 +69,7 @@ def complete_both(context: click.Context, parameter: click.Parameter, incomplete
     return [*complete_units(context, parameter, incomplete), CompletionItem(incomplete, type="file")]
 
 
-def _session_of(context: click.Context) -> Any:
+def session_of(context: click.Context) -> Any:
     """While a shell completes, the group's own function is not called: read its options here."""
     from inaetics.cli.session import Session
 

@@ -20,6 +20,9 @@ FIELDS: dict[str, Field[MachineEntry]] = {
     "metadata": _metadata,
     "name": lambda machine, full: machine.name,
     "units": lambda machine, full: str(machine.units),
+    "state": lambda machine, full: "draining" if machine.draining else "cordoned" if machine.cordoned else "",
+    "memory": lambda machine, full: f"{machine.memory / (1 << 30):.1f}G" if machine.memory is not None else "",
+    "cores": lambda machine, full: f"{machine.cores:g}" if machine.cores is not None else "",
     "version": lambda machine, full: machine.version,
 }
 
