@@ -95,7 +95,7 @@ def test_odd_hosts_and_paths_are_refused_as_any_other(fleet: LiveFleet, host: by
 
 def test_a_client_that_closes_its_sending_side_gets_its_answer(fleet: LiveFleet) -> None:
     with connected(fleet) as connection:
-        connection.sendall(GET_MACHINES)
+        connection.sendall(GET_MACHINES.replace(b"fleet/v1/machines", b"inaetics/v1/machines?after=999999&wait_s=0.5"))
         connection.shutdown(socket.SHUT_WR)
         answer = until_closed(connection)
     assert answer.startswith(b"HTTP/1.1 200")
