@@ -158,6 +158,7 @@ class EtcdCluster:
             "listen-peer-urls": f"{self._scheme}://{address}:{PEER_PORT}",
             "initial-advertise-peer-urls": f"{self._scheme}://{address}:{PEER_PORT}",
             "initial-cluster": ",".join(peers),
+            "grpc-keepalive-min-time": "1s",
             "listen-metrics-urls": f"http://{address}:{HEALTH_PORT}",
             "logger": "zap",
             "log-level": "warn",

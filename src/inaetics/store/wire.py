@@ -33,11 +33,19 @@ _log = structlog.get_logger()
 REQUIRE_LEADER = (("hasleader", "true"),)
 """Asks a member that is cut off from its cluster to refuse, instead of answering when it is healed."""
 
+_PING_MS = 1_500
+"""A connection on which nothing arrived for so long is pinged; etcd must allow it (`grpc-keepalive-min-time`)."""
+
+_PING_TIMEOUT_MS = 1_500
+"""Without an answer for so long it is ended, and what was under way on it goes on at another member."""
+
 _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 2_000),  # despite its name: how long one attempt to connect may take
     ("grpc.max_reconnect_backoff_ms", 500),  # gRPC's default of 120 s would be the outage after the outage
-    ("grpc.http2.ping_timeout_ms", 5_000),  # the keep-alive timeout alone does not end a connection that hangs
+    ("grpc.http2.ping_timeout_ms", _PING_TIMEOUT_MS),  # the keep-alive timeout alone ends no connection that hangs
+    ("grpc.http2.max_pings_without_data", 0),  # a quiet watch sends no data: gRPC would stop pinging after two
+    ("grpc.keepalive_permit_without_calls", 0),  # etcd takes pings amiss where nothing is under way
     ("grpc.max_receive_message_length", -1),  # a listing may be larger than gRPC's 4 MB
     ("grpc.enable_http_proxy", 0),  # the cluster's members are never behind the user's web proxy
 )
@@ -204,8 +212,13 @@ class Wire:
             case grpc.StatusCode.PERMISSION_DENIED | grpc.StatusCode.UNAUTHENTICATED:
                 who = common_name(self._credentials.cert) if self._credentials else "none"
                 return InvalidInput(f"{what}: the certificate {who!r} has no right to that ({said})")
+            case grpc.StatusCode.RESOURCE_EXHAUSTED if "space exceeded" in said:
+                return Unavailable(
+                    f"{what}: the store is full, etcd at {self._endpoints} takes only deletions ({said}); what runs"
+                    " goes on, nothing can be changed (make room: inaetics etcd defragment)"
+                )
             case grpc.StatusCode.RESOURCE_EXHAUSTED:
-                return Unavailable(f"{what}: etcd at {self._endpoints} is full or overloaded: {said}")
+                return Unavailable(f"{what}: etcd at {self._endpoints} is overloaded: {said}")
             case _:
                 pass
         return Unavailable(
@@ -225,7 +238,7 @@ def open_wire(hosts: Sequence[str], tls: Tls | None, *, endpoints: str, timeout_
 
 
 def _channel(host: str, credentials: Credentials | None) -> grpc.aio.Channel:
-    manager = ConnectionManager([host], keepalive_time_ms=10_000, keepalive_timeout_ms=3_000)
+    manager = ConnectionManager([host], keepalive_time_ms=_PING_MS, keepalive_timeout_ms=_PING_TIMEOUT_MS)
     manager.grpc_options.extend(_OPTIONS)
     if credentials is None:
         return manager.get_channel()

@@ -29,12 +29,12 @@ class Far:
 
 
 @asynccontextmanager
-async def _far(etcd: EtcdCluster) -> AsyncIterator[Far]:
+async def _far(etcd: EtcdCluster, *, silence_s: float = 10.0) -> AsyncIterator[Far]:
     async with (
         asyncio.timeout(40),
         linked(etcd.endpoints[0]) as link,
         etcd.connect() as direct,
-        connect([link.endpoint], timeout_s=8.0) as store,
+        connect([link.endpoint], timeout_s=8.0, silence_s=silence_s) as store,
     ):
         yield Far(store=store, direct=direct, link=link)
 
@@ -302,3 +302,22 @@ def test_a_leader_cut_off_stops_before_its_successor_begins(etcd: EtcdCluster) -
                 assert stopped_at[0] < leadership.since
 
     asyncio.run(main())
+
+
+def test_a_connection_that_hangs_is_left_though_nobody_asks_anything(etcd: EtcdCluster) -> None:
+    """A quiet watch on a link that carries nothing any more: it is given up long before the next sign of life."""
+
+    async def main() -> None:
+        async with _far(etcd, silence_s=60) as far, recording(far.store, "/hang/") as record:
+            await record.begins()
+            far.link.silence()
+
+            async def interrupted() -> bool:
+                return any(log["event"] == "watch interrupted" for log in logs)
+
+            await aeventually(interrupted, within_s=10, what="the watch leaves the connection")
+            far.link.heal()
+            await record.reaches(await far.direct.put("/hang/a", b""))
+
+    with capture_logs() as logs:
+        asyncio.run(main())
