@@ -7,10 +7,15 @@ before then goes on as if nothing had been.
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__":  # structlog loads these when it finds them, and an agent never has a terminal
+    sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # None is how the import system marks "absent"
+    sys.modules.setdefault("pygments", None)  # type: ignore[arg-type]
+
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
