@@ -315,7 +315,7 @@ def test_a_connection_that_hangs_is_left_though_nobody_asks_anything(etcd: EtcdC
             async def interrupted() -> bool:
                 return any(log["event"] == "watch interrupted" for log in logs)
 
-            await aeventually(interrupted, within_s=10, what="the watch leaves the connection")
+            await aeventually(interrupted, within_s=6, what="the watch leaves the connection")
             far.link.heal()
             await record.reaches(await far.direct.put("/hang/a", b""))
 
