@@ -25,6 +25,7 @@ from inaetics.fleet.mirror import Mirror
 from inaetics.fleet.model import Rebalance
 from inaetics.fleet.planner import Planner
 from inaetics.fleet.requirements import RequirementsCache
+from inaetics.fleet.rollout_driver import Rollouts
 from inaetics.fleet.settings import EngineSettings
 from inaetics.store.protocol import Delete, Leadership, ModIs, Put, Store
 
@@ -52,6 +53,7 @@ class Term:
         self._settings = settings
         self._cache = RequirementsCache()
         self._planner = Planner(mirror.snapshot, self._cache)
+        self._rollouts = Rollouts(store, mirror, leadership)
         self._news = asyncio.Event()
         self._ledger_revision = 0
 
@@ -66,7 +68,8 @@ class Term:
                     next_pass = self._now() + self._settings.full_pass_s
                 self._news.clear()
                 await self._plan()
-                await self._wait_for_news(until=next_pass)
+                rollouts_due = await self._rollouts.step()
+                await self._wait_for_news(until=min(next_pass, rollouts_due))
 
     def _hear(self, changes: Sequence[Change] | None) -> None:
         if changes is None:

@@ -66,7 +66,7 @@ def test_a_record_that_cannot_be_read_counts_as_absent_and_is_named() -> None:
 
 
 def test_keys_of_another_version_are_left_alone() -> None:
-    assert list(Fold().apply(keys.PREFIX + "rollouts/x", item("", b"?"))) == []
+    assert list(Fold().apply(keys.PREFIX + "novelties/x", item("", b"?"))) == []
 
 
 def test_records_come_back_as_they_were_written() -> None:

@@ -1,0 +1,410 @@
+"""Rollouts over random fates, leaders killed at any step, and people who interfere; judged at every write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inaetics.errors import Conflict, NotFound
+from inaetics.fleet import keys, mapper, rollout_record
+from inaetics.fleet.executor import transactions
+from inaetics.fleet.garbage import collections
+from inaetics.fleet.model import Desired, MachineId, Placement, UnitName, UnitState
+from inaetics.fleet.planner import plan
+from inaetics.fleet.rollout import Phase, Progress, Rollout, Step
+from inaetics.fleet.rollout_draft import draft
+from inaetics.fleet.rollout_driver import transaction
+from inaetics.fleet.rollout_health import fingerprint, gate_of
+from inaetics.fleet.rollout_plan import Advance, advance, instances
+from inaetics.store.protocol import Put
+from tests.unit.fleet.world import World, machine_id
+
+TEMPLATE = UnitName("a@.service")
+AFTER_S = 2.0
+TICK_S = 0.5
+
+
+def content(word: str, *options: str) -> str:
+    return "\n".join(
+        (
+            "[Service]",
+            f"ExecStart=/bin/{word}",
+            "TimeoutStartSec=3",
+            "TimeoutStopSec=1",
+            "[X-Fleet]",
+            f"HealthyAfterSec={AFTER_S:g}",
+            *options,
+            "",
+        )
+    )
+
+
+OLD, NEW = content("old"), content("new")
+OLD_HASH, NEW_HASH = mapper.content_hash(OLD), mapper.content_hash(NEW)
+
+
+@dataclass
+class Trial:
+    """A template with instances, machines that start what they get, and a clock."""
+
+    count: int
+    at_once: int = 1
+    fates: dict[str, str] = field(default_factory=dict)
+    """Unit → what the new content leads to there; the old one is always well."""
+    desired: dict[str, Desired] = field(default_factory=dict)
+    world: World = field(default_factory=World)
+    now: float = 1000.0
+    seen: dict[UnitName, tuple[object, float]] = field(default_factory=dict)
+    begun: dict[UnitName, tuple[int, float]] = field(default_factory=dict)
+    """Unit → (revision of the placement carried out, when)."""
+    written: dict[UnitName, float] = field(default_factory=dict)
+    well_since: dict[UnitName, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for number in (1, 2, 3):
+            self.world.up(number)
+        self.world.submit(TEMPLATE, OLD, Desired.INACTIVE)
+        for name in self.names:
+            self.world.submit(name, OLD, self.desired.get(name, Desired.LAUNCHED))
+        for _ in range(3):
+            self.turn()
+
+    @property
+    def names(self) -> list[UnitName]:
+        return [UnitName(f"a@{number}.service") for number in range(1, self.count + 1)]
+
+    @property
+    def rollout(self) -> Rollout:
+        [rollout] = self.world.snapshot.rollouts.values()
+        return rollout
+
+    def hashes(self) -> set[str]:
+        return {self.world.snapshot.units[name].content_hash for name in self.names}
+
+    def begin(self) -> None:
+        made = draft(
+            self.world.snapshot, TEMPLATE, NEW_HASH, rollout_id="r", at_once=self.at_once, by="test", now=self.now
+        )
+        ops = [
+            Put(key=keys.file(NEW_HASH), value=mapper.file_value(NEW)),
+            Put(key=keys.rollout("r"), value=rollout_record.value(made)),
+        ]
+        self.world.commit(ops)
+
+    # What happens by itself.
+
+    def turn(self) -> None:
+        """The engine places, machines start and report, half a second passes."""
+        for each in transactions(plan(self.world.snapshot), self.world.snapshot, now=self.now):
+            self.world.commit(each.ops, each.guards)
+        for placement in list(self.world.snapshot.placements.values()):
+            self._report(placement)
+        self.now += TICK_S
+        for name in self.names:
+            unit = self.world.snapshot.units.get(name)
+            if not unit or not self._is_well(name, unit.content_hash):
+                self.well_since.pop(name, None)
+            else:
+                self.well_since.setdefault(name, self.now)
+
+    def _report(self, placement: Placement) -> None:
+        name = placement.unit
+        begun = self.begun.get(name)
+        if begun is None or begun[0] != placement.revision:
+            begun = self.begun[name] = (placement.revision, self.now)
+        fate = self.fates.get(name, "well") if placement.content_hash == NEW_HASH else "well"
+        if placement.desired is not Desired.LAUNCHED:
+            fate = "idle"
+        state = _state(placement, fate, begun[1], self.now)
+        value = mapper.state_value(state)
+        key = keys.state(placement.machine, name)
+        if key not in self.world.items or self.world.items[key].value != value:
+            self.world.commit([Put(key=key, value=value)])
+
+    def _is_well(self, name: UnitName, content_hash: str) -> bool:
+        states = [state for (_, unit), state in self.world.snapshot.states.items() if unit == name]
+        return any(state.active == "active" and state.content_hash == content_hash for state in states)
+
+    # The leader.
+
+    def step(self) -> Advance | None:
+        snapshot = self.world.snapshot
+        for name in self.rollout.units:
+            shown = fingerprint(snapshot, name)
+            if self.seen.get(name, (None, 0.0))[0] != shown:
+                self.seen[name] = (shown, self.now)
+        return advance(snapshot, self.rollout, now=self.now, stood=lambda name: self.now - self.seen[name][1])
+
+    def write(self, todo: Advance) -> bool:
+        ops, guards = transaction(todo)
+        changed = [write.unit.name for write in todo.writes if write.unit.desired is Desired.LAUNCHED]
+        units = self.world.snapshot.units
+        ours = {name for name in self.written if name in units and units[name].content_hash in (OLD_HASH, NEW_HASH)}
+        away = {name for name in ours if self.now - self.well_since.get(name, self.now) < AFTER_S}
+        if not self.world.commit(ops, guards):
+            return False
+        assert len(away.union(changed) - {TEMPLATE}) <= self.at_once, f"away: {away}, changed: {changed}"
+        for name in changed:
+            self.written[name] = self.now
+            self.well_since.pop(name, None)
+        return True
+
+    def killed(self) -> None:
+        """Another leads from here on, and has seen nothing."""
+        self.seen.clear()
+
+    def to_the_end(self, between: Callable[[int], None] = lambda turn: None) -> Rollout:
+        for turn in range(2000):
+            between(turn)
+            if not self.rollout.runs:
+                return self.rollout
+            todo = self.step()
+            if todo is None:
+                self.turn()
+            else:
+                assert self.write(todo)
+        raise AssertionError(f"no end: {self.rollout}")
+
+
+def _state(placement: Placement, fate: str, since: float, now: float) -> UnitState:
+    load, active, sub, result, message = "loaded", "active", "running", "success", ""
+    took = now - since
+    match fate:
+        case "idle":
+            active, sub = "inactive", "dead"
+        case "fails" if took >= 1:
+            active, sub, result, message = "failed", "failed", "exit-code", "it ended with status 1"
+        case "late" if took >= 1.5:
+            active, sub, result = "failed", "failed", "exit-code"
+        case "again" if took >= 1:
+            active, sub, result = "activating", "auto-restart", "exit-code"
+        case "refused":
+            load, message = "error", "line 3: no such directive"
+        case "never":
+            active, sub = "activating", "start"
+        case "ends" if took >= 1:
+            active, sub = "inactive", "dead"
+        case "slow" if took < 5:
+            active, sub = "activating", "start"
+        case _ if took < 0.5:
+            active, sub = "activating", "start"
+        case _:
+            pass
+    return UnitState(
+        unit=placement.unit,
+        machine=placement.machine,
+        load=load,
+        active=active,
+        sub=sub,
+        content_hash=placement.content_hash,
+        placement_revision=placement.revision,
+        result=result,
+        message=message,
+        since=since,
+    )
+
+
+fates = st.sampled_from(("well", "well", "well", "slow", "fails", "late", "again", "refused", "never", "ends"))
+GOOD = ("well", "slow")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    some=st.lists(
+        st.tuples(fates, st.sampled_from((Desired.LAUNCHED,) * 3 + (Desired.LOADED,))), min_size=1, max_size=6
+    ),
+    at_once=st.integers(1, 3),
+    kills=st.sets(st.integers(0, 80), max_size=6),
+)
+def test_it_ends_with_all_or_nothing_whoever_leads(
+    some: Sequence[tuple[str, Desired]], at_once: int, kills: set[int]
+) -> None:
+    named = {f"a@{number}.service": each for number, each in enumerate(some, 1)}
+    trial = Trial(
+        len(some),
+        at_once=at_once,
+        fates={name: fate for name, (fate, _) in named.items()},
+        desired={name: desired for name, (_, desired) in named.items()},
+    )
+    trial.begin()
+    stale: list[Advance] = []
+
+    def between(turn: int) -> None:
+        if turn in kills:
+            todo = trial.step()
+            stale.extend([todo] if todo else [])
+            trial.killed()
+
+    end = trial.to_the_end(between)
+    good = all(fate in GOOD or desired is not Desired.LAUNCHED for fate, desired in some)
+    assert end.phase is (Phase.DONE if good else Phase.UNDONE)
+    wanted = NEW_HASH if good else OLD_HASH
+    assert trial.hashes() == {wanted}
+    assert trial.world.snapshot.units[TEMPLATE].content_hash == wanted
+    before = trial.world.revision
+    assert not any(trial.world.commit(*transaction(todo)) for todo in stale), "a deposed leader's write was taken"
+    assert trial.world.revision == before
+
+
+@settings(max_examples=40, deadline=None)
+@given(deed=st.sampled_from(("destroy", "replace")), whom=st.integers(1, 4), when=st.integers(0, 40), bad=st.booleans())
+def test_what_somebody_else_does_is_never_overwritten(deed: str, whom: int, when: int, bad: bool) -> None:
+    trial = Trial(4, fates={"a@4.service": "fails"} if bad else {})
+    trial.begin()
+    name, theirs = UnitName(f"a@{whom}.service"), content("theirs")
+
+    def between(turn: int) -> None:
+        if turn == when and trial.rollout.runs:
+            if deed == "destroy":
+                trial.world.destroy(name)
+            else:
+                trial.world.submit(name, theirs)
+
+    end = trial.to_the_end(between)
+    assert not end.runs
+    unit = trial.world.snapshot.units.get(name)
+    did = unit is None or unit.content_hash == mapper.content_hash(theirs)
+    if did and end.phase is Phase.STOPPED:
+        assert name in end.reason
+    elif did:
+        assert end.phase is Phase.UNDONE, "they came while it was on its way back, or at its end"
+        [step] = [step for step in end.steps if step.unit == name]
+        assert step.progress is Progress.WAITING or "somebody" in step.message
+
+
+def test_instances_go_in_order_and_come_back_the_last_first() -> None:
+    trial = Trial(4, fates={"a@3.service": "fails"})
+    trial.begin()
+    order: list[tuple[str, str]] = []
+    write = trial.write
+
+    def noting(todo: Advance) -> bool:
+        order.extend((each.unit.name[2], "new" if each.content_hash == NEW_HASH else "old") for each in todo.writes)
+        return write(todo)
+
+    trial.write = noting  # type: ignore[method-assign]
+    end = trial.to_the_end()
+    assert order == [("1", "new"), ("2", "new"), ("3", "new"), ("3", "old"), ("2", "old"), ("1", "old")]
+    assert "a@3.service is not well on the new content" in end.reason
+    assert "status 1" in end.reason
+    assert [step.progress for step in end.steps] == [Progress.RESTORED] * 3 + [Progress.WAITING]
+
+
+def test_a_cancelled_rollout_is_undone() -> None:
+    trial = Trial(3)
+    trial.begin()
+
+    def between(turn: int) -> None:
+        if trial.hashes() == {OLD_HASH, NEW_HASH} and not trial.rollout.cancelled_by and trial.rollout.runs:
+            cancelled = replace(trial.rollout, cancelled_by="somebody")
+            trial.world.commit([Put(key=keys.rollout("r"), value=rollout_record.value(cancelled))])
+
+    end = trial.to_the_end(between)
+    assert (end.phase, end.reason) == (Phase.UNDONE, "cancelled by somebody")
+    assert trial.hashes() == {OLD_HASH}
+
+
+def test_a_unit_that_waits_is_skipped_and_told() -> None:
+    trial = Trial(2)
+    for machine in (1, 2, 3):
+        trial.world.operate(machine, cordoned=True)
+    trial.world.submit("a@3.service", OLD)
+    trial.count = 3
+    trial.turn()
+    trial.begin()
+    end = trial.to_the_end()
+    assert end.phase is Phase.DONE
+    assert end.steps[2].progress is Progress.SKIPPED
+    assert "waits for a machine" in end.steps[2].message
+    assert trial.world.snapshot.units[UnitName("a@3.service")].content_hash == OLD_HASH
+
+
+def test_new_content_that_fits_nowhere_is_undone_and_takes_nothing_away() -> None:
+    trial = Trial(2)
+    new = content("new", "MachineMetadata=gpu=yes")
+    trial.world.commit([Put(key=keys.file(mapper.content_hash(new)), value=mapper.file_value(new))])
+    made = draft(
+        trial.world.snapshot, TEMPLATE, mapper.content_hash(new), rollout_id="r", at_once=1, by="", now=trial.now
+    )
+    trial.world.commit([Put(key=keys.rollout("r"), value=rollout_record.value(made))])
+    end = trial.to_the_end()
+    assert end.phase is Phase.UNDONE
+    assert "fits on no machine" in end.reason
+    assert all(state.content_hash == OLD_HASH for state in trial.world.snapshot.states.values())
+
+
+def test_an_instance_made_of_the_old_content_meanwhile_is_taken_too() -> None:
+    trial = Trial(1)
+    trial.begin()
+
+    def between(turn: int) -> None:
+        if turn == 3:
+            trial.world.submit("a@2.service", OLD)
+
+    assert trial.to_the_end(between).phase is Phase.DONE
+    assert trial.world.snapshot.units[UnitName("a@2.service")].content_hash == NEW_HASH
+
+
+def test_a_template_takes_the_instances_with_its_old_content_and_says_which_not() -> None:
+    trial = Trial(3)
+    trial.world.submit("a@2.service", content("own"))
+    trial.world.submit("a@3.service", NEW)
+    made = draft(trial.world.snapshot, TEMPLATE, NEW_HASH, rollout_id="r", at_once=1, by="", now=0.0)
+    assert [step.unit for step in made.steps] == ["a@1.service"]
+    own = mapper.content_hash(content("own"))[:7]
+    assert dict(made.skipped) == {
+        "a@2.service": f"has content of its own ({own})",
+        "a@3.service": "has the new content already",
+    }
+
+
+def test_a_second_rollout_is_refused_with_the_way_to_the_first() -> None:
+    trial = Trial(2)
+    trial.begin()
+    for target in (TEMPLATE, UnitName("a@1.service")):
+        with pytest.raises(Conflict, match="update --cancel r"):
+            draft(trial.world.snapshot, target, "other", rollout_id="s", at_once=1, by="", now=0.0)
+    trial.to_the_end()
+    draft(trial.world.snapshot, TEMPLATE, OLD_HASH, rollout_id="s", at_once=1, by="", now=0.0)
+
+
+def test_nothing_to_do_and_nobody_there_are_told() -> None:
+    trial = Trial(1)
+    with pytest.raises(Conflict, match="nothing to update"):
+        draft(trial.world.snapshot, UnitName("a@1.service"), OLD_HASH, rollout_id="r", at_once=1, by="", now=0.0)
+    with pytest.raises(NotFound, match="not submitted"):
+        draft(trial.world.snapshot, UnitName("b.service"), OLD_HASH, rollout_id="r", at_once=1, by="", now=0.0)
+
+
+def test_the_files_of_a_rollout_are_kept() -> None:
+    trial = Trial(2)
+    trial.begin()
+    trial.to_the_end()
+    assert OLD_HASH in trial.world.snapshot.files
+    assert list(collections(trial.world.snapshot)) == []
+
+
+def test_a_gate_is_what_the_file_asks() -> None:
+    assert gate_of(NEW).after_s == AFTER_S
+    assert gate_of(NEW).within_s == 3 + 1 + AFTER_S + 15
+    assert gate_of("[Service]\nType=oneshot\nExecStart=/bin/true\n").oneshot
+    assert gate_of("[X-Fleet]\nHealthyAfterSec=nonsense\n").after_s == 5
+
+
+def test_a_rollout_comes_back_from_the_store_as_it_was() -> None:
+    trial = Trial(2)
+    trial.begin()
+    step = Step(unit=UnitName("a@1.service"), progress=Progress.FAILED, at=1.5, message="m", before=2.5)
+    whole = replace(trial.rollout, steps=(step,), phase=Phase.UNDOING, reason="r", cancelled_by="c")
+    trial.world.commit([Put(key=keys.rollout("r"), value=rollout_record.value(whole))])
+    assert trial.rollout == replace(whole, revision=trial.world.revision)
+
+
+def test_instances_are_in_their_natural_order() -> None:
+    trial = Trial(11)
+    assert instances(trial.world.snapshot, TEMPLATE) == trial.names
+    assert machine_id(1) == MachineId("0" * 31 + "1")
