@@ -33,8 +33,8 @@ class Deaf(FakeStore):
         self.hears.set()
 
     @override
-    async def watch(self, prefix: str) -> AsyncIterator[WatchEvent]:
-        async for event in super().watch(prefix):
+    async def watch(self, prefix: str, *, after: int = 0) -> AsyncIterator[WatchEvent]:
+        async for event in super().watch(prefix, after=after):
             await self.hears.wait()
             yield event
 
