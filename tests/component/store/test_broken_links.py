@@ -310,6 +310,7 @@ def test_a_connection_that_hangs_is_left_though_nobody_asks_anything(etcd: EtcdC
     async def main() -> None:
         async with _far(etcd, silence_s=60) as far, recording(far.store, "/hang/") as record:
             await record.begins()
+            await record.reaches(await far.direct.put("/hang/a", b""))
             far.link.silence()
 
             async def interrupted() -> bool:
@@ -317,7 +318,7 @@ def test_a_connection_that_hangs_is_left_though_nobody_asks_anything(etcd: EtcdC
 
             await aeventually(interrupted, within_s=6, what="the watch leaves the connection")
             far.link.heal()
-            await record.reaches(await far.direct.put("/hang/a", b""))
+            await record.reaches(await far.direct.put("/hang/b", b""))
 
     with capture_logs() as logs:
         asyncio.run(main())
