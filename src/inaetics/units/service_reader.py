@@ -27,12 +27,12 @@ class Reader:
         self.name = name
         self._machine_id = machine_id
         self._host_name = host_name
+        self._by_name = _in_effect(unit)
 
     def options(self, *names: str) -> list[Option]:
         """The assignments in effect in [Unit] and [Service], in the order written."""
-        found = (*self.unit.of("Unit", *names), *self.unit.of("Service", *names))
-        order = {id(option): at for at, option in enumerate(self.unit.options)}
-        return sorted(found, key=lambda option: order[id(option)])
+        found = [each for name in names for each in self._by_name.get(name, ())]
+        return [option for _, option in sorted(found)] if found else []
 
     def one(self, default: T, read: Callable[[str], T], *names: str) -> T:
         """The last assignment of any of `names`."""
@@ -74,6 +74,22 @@ class Reader:
         if not re.fullmatch(r"[0-9]+|[A-Za-z_][A-Za-z0-9_.-]*\$?", account):
             raise UnitFileError(f"{account!r} is no name or number of a user or group")
         return account
+
+
+def _in_effect(unit: UnitFile) -> dict[str, list[tuple[int, Option]]]:
+    """Return the assignments in effect by name, with their places in the file; most of what is asked for is absent."""
+    sections: dict[tuple[str, str], list[tuple[int, Option]]] = {}
+    for at, option in enumerate(unit.options):
+        if option.section in ("Unit", "Service"):
+            said = sections.setdefault((option.section, option.name), [])
+            if option.value:
+                said.append((at, option))
+            else:
+                said.clear()
+    found: dict[str, list[tuple[int, Option]]] = {}
+    for (_, name), said in sections.items():
+        found.setdefault(name, []).extend(said)
+    return found
 
 
 def word(kind: type[E], what: str) -> Callable[[str], E]:
