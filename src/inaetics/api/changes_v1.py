@@ -59,7 +59,7 @@ def _everything(snapshot: Snapshot) -> Iterable[UnitName]:
 
 
 def _shown(services: Services, snapshot: Snapshot, names: Iterable[UnitName], *, complete: bool) -> Changes:
-    recent, reasons = services.recent, services.reasons(snapshot)
+    recent = services.recent
     chosen = sorted(names)
     units = (snapshot.units[name] for name in chosen if name in snapshot.units)
     return Changes(
@@ -67,11 +67,16 @@ def _shown(services: Services, snapshot: Snapshot, names: Iterable[UnitName], *,
         complete=complete,
         names=tuple(chosen),
         units=tuple(
-            views.unit_entry(snapshot, unit, _place(snapshot, unit.name, recent.placed_on(unit.name)), reasons)
+            views.unit_entry(snapshot, unit, _place(snapshot, unit.name, recent.placed_on(unit.name)), _why)
             for unit in units
         ),
         reported=tuple(name for name in chosen if _is_reported(snapshot, name, recent.reported_by(name))),
     )
+
+
+def _why(name: UnitName) -> str:
+    """Explaining is left to who needs it: it costs a look at every machine, and here thousands may wait."""
+    return f"no machine has it yet (why: fleetctl explain {name})"
 
 
 def _place(snapshot: Snapshot, name: UnitName, machines: Iterable[MachineId]) -> views.Place | None:

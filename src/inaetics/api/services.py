@@ -30,6 +30,9 @@ MAPPING = "/inaetics/provisioning/mapping"
 FIRST_READING_S = 5.0
 """How long a request made right after the start waits for the store to be read."""
 
+MAX_EXPLAINED = 50
+"""So many waiting units of one listing are told why."""
+
 CATCH_UP_S = 5.0
 """How long a write that the store has taken may need to appear in the mirror."""
 
@@ -82,10 +85,16 @@ class Services:
         return revision
 
     def reasons(self, snapshot: Snapshot) -> Callable[[UnitName], str]:
-        """What says why a wanted unit has no machine; the snapshot is indexed only when somebody asks."""
+        """What says why a wanted unit has no machine; the snapshot is indexed only when somebody asks.
+
+        Where many wait, the first are explained and the others refer to it: each costs a look at every machine.
+        """
         explainer: list[Explainer] = []
+        left = iter(range(MAX_EXPLAINED))
 
         def why(name: UnitName) -> str:
+            if next(left, None) is None:
+                return f"no machine has it (why: fleetctl explain {name})"
             if not explainer:
                 self.requirements.keep(frozenset(unit.content_hash for unit in snapshot.units.values()))
                 explainer.append(Explainer(snapshot, self.requirements))

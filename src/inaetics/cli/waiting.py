@@ -17,6 +17,7 @@ import click
 
 from inaetics.cli.common import say
 from inaetics.cli.verdicts import Broken, Pending, Reached, Verdict, Waits
+from inaetics.errors import InaeticsError
 
 if TYPE_CHECKING:
     from inaetics.api.client import FleetClient
@@ -87,6 +88,10 @@ class _News:
         return heard
 
 
+_EXPLAINED = 20
+"""So many units that wait have their reason asked for, one by one."""
+
+
 def _breathe(left: int) -> None:
     """Let news of many units gather: each answer costs as much as some of them together."""
     if left > _NAMED:
@@ -102,7 +107,9 @@ class _Wait:
         attempts: int,
         wanted: str,
     ) -> None:
+        self._client = client
         self._news = _News(client, names)
+        self._explained = 0
         self._left = names
         self._judge = judge
         self._wanted = wanted
@@ -146,11 +153,21 @@ class _Wait:
                 self._outcome.broken[name] = verdict.note
                 say(f"Unit {name}: {verdict.note}")
             case Waits() if self._limit_s is None:
-                self._outcome.waiting[name] = verdict.note
-                say(f"Unit {name} waits: {verdict.note}")
+                note = self._outcome.waiting[name] = self._why(name, verdict.note)
+                say(f"Unit {name} waits: {note}")
             case _:
                 return
         del self._left[name]
+
+    def _why(self, name: str, note: str) -> str:
+        """Why a unit waits, as it is now; for the first few, since they mostly wait for the same."""
+        self._explained += 1
+        if self._explained > _EXPLAINED:
+            return note
+        try:
+            return self._client.explain(name).summary
+        except InaeticsError:
+            return note
 
     def _patience(self) -> float:
         """How long the next request may be held."""
@@ -163,6 +180,8 @@ class _Wait:
     def _give_up(self) -> None:
         for name in self._left:
             note = self._standing[name].note
+            if self._standing[name].waits:
+                note = self._why(name, note)
             self._outcome.broken[name] = note
             say(f"timed out waiting for unit {name} to be {self._wanted}" + (f": {note}" if note else ""))
         self._left = {}
@@ -177,6 +196,10 @@ class Standing:
     """When the present verdict is to be believed; None when it is already, and while there is nothing to believe."""
     _kind: type[Verdict] | None = None
     _since: float = 0.0
+
+    @property
+    def waits(self) -> bool:
+        return self._kind is Waits
 
     def hear(self, verdict: Verdict, now: float) -> Verdict | None:
         """The verdict, once it has stood for as long as it must; None until then.
