@@ -5,12 +5,19 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHES = ("bench.cluster", "bench.plan", "bench.remote")
+BENCHES = ("bench.fleet", "bench.plan", "bench.simulation", "bench.cluster", "bench.remote")
 
 
 def main() -> int:
-    """Run them as processes of their own, so that none inherits another's memory; returns the worst exit status."""
-    return max(subprocess.run([sys.executable, "-m", name], check=False).returncode for name in BENCHES)
+    """Run them as processes of their own, so that none inherits another's memory; returns the worst exit status.
+
+    Arguments go to those that compare with a stored baseline (`--save` stores a new one).
+    """
+    statuses = []
+    for name in BENCHES:
+        extra = sys.argv[1:] if name in ("bench.fleet", "bench.simulation") else []
+        statuses.append(subprocess.run([sys.executable, "-m", name, *extra], check=False).returncode)
+    return max(statuses)
 
 
 if __name__ == "__main__":
