@@ -311,6 +311,7 @@ def test_a_connection_that_hangs_is_left_though_nobody_asks_anything(etcd: EtcdC
         async with _far(etcd, silence_s=60) as far, recording(far.store, "/hang/") as record:
             await record.begins()
             await record.reaches(await far.direct.put("/hang/a", b""))
+            await asyncio.sleep(1)  # or gRPC's own measuring of the change's way would find it out
             far.link.silence()
 
             async def interrupted() -> bool:
