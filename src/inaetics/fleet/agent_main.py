@@ -26,6 +26,7 @@ import structlog
 from inaetics.errors import InaeticsError, InvalidInput
 from inaetics.fleet.agent import Agent
 from inaetics.fleet.agent_server import AgentServer, mutual_tls
+from inaetics.fleet.capacity import capacity
 from inaetics.fleet.model import Machine, MachineId
 from inaetics.fleet.settings import AgentSettings
 from inaetics.fleet.unit_commands import UnitCommands
@@ -60,12 +61,15 @@ def from_environment(environment: Mapping[str, str]) -> AgentEnvironment:
             f"cannot start the agent: {', '.join(missing)} not set"
             " (a host's system unit sets them; by hand: inaetics ssh HOST -- python -m inaetics.fleet.agent_main)"
         )
+    memory, cores = capacity(environment)
     machine = Machine(
         id=MachineId(environment["INAETICS_MACHINE_ID"]),
         name=environment["INAETICS_HOST"],
         address=environment["INAETICS_ADDRESS"],
         incarnation="",
         metadata=_metadata(environment.get("INAETICS_METADATA", "")),
+        memory=memory,
+        cores=cores,
         version=version("inaetics-cluster"),
     )
     return AgentEnvironment(

@@ -47,6 +47,7 @@ def _identity(cluster: Cluster, host: Host, paths: HostPaths, machine_id: str, p
         "INAETICS_ROLE": host.role.value,
         "INAETICS_METADATA": "role=inaetics-agent" if host.role is Role.WORKER else "",
         "INAETICS_PYTHON": python,
+        "INAETICS_SHARED_BY": str(cluster.workers),
         "INAETICS_STATE": str(paths.state),
         "INAETICS_RUN": str(paths.run),
         "INAETICS_PKI": str(paths.pki),
