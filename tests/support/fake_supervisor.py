@@ -18,6 +18,7 @@ from inaetics.supervisor.protocol import Active, Supervisor, UnitGone, UnitStatu
 class FakeSupervisor:
     """Units start and stop at once, unless told otherwise.
 
+    `fails_on` are the words of a content that fails, by unit.
     `starts_with` is what a start leads to, by unit; `start_s` and `stop_s` how long these take; `refuses` the names
     whose `load` is refused, with the words. `calls` records what was asked, `pids` gives each run a new number. What
     a deadline stops ends at once.
@@ -25,6 +26,7 @@ class FakeSupervisor:
 
     def __init__(self) -> None:
         self.starts_with: dict[str, Active] = {}
+        self.fails_on: dict[str, str] = {}
         self.start_s = 0.0
         self.stop_s = 0.0
         self.refuses: dict[str, str] = {}
@@ -162,6 +164,8 @@ class FakeSupervisor:
 
     def _start(self, name: str) -> None:
         active = self.starts_with.get(name, Active.ACTIVE)
+        if name in self.fails_on and self.fails_on[name] in self.texts[name]:
+            active = Active.FAILED
         self._next_pid += 1
         pid = self._next_pid if active in (Active.ACTIVE, Active.ACTIVATING) else None
         sub = {Active.ACTIVE: "running", Active.ACTIVATING: "start", Active.FAILED: "failed"}.get(active, "dead")

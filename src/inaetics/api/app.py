@@ -18,6 +18,7 @@ from inaetics.api import (
     fleet_v1,
     inaetics_v1,
     machines_v1,
+    rollouts_v1,
 )
 from inaetics.api.pulse import Pulse
 from inaetics.api.replies import error_reply, on_crash, on_inaetics_error
@@ -33,6 +34,7 @@ RESOURCES = (
     events_v1,
     inaetics_v1,
     machines_v1,
+    rollouts_v1,
 )
 """Modules with a function `routes(services)`. The first route that matches a request answers it."""
 

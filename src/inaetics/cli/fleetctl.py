@@ -36,6 +36,8 @@ COMMANDS = {
     "exec": (f"{_HERE}.exec:command", "Run a command in a unit."),
     "ssh": (f"{_HERE}.ssh:command", "A shell on a machine, or where a unit is."),
     "explain": (f"{_HERE}.explain:command", "Why a unit is where it is, or waits; machine by machine."),
+    "update": (f"{_HERE}.update:command", "Give units new content, one instance after the other."),
+    "rollouts": (f"{_HERE}.rollouts:command", "Updates that run, and what became of the last ones."),
     "events": (f"{_HERE}.events:command", "What happened, when and why; -f goes on printing."),
     "cordon": (f"{_HERE}.cordon:command", "Give a machine no new units."),
     "uncordon": (f"{_HERE}.uncordon:command", "Let a machine take units again; ends a drain."),
@@ -55,7 +57,7 @@ PASSING = frozenset({"exec", "ssh"})
 SINGLE_DASH = re.compile(r"-([a-z][a-z-]+)(=.*)?", re.DOTALL)
 LONG_OPTIONS = {
     *("endpoint", "cluster", "ca-file", "cert-file", "key-file", "request-timeout", "version", "help"),
-    *("full", "no-legend", "fields", "output", "lines", "follow", "unit", "since", "no-block", "block-attempts"),
+    *("full", "no-legend", "fields", "output", "lines", "follow", "unit", "since", "cancel", "no-block", "block-attempts"),
     *("replace", "machine", "at-once", "plan", "forward-agent", "ssh-port", "sudo", "interactive"),
     *OBSOLETE,
 }
