@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -17,6 +18,9 @@ from inaetics.units.container import ContainerEngine, exec_prefix, is_container,
 from inaetics.units.grammar import parse
 from inaetics.units.health import with_health
 from inaetics.units.names import parse_name
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 _KEPT = 256
 """Files kept in memory; each is asked for again when a unit with it is placed."""
@@ -40,6 +44,7 @@ class Contents:
         self._times = times or AgentSettings().touch
         self._engine_file = engine_file
         self._texts: dict[str, str] = {}
+        self._made: dict[tuple[str, str], Content] = {}
 
     async def of(self, placement: Placement) -> Content:
         """Return what the supervisor should have for `placement`.
@@ -49,16 +54,31 @@ class Contents:
         return self.made_of(await self._text(placement.content_hash), placement)
 
     def made_of(self, submitted: str, placement: Placement) -> Content:
-        """Return the same from the submitted file. Raises NotFound or InvalidInput."""
+        """Return the same from the submitted file. Raises NotFound or InvalidInput.
+
+        A file that says nothing of the unit's name is read once for all its instances, unless it is a container's: what
+        that becomes depends on the host's engine.
+        """
+        key = (submitted, placement.unit if "%" in submitted else "")
+        known = self._made.get(key)
+        if known is None:
+            known, is_lasting = self._make(submitted, placement)
+            if is_lasting:
+                _keep(self._made, key, known)
+        return known
+
+    def _make(self, submitted: str, placement: Placement) -> tuple[Content, bool]:
+        """Return what the supervisor should have, and whether it stays so on this host."""
         unit_file, name, text = parse(submitted, source=placement.unit), parse_name(placement.unit), submitted
         check_stop(unit_file, name, self._times)
-        if is_container(unit_file):
+        lasting = not is_container(unit_file)
+        if not lasting:
             engine = self.engine(placement)
             service = to_service(unit_file, name, engine)
             text = str(with_health(service, prefix=exec_prefix(service, name, engine)))
         elif (service := with_health(unit_file)) is not unit_file:
             text = str(service)
-        return Content(text, mapper.content_hash(text), submitted, stops_when_lost(unit_file, name))
+        return Content(text, mapper.content_hash(text), submitted, stops_when_lost(unit_file, name)), lasting
 
     async def _text(self, content_hash: str) -> str:
         known = self._texts.get(content_hash)
@@ -67,10 +87,7 @@ class Contents:
         item = await self._store.get(keys.file(content_hash))
         if item is None:
             raise NotFound(f"its unit file {content_hash[:12]} is not in the store (submit the unit again)")
-        while len(self._texts) >= _KEPT:
-            del self._texts[next(iter(self._texts))]
-        text = self._texts[content_hash] = mapper.file(item).text
-        return text
+        return _keep(self._texts, content_hash, mapper.file(item).text)
 
     def engine(self, placement: Placement) -> ContainerEngine:
         """Read the host's description each time: `doctor` and a repaired engine take effect without a restart."""
@@ -90,3 +107,11 @@ class Contents:
             raise InvalidInput(
                 f"{what}: {self._engine_file} is damaged: {error} (make it anew: inaetics up)"
             ) from error
+
+
+def _keep(where: dict[K, V], key: K, value: V) -> V:
+    """Remember a value, and forget the oldest of too many."""
+    while len(where) >= _KEPT:
+        del where[next(iter(where))]
+    where[key] = value
+    return value

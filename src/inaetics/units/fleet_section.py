@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from types import MappingProxyType
 from typing import Literal, TypeVar
 
@@ -112,7 +113,12 @@ def fleet_section(unit: UnitFile, name: Name) -> FleetSection:
 
 def options_of(unit: UnitFile, name: str) -> tuple[Option, ...]:
     """The assignments in effect of an option under any of its spellings."""
-    return unit.of(SECTION, name, *(old for old, new in OLD_SPELLINGS.items() if new == name))
+    return unit.of(SECTION, *_spellings(name))
+
+
+@cache
+def _spellings(name: str) -> tuple[str, ...]:
+    return (name, *(old for old, new in OLD_SPELLINGS.items() if new == name))
 
 
 def _refuse_unknown(unit: UnitFile) -> None:

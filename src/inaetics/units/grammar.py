@@ -56,10 +56,13 @@ class UnitFile:
     source: str = field(default="unit file", compare=False)
     options: tuple[Option, ...] = field(init=False, compare=False, repr=False)
     """Every assignment in the order written, continuation lines joined by a space."""
+    _present: frozenset[tuple[str, str]] = field(init=False, compare=False, repr=False)
+    """Most options that are asked for are not there: that is seen without looking at those that are."""
 
     def __post_init__(self) -> None:
         options = tuple(entry.option for entry in self.entries if entry.option is not None)
         object.__setattr__(self, "options", options)
+        object.__setattr__(self, "_present", frozenset((option.section, option.name) for option in options))
 
     @override
     def __str__(self) -> str:
@@ -75,6 +78,8 @@ class UnitFile:
 
         An empty assignment resets those of its name before it, and is not itself part of the answer.
         """
+        if names and self._present.isdisjoint((section, name) for name in names):
+            return ()
         asked = [each for each in self.options if each.section == section and (not names or each.name in names)]
         reset_at = {option.name: at for at, option in enumerate(asked) if not option.value}
         return tuple(option for at, option in enumerate(asked) if at > reset_at.get(option.name, -1))
@@ -179,12 +184,12 @@ def _logical_lines(text: str, source: str) -> Iterator[tuple[int, str, str]]:
     parts: list[str] = []
     raw, first = "", 0
     for number, line in enumerate(_physical_lines(text), start=1):
-        content = line.rstrip("\r\n").lstrip(" \t")
+        content = line.rstrip("\r\n")
         raw += line
         first = first or number
         if len(raw) > MAX_LINE_CHARS:
             raise located(source, number, f"line is too long (at most {MAX_LINE_CHARS} characters)")
-        if content.startswith(COMMENT_MARKS):
+        if content.lstrip(" \t").startswith(COMMENT_MARKS):
             if parts:
                 continue
             yield first, raw, ""
