@@ -13,8 +13,25 @@ from typing import Any
 
 from inaetics.fleet import keys
 from inaetics.fleet.events import SLOTS, Clock, Event, Kind, Timeline
-from inaetics.fleet.events_words import GONE, metadata_words, state_kind, state_words, unit_words
-from inaetics.fleet.fold import Change, Fold, MachineChanged, PlacementChanged, StateChanged, UnitChanged
+from inaetics.fleet.events_words import (
+    GONE,
+    metadata_words,
+    phase_words,
+    rollout_words,
+    state_kind,
+    state_words,
+    steps_words,
+    unit_words,
+)
+from inaetics.fleet.fold import (
+    Change,
+    Fold,
+    MachineChanged,
+    PlacementChanged,
+    RolloutChanged,
+    StateChanged,
+    UnitChanged,
+)
 from inaetics.fleet.model import Machine, MachineId, Placement, UnitName, UnitState
 from inaetics.store.protocol import Changed, Listing
 
@@ -93,6 +110,8 @@ class _Revision:
         placements = [each for _, some in told for each in some if isinstance(each, PlacementChanged)]
         self._taken = {each.unit: each.old for each in placements if each.new is None and each.old}
         self._given = {each.unit for each in placements if each.old is None and each.new}
+        rollouts = [each.new for _, some in told for each in some if isinstance(each, RolloutChanged) and each.new]
+        self._updates = {unit: rollout_words(each) for each in rollouts for unit in (*each.units, each.target)}
 
     def events(self) -> Iterator[Event]:
         for place, (event, changes) in enumerate(self._told):
@@ -109,6 +128,8 @@ class _Revision:
                         yield from self._state(change)
                     case MachineChanged():
                         yield from self._machine(change)
+                    case RolloutChanged():
+                        yield from self._rollout(change)
                     case _:
                         pass  # of those who made the change, not of the fleet
 
@@ -148,7 +169,8 @@ class _Revision:
         else:
             if old.content_hash != new.content_hash:
                 message = f"new content {new.content_hash[:7]} (was {old.content_hash[:7]})"
-                yield self._event(Kind.CHANGED, unit=change.name, message=message)
+                reason = self._updates.get(change.name, "")
+                yield self._event(Kind.CHANGED, unit=change.name, message=message, reason=reason)
             if old.desired != new.desired:
                 message = f"{new.desired} is wanted (was {old.desired})"
                 yield self._event(Kind.WANTED, slot=1, unit=change.name, message=message)
@@ -158,7 +180,11 @@ class _Revision:
         placement = new or old
         if placement and placement.machine_name:
             self._memory.names.setdefault(change.machine, placement.machine_name)
-        where: dict[str, Any] = {"unit": change.unit, "machine": self._name(change.machine), "machine_id": change.machine}
+        where: dict[str, Any] = {
+            "unit": change.unit,
+            "machine": self._name(change.machine),
+            "machine_id": change.machine,
+        }
         if new is None:
             self._memory.before.pop((change.machine, change.unit), None)
             if change.unit not in self._given:
@@ -190,7 +216,11 @@ class _Revision:
                 self._memory.before[seat] = old
             return
         kind = state_kind(old, new)
-        where: dict[str, Any] = {"unit": change.unit, "machine": self._name(change.machine), "machine_id": change.machine}
+        where: dict[str, Any] = {
+            "unit": change.unit,
+            "machine": self._name(change.machine),
+            "machine_id": change.machine,
+        }
         if kind is not None:
             since = new.since if old is None or old.since != new.since else 0.0
             yield self._event(kind, time=since, message=state_words(kind, new), **where)
@@ -207,6 +237,16 @@ class _Revision:
                 timeline=timeline,
                 **where,
             )
+
+    def _rollout(self, change: RolloutChanged) -> Iterator[Event]:
+        old, new = change.old, change.new
+        if new is None:
+            return
+        if old is None or old.phase != new.phase:
+            message = f"{rollout_words(new)} {phase_words(new)}"
+            yield self._event(Kind.ROLLOUT, unit=new.target, message=message, reason=new.reason)
+        if old and (words := steps_words(old, new)):
+            yield self._event(Kind.ROLLOUT, slot=1, unit=new.target, message=f"{rollout_words(new)}: {words}")
 
     def _machine(self, change: MachineChanged) -> Iterator[Event]:
         old, new = change.old, change.new

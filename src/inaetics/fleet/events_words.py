@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from inaetics.fleet.events import Kind
 from inaetics.fleet.model import Unit, UnitState
+from inaetics.fleet.rollout import Phase, Rollout
 
 _BY_ACTIVE = {
     "activating": Kind.ACTIVATING,
@@ -55,3 +56,28 @@ def metadata_words(old: Mapping[str, str], new: Mapping[str, str]) -> str:
     gone = [f"{key} is gone" for key in sorted(old.keys() - new.keys())]
     there = [f"{key}={new[key]}" for key in sorted(new) if old.get(key) != new[key]]
     return ", ".join((*there, *gone))
+
+
+def rollout_words(rollout: Rollout) -> str:
+    """Which update it is."""
+    return f"update {rollout.id}"
+
+
+def phase_words(rollout: Rollout) -> str:
+    """Where an update stands."""
+    match rollout.phase:
+        case Phase.ROLLING:
+            what = f"{rollout.old_hash[:7]} → {rollout.new_hash[:7]}, {len(rollout.steps)} to update"
+            by = f", by {rollout.by}" if rollout.by else ""
+            return f"begins: {what}, at most {rollout.at_once} at once{by}"
+        case Phase.UNDOING:
+            return "goes back"
+        case _:
+            return f"ends: {rollout.phase}"
+
+
+def steps_words(old: Rollout, new: Rollout) -> str:
+    """What became of its units."""
+    before = {step.unit: step.progress for step in old.steps}
+    moved = (step for step in new.steps if before.get(step.unit) != step.progress)
+    return ", ".join(f"{step.unit} {step.progress}" + (f" ({step.message})" if step.message else "") for step in moved)
