@@ -78,6 +78,7 @@ class _FleetV1:
         if not options:
             raise Conflict(f"unit {name!r} does not exist and options field empty")
         text = str(from_options([Option(one.section, one.name, one.value) for one in options], source=name))
+        await self._services.check_company({name: text})
         unit = await self._services.registry.submit(name, text, desired=desired)
         await self._services.seen(unit.revision)
         return Response(status_code=201)

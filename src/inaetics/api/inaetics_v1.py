@@ -12,6 +12,7 @@ from starlette.routing import Route
 from inaetics.api import views
 from inaetics.api.control_v1 import machine_of
 from inaetics.api.fleet_v1 import desired_state, unknown
+from inaetics.api.queries import number, seconds
 from inaetics.api.replies import read_body, read_json, reply
 from inaetics.api.services import Services
 from inaetics.api.wire import UnitChange, UnitDetail, Written
@@ -72,6 +73,7 @@ class _InaeticsV1:
         change = await read_json(request, UnitChange)
         desired = desired_state(change.desired or "")
         if change.text is not None:
+            await self._services.check_company({name: change.text})
             unit = await self._services.registry.submit(name, change.text, desired=desired, replace=change.replace)
             revision = unit.revision
         elif desired is not None:
@@ -90,7 +92,7 @@ class _InaeticsV1:
 
     async def journal(self, request: Request) -> Response:
         snapshot, name = await self._known(request)
-        lines = _number(request, "lines", default=10, limit=MAX_JOURNAL_LINES)
+        lines = number(request, "lines", default=10, limit=MAX_JOURNAL_LINES)
         follow = request.query_params.get("follow", "0") not in ("", "0", "false")
         machine = machine_of(snapshot, name, request.query_params.get("machine"))
         pieces = self._services.agents.read(machine.address, name, lines=lines, follow=follow)
@@ -117,23 +119,5 @@ class _InaeticsV1:
         """What is known now, or as soon as it is newer than the request's `after`."""
         if "after" not in request.query_params:
             return await self._services.snapshot()
-        after = _number(request, "after", default=0, limit=2**63)
-        return await self._services.changed(after, _seconds(request, "wait_s", limit=MAX_WAIT_S))
-
-
-def _number(request: Request, key: str, *, default: int, limit: int) -> int:
-    text = request.query_params.get(key, str(default))
-    if not text.isascii() or not text.isdecimal() or int(text) > limit:
-        raise InvalidInput(f"query parameter {key}={text!r}: give a whole number from 0 to {limit}")
-    return int(text)
-
-
-def _seconds(request: Request, key: str, *, limit: float) -> float:
-    text = request.query_params.get(key, "0")
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= limit:
-        raise InvalidInput(f"query parameter {key}={text!r}: give seconds from 0 to {limit:g}")
-    return seconds
+        after = number(request, "after", default=0, limit=2**63)
+        return await self._services.changed(after, seconds(request, "wait_s", limit=MAX_WAIT_S))

@@ -7,15 +7,17 @@ and say so.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
 from inaetics.api.agents import Agents
+from inaetics.api.metrics import Metrics
 from inaetics.api.pulse import Pulse
 from inaetics.api.recent import Recent
 from inaetics.api.wire import Health
 from inaetics.errors import InvalidInput, NotFound, Unavailable
+from inaetics.fleet.company import check_company
 from inaetics.fleet.events_chronicle import Chronicle
 from inaetics.fleet.explain import Explainer
 from inaetics.fleet.mirror import Mirror
@@ -61,6 +63,7 @@ class Services:
     check_mapping: Callable[[str], None] = field(default=check_toml)
     requirements: RequirementsCache = field(default_factory=RequirementsCache)
     recent: Recent = field(default_factory=Recent)
+    metrics: Metrics = field(default_factory=Metrics)
 
     async def snapshot(self) -> Snapshot:
         """What is known now. Right after the start it waits for the first reading of the store.
@@ -75,6 +78,10 @@ class Services:
         if snapshot.revision <= after:
             await _first_of(wait_s, self.mirror.changed(after), self.stopping.wait())
         return await self.snapshot()
+
+    async def check_company(self, files: Mapping[str, str]) -> None:
+        """Raise `InvalidInput` when one of `files`, unit name → text, contradicts another one or what is submitted."""
+        check_company(await self.snapshot(), files, self.requirements)
 
     async def seen(self, revision: int) -> int:
         """Wait until reads show `revision`; return it. A mirror that lags makes no write fail that was done."""

@@ -6,13 +6,11 @@ _UNITS = (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)
 
 
 def memory(size: int) -> str:
-    """`1.5 GiB`: exact where one decimal is enough, else in a smaller unit."""
+    """`1.5 GiB`: rounded up by a hundredth at most, else in a smaller unit."""
     for name, factor in _UNITS:
-        if size >= factor and size * 10 % factor == 0:
-            return f"{_number(size / factor)} {name}"
-    for name, factor in _UNITS:
-        if size >= 10 * factor:
-            return f"{_number(size // (factor // 10) / 10)} {name}"
+        tenths = -(-size * 10 // factor)
+        if tenths >= 10 and (tenths * factor - size * 10) * 100 <= size * 10:
+            return f"{_number(tenths / 10)} {name}"
     return f"{size} bytes"
 
 

@@ -18,7 +18,7 @@ MAX_TEXT_BYTES = 256 * 1024
 
 _TOUCH = AgentSettings().touch
 
-_OF_THE_NAME = re.compile(r"%|machineof|conflicts|replaces", re.IGNORECASE)
+_OF_THE_NAME = re.compile(r"%|machineof|conflicts|replaces|spreadby", re.IGNORECASE)
 """What makes a file's correctness depend on the name it is submitted under."""
 
 

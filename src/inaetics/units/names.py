@@ -80,7 +80,8 @@ def parse_name(text: str) -> Name:
     prefix, at, instance = text.removesuffix(suffix).partition("@")
     if not _PREFIX.fullmatch(prefix) or not _INSTANCE.fullmatch(instance):
         raise InvalidInput(
-            f"{text!r} is no unit name: use letters, digits, and : _ . - \\ with one @ before an instance"
+            f"{text!r} is no unit name: {_oddity(prefix, instance)}"
+            "use letters, digits, and : _ . - \\ with one @ before an instance"
         )
     return Name(prefix, instance if at else None, suffix)
 
@@ -135,6 +136,12 @@ def _numbers(first: str, last: str, text: str) -> tuple[str, ...]:
         raise InvalidInput(f"{text!r} stands for too many names, at most {MAX_EXPANDED} at once")
     step = 1 if int(first) <= int(last) else -1
     return tuple(f"{number:0{width}d}" for number in range(int(first), int(last) + step, step))
+
+
+def _oddity(prefix: str, instance: str) -> str:
+    """The first character that no name has."""
+    odd = next((each for each in prefix + instance if not _INSTANCE.fullmatch(each)), None)
+    return "" if odd is None else f"{odd!r} (U+{ord(odd):04X}) may not stand in one; "
 
 
 def _suffix_help(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+
 from inaetics.units.container import ContainerEngine, is_container, to_service
 from inaetics.units.fleet_section import SECTION, FleetSection, fleet_section, options_of
 from inaetics.units.grammar import UnitFile
@@ -42,3 +44,39 @@ def _refuse_contradictions(unit: UnitFile, name: Name, section: FleetSection) ->
     if str(name) in section.machine_of:
         line = options_of(unit, "MachineOf")[-1].line
         raise unit.error(f"[{SECTION}] MachineOf= names the unit itself: it would wait for itself", line)
+    _refuse_rivals(unit, name, section)
+    _refuse_spread(unit, name, section)
+
+
+def _refuse_rivals(unit: UnitFile, name: Name, section: FleetSection) -> None:
+    """A glob may cover the unit itself, which then does not count; its name alone can mean nothing else."""
+    for option_name, globs in (("Conflicts", section.conflicts), ("Replaces", section.replaces)):
+        options = options_of(unit, option_name)
+        if str(name) in globs and not name.is_instance:
+            message = f"[{SECTION}] {option_name}= names the unit itself, which is in one place only (take it out)"
+            raise unit.error(message, options[-1].line)
+        for peer in section.machine_of:
+            for glob in globs:
+                if fnmatchcase(peer, glob):
+                    message = (
+                        f"[{SECTION}] {option_name}={glob} contradicts MachineOf={peer}: it cannot be where {peer} is"
+                    )
+                    raise unit.error(message, options[-1].line)
+
+
+def _refuse_spread(unit: UnitFile, name: Name, section: FleetSection) -> None:
+    if section.spread_by is None:
+        return
+    line = options_of(unit, "SpreadBy")[-1].line
+    if not name.is_instance:
+        message = (
+            f"[{SECTION}] SpreadBy= spreads the instances of a template, and {name} is none (name it {name.prefix}@1)"
+        )
+        raise unit.error(message, line)
+    for option_name, is_given in (
+        ("Global=yes", section.is_global),
+        ("MachineID=", section.machine_id),
+        ("MachineOf=", section.machine_of),
+    ):
+        if is_given:
+            raise unit.error(f"[{SECTION}] SpreadBy= contradicts {option_name}: there is nothing to choose", line)

@@ -8,6 +8,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import click
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -319,6 +320,46 @@ def test_the_originals_patch_edits_metadata(run: Run, fleet: LiveFleet, client: 
     shown = {machine.name: machine.metadata for machine in client.machines()}
     assert shown["worker-1"] == {"role": "inaetics-agent", "zone": "a"}
     assert shown["worker-2"] == {"zone": "b"}
+
+
+def test_circles_through_several_units_are_refused_at_submit(run: Run, client: FleetClient, tmp_path: Path) -> None:
+    client.submit("b.service", service("MachineOf=a.service"))
+    (tmp_path / "a.service").write_text(service("MachineOf=b.service"))
+    done = run("submit", "a.service")
+    assert done.code == 2
+    assert "MachineOf= goes round in a circle (a.service → b.service → a.service)" in done.err
+    with pytest.raises(InaeticsError, match="goes round in a circle"):
+        client.submit("a.service", service("MachineOf=b.service"))
+
+
+def test_a_unit_of_a_megabyte_is_refused_with_the_limit(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "big.service").write_text(PLAIN + "# filler\n" * 120_000)
+    done = run("submit", "big.service")
+    assert done.code == 2
+    assert "at most 262144" in done.err or "1048576 bytes" in done.err, done.err
+
+
+def test_a_unit_without_room_says_so_in_numbers(run: Run, fleet: LiveFleet, client: FleetClient) -> None:
+    async def say(memory: int | None) -> None:
+        for n, machine in enumerate(IDS):
+            item = await fleet.store.get(keys.machine(machine))
+            assert item is not None
+            record = mapper.decode(item, mapper.MachineRecord)
+            changed = msgspec.structs.replace(record, memory=memory and memory + n)
+            await fleet.store.put(keys.machine(machine), mapper.encode(changed), lease=item.lease)
+
+    fleet.call(lambda: say(4 << 30))
+    try:
+        start(client, "a@1.service", "a@2.service", "a@3.service", text=service("Memory=2G", "Conflicts=a@*.service"))
+        (tmp := Path("q.service")).write_text(service("Memory=3G"))
+        done = run("start", str(tmp))
+        assert done.code == 3
+        assert "it needs 3 GiB of memory, 2 of 4 GiB are free on worker-3, the most of 3" in done.err
+        assert "1 GiB less in use on worker-3" in run("explain", "q").out
+        assert "needs 3 GiB of memory" in run("status", "q").out
+    finally:
+        fleet.call(lambda: say(None))
+    eventually(lambda: where(client)["q.service"], within_s=10, what="it is placed once there is room")
 
 
 def test_a_change_of_a_machine_is_read_strictly(fleet: LiveFleet, client: FleetClient) -> None:

@@ -50,6 +50,32 @@ def test_takes(name: str, text: str) -> None:
         pytest.param("a@.service", SERVICE + "WorkingDirectory=%q\n", 3, "unknown specifier", id="unknown specifier"),
         pytest.param("a.service", SERVICE + "[Foo]\nA=1\n", 3, r"unknown section \[Foo\]", id="unknown section"),
         pytest.param("a.service", SERVICE + "[X-Fleet]\nMachineOf=a.service\n", 4, "itself", id="tied to itself"),
+        pytest.param("a.service", SERVICE + "[X-Fleet]\nConflicts=a.service\n", 4, "itself", id="its own rival"),
+        pytest.param("a.service", SERVICE + "[X-Fleet]\nReplaces=a.service\n", 4, "itself", id="replaces itself"),
+        pytest.param(
+            "a.service",
+            SERVICE + "[X-Fleet]\nMachineOf=b.service\nConflicts=b*\n",
+            5,
+            r"Conflicts=b\* contradicts MachineOf=b.service",
+            id="a rival it is tied to",
+        ),
+        pytest.param(
+            "a@1.service",
+            SERVICE + "[X-Fleet]\nMachineOf=b.service\nReplaces=b*\n",
+            5,
+            r"Replaces=b\* contradicts MachineOf=b.service",
+            id="replaces what it is tied to",
+        ),
+        pytest.param(
+            "a.service", SERVICE + "[X-Fleet]\nSpreadBy=zone\n", 4, "a.service is none", id="a spread of one unit"
+        ),
+        pytest.param(
+            "a@.service",
+            SERVICE + "[X-Fleet]\nSpreadBy=zone\nGlobal=yes\n",
+            4,
+            "SpreadBy= contradicts Global=yes",
+            id="a spread of what is everywhere",
+        ),
         pytest.param(
             "a@.service", SERVICE + "[X-Fleet]\nMachineOf=a@%i\n", 4, "itself", id="instances tied to themselves"
         ),
