@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from inaetics.api import (
@@ -18,8 +19,11 @@ from inaetics.api import (
     fleet_v1,
     inaetics_v1,
     machines_v1,
+    metrics,
+    openapi_v1,
     rollouts_v1,
 )
+from inaetics.api.metrics import Measured
 from inaetics.api.pulse import Pulse
 from inaetics.api.replies import error_reply, on_crash, on_inaetics_error
 from inaetics.api.services import Services
@@ -35,16 +39,22 @@ RESOURCES = (
     inaetics_v1,
     machines_v1,
     rollouts_v1,
+    metrics,
+    openapi_v1,
 )
 """Modules with a function `routes(services)`. The first route that matches a request answers it."""
 
 
 def build_app(services: Services) -> Starlette:
     """Put the API together over `services`."""
+    routes: list[BaseRoute] = [route for resources in RESOURCES for route in resources.routes(services)]
     app = Starlette(
-        routes=[route for resources in RESOURCES for route in resources.routes(services)],
+        routes=routes,
         exception_handlers={InaeticsError: on_inaetics_error, HTTPException: _on_http_error, Exception: on_crash},
-        middleware=[Middleware(SayStale, pulse=services.pulse)],
+        middleware=[
+            Middleware(Measured, metrics=services.metrics, routes=routes),
+            Middleware(SayStale, pulse=services.pulse),
+        ],
     )
     app.router.redirect_slashes = False  # `/units/` is no resource, and nobody is sent elsewhere
     return app

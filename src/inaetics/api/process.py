@@ -14,6 +14,8 @@ from inaetics.api.agents import RemoteAgents
 from inaetics.api.app import build_app
 from inaetics.api.endpoint import ClientTls
 from inaetics.api.listener import Listener, server_context, tcp_socket, unix_socket
+from inaetics.api.metered_store import MeteredStore
+from inaetics.api.metrics import Metrics
 from inaetics.api.pulse import Pulse
 from inaetics.api.services import Services
 from inaetics.api.settings import ApiSettings
@@ -43,8 +45,11 @@ async def serve_over(
     store: Store, settings: ApiSettings, *, stopping: asyncio.Event, ready: Callable[[], object]
 ) -> None:
     """As `serve`, over a store that is open."""
+    metrics = Metrics()
+    store = MeteredStore(store, metrics.on_store)
     mirror = Mirror(store)
     services = Services(
+        metrics=metrics,
         store=store,
         mirror=mirror,
         registry=Registry(store),
@@ -53,6 +58,7 @@ async def serve_over(
         chronicle=Chronicle(store, mirror, settings.events),
         stopping=stopping,
     )
+    engine = Engine(store, mirror, candidate=settings.candidate, on_plan=metrics.on_plan)
     app = build_app(services)
     with ExitStack() as sockets:
         socket = sockets.enter_context(unix_socket(settings.socket))
@@ -68,7 +74,7 @@ async def serve_over(
                 group.create_task(mirror.run(), name="mirror"),
                 group.create_task(services.pulse.run(), name="pulse"),
                 group.create_task(services.chronicle.run(), name="events"),
-                group.create_task(Engine(store, mirror, candidate=settings.candidate).run(), name="engine"),
+                group.create_task(engine.run(), name="engine"),
             ]
             for listener in listeners:
                 group.create_task(listener.run_until_stopped(), name="listener")

@@ -10,7 +10,7 @@ from inaetics.errors import InvalidInput
 def number(request: Request, key: str, *, default: int, limit: int) -> int:
     """A whole number from 0 to `limit`."""
     text = request.query_params.get(key, str(default))
-    if not text.isascii() or not text.isdecimal() or int(text) > limit:
+    if not text.isascii() or not text.isdecimal() or len(text) > 20 or int(text) > limit:
         raise InvalidInput(f"query parameter {key}={text!r}: give a whole number from 0 to {limit}")
     return int(text)
 

@@ -6,6 +6,8 @@ adds is ignored; what it lacks has a default.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Struct, field
 
 
@@ -57,6 +59,24 @@ class V1Machine(Struct, frozen=True, omit_defaults=True):
     id: str
     primary_ip: str = field(default="", name="primaryIP")
     metadata: dict[str, str] = {}
+
+
+class V1MetadataEdit(Struct, frozen=True, omit_defaults=True):
+    """One step of editing machines' metadata; `path` is `/MACHINE_ID/metadata/KEY`, `value` what it gets."""
+
+    op: Literal["add", "remove", "replace"]
+    path: str
+    value: str = ""
+
+
+class V1StatePage(Struct, frozen=True, rename="camel"):
+    states: tuple[V1State, ...] = ()
+    next_page_token: str | None = None
+
+
+class V1MachinePage(Struct, frozen=True, rename="camel"):
+    machines: tuple[V1Machine, ...] = ()
+    next_page_token: str | None = None
 
 
 class ErrorBody(Struct, frozen=True):

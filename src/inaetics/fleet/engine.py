@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -22,13 +22,25 @@ _AGAIN_S = 0.25
 
 
 class Engine:
-    """A candidate called `candidate`, over a mirror that somebody else runs."""
+    """A candidate called `candidate`, over a mirror that somebody else runs.
 
-    def __init__(self, store: Store, mirror: Mirror, *, candidate: str, settings: EngineSettings | None = None) -> None:
+    `on_plan` is told how long each decision took, in seconds.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        mirror: Mirror,
+        *,
+        candidate: str,
+        settings: EngineSettings | None = None,
+        on_plan: Callable[[float], object] | None = None,
+    ) -> None:
         self._store = store
         self._mirror = mirror
         self._candidate = candidate
         self._settings = settings or EngineSettings()
+        self._on_plan = on_plan
         self._attendance = Attendance(self._settings.grace_s)
 
     async def run(self) -> None:
@@ -46,7 +58,10 @@ class Engine:
         ttl_s = self._settings.lease_ttl_s
         async with self._store.lead(keys.ELECTION, self._candidate, ttl_s=ttl_s) as leadership:
             _log.info("engine leads", candidate=self._candidate, revision=leadership.create_revision)
-            await Term(self._store, self._mirror, leadership, self._attendance, self._settings).lead()
+            term = Term(self._store, self._mirror, leadership, self._attendance, self._settings)
+            if self._on_plan is not None:
+                term.on_plan = self._on_plan
+            await term.lead()
 
     def _hear(self, changes: Sequence[Change] | None) -> None:
         """Note who comes and goes, leader or not: a witness need not wait when it takes over."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import structlog
@@ -56,6 +56,7 @@ class Term:
         self._rollouts = Rollouts(store, mirror, leadership)
         self._news = asyncio.Event()
         self._ledger_revision = 0
+        self.on_plan: Callable[[float], object] = lambda seconds: None
 
     async def lead(self) -> None:
         """Lead, for ever; raises Unavailable when the store does not answer."""
@@ -112,7 +113,9 @@ class Term:
         lost = self._attendance.lost(
             self._planner.absent_holders(), now=self._now(), leading_since=self._leadership.since
         )
+        began = time.perf_counter()
         actions = self._planner.plan(lost=lost)
+        self.on_plan(time.perf_counter() - began)
         todo = list(transactions(actions, snapshot, now=time.time()))
         while todo:
             try:

@@ -1,0 +1,158 @@
+"""What this process counts, and what it shows of the fleet, for Prometheus: `GET /metrics`.
+
+What is counted is counted as it happens; what can be read off the fleet's copy is read when somebody asks. Every host
+that serves the API shows the same fleet; the rest is its own. Labels are few and bounded: routes, never addresses.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter as Tally
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from inaetics.api import views
+from inaetics.fleet.events_ring import Wanted
+from inaetics.units._override import override
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from inaetics.api.services import Services
+
+PATH = "/metrics"
+KIND = "text/plain; version=0.0.4; charset=utf-8"
+
+_FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+_REQUESTS = (0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 30, 60)
+"""Held requests take up to a minute: that is what they are for."""
+
+_METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"})
+
+_EVENTS_AT_ONCE = 1000
+
+
+class Metrics:
+    """One process's counters. `on_plan`, `on_store` and `on_request` are told what happened."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry(auto_describe=False)
+        ProcessCollector(registry=self.registry)
+        self._plans = Histogram(
+            "inaetics_plan_seconds", "Deciding, by the engine that leads here.", buckets=_FAST, registry=self.registry
+        )
+        self._store = Histogram(
+            "inaetics_store_seconds", "Operations of the store.", ["operation"], buckets=_FAST, registry=self.registry
+        )
+        self._store_errors = Counter(
+            "inaetics_store_errors", "Operations that failed.", ["operation", "error"], registry=self.registry
+        )
+        self._requests = Counter(
+            "inaetics_http_requests", "Requests answered.", ["method", "route", "status"], registry=self.registry
+        )
+        self._durations = Histogram(
+            "inaetics_http_seconds", "Until an answer ended.", ["route"], buckets=_REQUESTS, registry=self.registry
+        )
+
+    def on_plan(self, seconds: float) -> None:
+        self._plans.observe(seconds)
+
+    def on_store(self, operation: str, seconds: float, error: str | None) -> None:
+        self._store.labels(operation).observe(seconds)
+        if error is not None:
+            self._store_errors.labels(operation, error).inc()
+
+    def on_request(self, method: str, route: str, status: int, seconds: float) -> None:
+        self._requests.labels(method, route, str(status)).inc()
+        self._durations.labels(route).observe(seconds)
+
+
+def routes(services: Services) -> list[Route]:
+    """The resource; the fleet's part is read when it is asked for."""
+    services.metrics.registry.register(_Fleet(services))
+
+    async def metrics(request: Request) -> Response:
+        return Response(generate_latest(services.metrics.registry), media_type=KIND)
+
+    return [Route(PATH, metrics, methods=["GET"])]
+
+
+class _Fleet(Collector):
+    """The fleet as this process's copy shows it, and what the chronicle has told since the last time."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._events: Tally[str] = Tally()
+        self._position = services.chronicle.last
+
+    @override
+    def collect(self) -> Iterator[Metric]:
+        snapshot, pulse = self._services.mirror.snapshot, self._services.pulse
+        states = Tally(state.active for state in snapshot.states.values() if state.load != views.ABSENT)
+        yield _gauge("inaetics_units", "What machines report of units.", "active", states)
+        wanted = Tally(unit.desired.value for unit in snapshot.units.values())
+        yield _gauge("inaetics_units_desired", "Units by what is wanted of them.", "desired", wanted)
+        waiting = len(views.state_list(snapshot).waiting)
+        yield GaugeMetricFamily("inaetics_units_waiting", "Units that are wanted and have no machine.", waiting)
+        yield GaugeMetricFamily("inaetics_placements", "Units placed on machines.", len(snapshot.placements))
+        yield GaugeMetricFamily("inaetics_machines", "Machines that are alive.", len(snapshot.machines))
+        cordoned = sum(machine.cordoned for machine in snapshot.machines.values())
+        yield GaugeMetricFamily("inaetics_machines_cordoned", "Machines that take no new units.", cordoned)
+        yield GaugeMetricFamily("inaetics_revision", "How far this copy of the store is.", snapshot.revision)
+        yield GaugeMetricFamily("inaetics_store_silent_seconds", "For how long the store is silent.", pulse.silent_s)
+        leads = int(pulse.leader is not None)
+        yield GaugeMetricFamily("inaetics_engine_leads", "Whether any engine leads.", leads)
+        yield self._told()
+
+    def _told(self) -> Metric:
+        """Events by kind since this process began; what was forgotten before anybody asked is not in it."""
+        while True:
+            events, self._position = self._services.chronicle.after(self._position, Wanted(), _EVENTS_AT_ONCE)
+            self._events.update(event.kind.value for event in events)
+            if len(events) < _EVENTS_AT_ONCE:
+                break
+        family = CounterMetricFamily("inaetics_events", "What happened in the fleet.", labels=["kind"])
+        for kind, count in sorted(self._events.items()):
+            family.add_metric([kind], count)
+        return family
+
+
+def _gauge(name: str, what: str, label: str, values: Tally[str]) -> Metric:
+    family = GaugeMetricFamily(name, what, labels=[label])
+    for value, count in sorted(values.items()):
+        family.add_metric([value], count)
+    return family
+
+
+class Measured:
+    """Counts every request by its route, and how long its answer took."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, routes: list[BaseRoute]) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._paths = {route.endpoint: route.path for route in routes if isinstance(route, Route)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        began, status = time.perf_counter(), 500
+
+        async def send_seen(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_seen)
+        finally:
+            route = self._paths.get(scope.get("endpoint", self), "none")
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._metrics.on_request(method, route, status, time.perf_counter() - began)

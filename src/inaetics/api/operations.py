@@ -1,0 +1,174 @@
+"""What each resource takes and answers, for the description of the API; a test says which route is not here yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from inaetics.api import wire
+from inaetics.api.control_v1 import FRAMES
+from inaetics.api.events_wire import EventEntry, EventList
+from inaetics.api.machines_wire import MachineChange, MachineDetail, MachineWritten, RebalanceAsk, RebalanceReport
+from inaetics.api.rollouts_wire import RolloutList, RolloutReply, RolloutRequest
+
+JSON = "application/json"
+TEXT = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One of the query: its JSON Schema, and what it means."""
+
+    name: str
+    schema: dict[str, object]
+    what: str
+    many: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One method of one path. `body` and `answer` are msgspec types, or None where there is none, or no JSON.
+
+    `streams` adds another kind of answer, whose pieces are its second part.
+    """
+
+    summary: str
+    query: tuple[Parameter, ...] = ()
+    body: object = None
+    body_kind: str | None = None
+    body_required: bool = True
+    answer: object = None
+    answer_kind: str | None = JSON
+    statuses: tuple[int, ...] = (200,)
+    streams: tuple[str, object] | None = None
+
+
+_AFTER = Parameter(
+    "after", {"type": "integer", "minimum": 0}, "Answer once something newer than this revision is known."
+)
+_WAIT = Parameter("wait_s", {"type": "number", "minimum": 0, "maximum": 60}, "How long to wait for it, in seconds.")
+_HELD = (_AFTER, _WAIT)
+_PAGE = Parameter("nextPageToken", {"type": "string"}, "From the page before; none for the first.")
+_MACHINE = Parameter("machine", {"type": "string"}, "Which machine: a name, or the beginning of an id.")
+_LINES = Parameter("lines", {"type": "integer", "minimum": 0, "maximum": 100_000}, "How many of the last lines.")
+_FOLLOW = Parameter("follow", {"type": "string", "enum": ["0", "1"]}, "Go on with what comes.")
+_UNIT = Parameter("unit", {"type": "string"}, "Of this unit.")
+_UNITS = Parameter("unit", {"type": "string"}, "Of these units; none: of all.", many=True)
+
+OPERATIONS: dict[str, Operation] = {
+    "GET /fleet/v1/units": Operation(summary="A page of units.", query=(_PAGE,), answer=wire.V1UnitPage),
+    "GET /fleet/v1/units/{name}": Operation(summary="One unit.", answer=wire.V1Unit),
+    "PUT /fleet/v1/units/{name}": Operation(
+        summary="Create a unit from options, or say what is wanted of one that exists.",
+        body=wire.V1UnitChange,
+        body_kind=JSON,
+        answer_kind=None,
+        statuses=(201, 204),
+    ),
+    "DELETE /fleet/v1/units/{name}": Operation(summary="Forget a unit.", answer_kind=None, statuses=(204,)),
+    "GET /fleet/v1/state": Operation(
+        summary="A page of what machines report.",
+        query=(
+            _PAGE,
+            Parameter("unitName", {"type": "string"}, "Only of this unit."),
+            Parameter("machineID", {"type": "string"}, "Only of this machine."),
+        ),
+        answer=wire.V1StatePage,
+    ),
+    "GET /fleet/v1/machines": Operation(summary="A page of machines.", query=(_PAGE,), answer=wire.V1MachinePage),
+    "PATCH /fleet/v1/machines": Operation(
+        summary="Edit machines' metadata, by a list of add, remove and replace.",
+        body=list[wire.V1MetadataEdit],
+        body_kind=JSON,
+        answer_kind=None,
+        statuses=(204,),
+    ),
+    "GET /fleet/v1/discovery": Operation(summary="The original's own description of its API.", answer=dict[str, Any]),
+    "GET /inaetics/v1/openapi.json": Operation(summary="This description.", answer=dict[str, Any]),
+    "GET /inaetics/v1/health": Operation(summary="How this API is; never an error.", answer=wire.Health),
+    "GET /inaetics/v1/machines": Operation(summary="Every machine.", query=_HELD, answer=wire.MachineList),
+    "GET /inaetics/v1/machines/{id}": Operation(
+        summary="One machine, and what a drain has left on it.", query=_HELD, answer=MachineDetail
+    ),
+    "PATCH /inaetics/v1/machines/{id}": Operation(
+        summary="Edit a machine's metadata, cordon it, drain it.",
+        body=MachineChange,
+        body_kind=JSON,
+        answer=MachineWritten,
+    ),
+    "DELETE /inaetics/v1/machines/{id}": Operation(
+        summary="Forget a machine that is gone for good.", answer=MachineWritten
+    ),
+    "GET /inaetics/v1/rebalance": Operation(summary="What would even out the fleet.", answer=RebalanceReport),
+    "POST /inaetics/v1/rebalance": Operation(
+        summary="Even out the fleet, so many units at once.", body=RebalanceAsk, body_kind=JSON, answer=RebalanceReport
+    ),
+    "GET /inaetics/v1/units": Operation(summary="Every unit.", query=_HELD, answer=wire.UnitList),
+    "PUT /inaetics/v1/units": Operation(
+        summary="Many units at once; what is wrong with one changes none.",
+        body=wire.Batch,
+        body_kind=JSON,
+        answer=wire.BatchReport,
+    ),
+    "GET /inaetics/v1/units/{name}": Operation(summary="One unit, with its file.", answer=wire.UnitDetail),
+    "PUT /inaetics/v1/units/{name}": Operation(
+        summary="Store a unit's file, say what is wanted of it, or both.",
+        body=wire.UnitChange,
+        body_kind=JSON,
+        answer=wire.Written,
+    ),
+    "DELETE /inaetics/v1/units/{name}": Operation(summary="Stop a unit and forget it.", answer=wire.Written),
+    "POST /inaetics/v1/units/{name}/restart": Operation(
+        summary="Stop and start a unit where it is.", query=(_MACHINE,), answer=wire.Restarted
+    ),
+    "POST /inaetics/v1/units/{name}/exec": Operation(
+        summary="Run a command in a unit: frames both ways, see the reference.",
+        query=(_MACHINE,),
+        body_kind=FRAMES,
+        answer_kind=FRAMES,
+    ),
+    "GET /inaetics/v1/changes": Operation(
+        summary="What became of units since a revision.", query=(_UNITS, *_HELD), answer=wire.Changes
+    ),
+    "GET /inaetics/v1/states": Operation(
+        summary="What every machine reports of its units.", query=_HELD, answer=wire.StateList
+    ),
+    "GET /inaetics/v1/explain/{name}": Operation(
+        summary="Why a unit is where it is, or waits.", answer=wire.ExplainReport
+    ),
+    "GET /inaetics/v1/journal/{name}": Operation(
+        summary="What a unit has written.", query=(_LINES, _FOLLOW, _MACHINE), answer_kind=TEXT
+    ),
+    "GET /inaetics/v1/events": Operation(
+        summary="What happened; as a stream that goes on, where that is accepted.",
+        query=(
+            Parameter("after", {"type": "string"}, "Only what came behind this event."),
+            Parameter("limit", {"type": "integer", "minimum": 0, "maximum": 10_000}, "At most so many."),
+            _UNIT,
+            Parameter("machine", {"type": "string"}, "Of this machine: a name or an id."),
+        ),
+        answer=EventList,
+        streams=("text/event-stream", EventEntry),
+    ),
+    "GET /inaetics/v1/rollouts": Operation(
+        summary="Updates in progress and those that ended, the youngest first.", query=(_UNIT,), answer=RolloutList
+    ),
+    "POST /inaetics/v1/rollouts": Operation(
+        summary="Begin an update, or only say what it would do.",
+        body=RolloutRequest,
+        body_kind=JSON,
+        answer=RolloutReply,
+        statuses=(200, 201),
+    ),
+    "GET /inaetics/v1/rollouts/{id}": Operation(summary="One update.", query=_HELD, answer=RolloutReply),
+    "DELETE /inaetics/v1/rollouts/{id}": Operation(
+        summary="Cancel an update: what was changed is changed back.",
+        query=(Parameter("by", {"type": "string"}, "Who asks."),),
+        answer=RolloutReply,
+    ),
+    "GET /inaetics/v1/mapping": Operation(summary="The provisioning mapping.", answer_kind="application/toml"),
+    "PUT /inaetics/v1/mapping": Operation(
+        summary="Store the provisioning mapping.", body_kind="application/toml", answer=wire.Written
+    ),
+    "GET /metrics": Operation(summary="Counters and gauges, for Prometheus.", answer_kind="text/plain; version=0.0.4"),
+}
