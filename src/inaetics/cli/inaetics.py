@@ -24,6 +24,7 @@ COMMANDS = {
     "journal": (f"{_HERE}.cmd_journal:command", "What a host's units have written."),
     "image": ("inaetics.cli.image_commands:image", "Build, push and list container images."),
     "deploy": ("inaetics.cli.deploy_commands:deploy", "Which bundles the node agents receive."),
+    "certificates": ("inaetics.cli.certificate_commands:certificates", "Who holds which, until when; renew, issue."),
     "etcd": ("inaetics.cli.etcd_commands:etcd", "The store: status, snapshot, restore, replace a member."),
     "purge-discovery": (f"{_HERE}.cmd_purge_discovery:command", "Clear what the discovery service remembers."),
     "completion": (f"{_HERE}.cmd_completion:command", "Print a shell's completion script."),

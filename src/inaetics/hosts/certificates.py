@@ -25,8 +25,10 @@ class Authority:
     """A certificate authority in memory."""
 
     certificate: x509.Certificate
+    """The one that signs."""
     key: EllipticCurvePrivateKey
     pem: str
+    """Whom to trust: this authority and, while one takes over from another, that one too."""
 
 
 def new_key() -> EllipticCurvePrivateKey:
@@ -49,6 +51,9 @@ def new_certificate(
     from cryptography.x509.oid import NameOID
 
     now = datetime.datetime.now(datetime.UTC)
+    ends = now + datetime.timedelta(days=days)
+    if issuer:
+        ends = min(ends, issuer.certificate.not_valid_after_utc)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     signer = issuer.key if issuer else key
     builder = (
@@ -58,7 +63,7 @@ def new_certificate(
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - CLOCK_SKEW)
-        .not_valid_after(now + datetime.timedelta(days=days))
+        .not_valid_after(ends)
     )
     for extension, critical in _extensions(key, signer, authority=issuer is None, address=address):
         builder = builder.add_extension(extension, critical=critical)
@@ -123,15 +128,20 @@ def describes(
         certificate.verify_directly_issued_by(issuer.certificate)
     except (ValueError, TypeError, InvalidSignature):
         return False
-    ends = certificate.not_valid_after_utc
-    life = ends - certificate.not_valid_before_utc - CLOCK_SKEW
-    left = ends - datetime.datetime.now(datetime.UTC)
     return (
         certificate.public_key() == key.public_key()
-        and left > min(datetime.timedelta(days=days), life / 3)
+        and not is_old(certificate, days=days)
         and certificate.subject.rfc4514_string() == f"CN={common_name}"
         and names_of(certificate) == ({*_addresses(address), "localhost", SHARED_NAME} if address else set())
     )
+
+
+def is_old(certificate: x509.Certificate, *, days: int) -> bool:
+    """Whether it ends within `days`, and within a third of its life."""
+    ends = certificate.not_valid_after_utc
+    life = ends - certificate.not_valid_before_utc - CLOCK_SKEW
+    left = ends - datetime.datetime.now(datetime.UTC)
+    return left <= min(datetime.timedelta(days=days), life / 3)
 
 
 def names_of(certificate: x509.Certificate) -> set[str]:
@@ -147,9 +157,14 @@ def names_of(certificate: x509.Certificate) -> set[str]:
 
 
 def read_authority(certificate_pem: str, key_pem: bytes) -> Authority:
-    """Raises `ValueError` or `TypeError` for what is no authority of ours."""
-    certificate = read_certificate(certificate_pem.encode())
-    return Authority(certificate=certificate, key=read_key(key_pem), pem=certificate_pem)
+    """The key says which of the certificates signs; raises `ValueError` or `TypeError` for what is no authority."""
+    from cryptography import x509
+
+    key = read_key(key_pem)
+    for certificate in x509.load_pem_x509_certificates(certificate_pem.encode()):
+        if certificate.public_key() == key.public_key():
+            return Authority(certificate=certificate, key=key, pem=certificate_pem)
+    raise ValueError("its key belongs to another certificate")
 
 
 def read_certificate(pem: bytes) -> x509.Certificate:

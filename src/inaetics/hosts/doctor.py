@@ -21,10 +21,10 @@ from inaetics.hosts.cluster import FIRST_SUBNET, Cluster, Host, Role, command, k
 from inaetics.hosts.mounts import below, foreign
 from inaetics.hosts.observe import HostState, observe
 from inaetics.hosts.paths import SUPERVISED, ClusterPaths
-from inaetics.hosts.pki import expires
 from inaetics.hosts.ports import holder, in_use
 from inaetics.hosts.processes import processes
 from inaetics.hosts.programs import PROGRAMS, install_command
+from inaetics.hosts.renewal import SOON_DAYS, inventory, warning
 from inaetics.hosts.versions import program_version
 
 PYTHON = (3, 11)
@@ -34,7 +34,6 @@ FREE_BYTES = 3_000_000_000
 """Images, five container stores and the registry of the demonstrator take 1.5 GB."""
 
 SOCKET_PATH = 107
-EXPIRY_DAYS = 30
 UNIT_PORTS = (8080, 8081, 2019, 2020)
 """Where the demonstrator's agents listen on their hosts' addresses."""
 
@@ -204,16 +203,13 @@ def _leftovers(paths: ClusterPaths, cluster: Cluster) -> Iterator[Finding]:
 
 
 def _certificates(paths: ClusterPaths, cluster: Cluster) -> Iterator[Finding]:
-    ends = {file: expires(file) for file in paths.pki.glob("*.pem")}
-    for host in cluster.hosts:
-        ends |= {file: expires(file) for file in paths.host(host.name).pki.glob("*.pem") if file.stem != "etcd-clients"}
-    if not ends:
-        return
-    first = min(ends, key=lambda file: ends[file])
-    left = (ends[first] - datetime.datetime.now(datetime.UTC)).days
-    help = f"renew: {command(paths.name, 'up')}, then {command(paths.name, 'restart')}"
-    found = f"the first ends in {left} days ({first})"
-    yield _finding("certificates", left >= EXPIRY_DAYS, found, help, bad=Level.WRONG if left < 0 else Level.WARNING)
+    now = datetime.datetime.now(datetime.UTC)
+    entries = inventory(paths, cluster)
+    first = min(entries, key=lambda entry: entry.days_left(now))
+    left = first.days_left(now)
+    help = warning(paths, cluster) or ""
+    found = f"the first ends in {left:.0f} days ({first.file})" if first.ends else f"cannot read {first.file}"
+    yield _finding("certificates", left >= SOON_DAYS, found, help, bad=Level.WRONG if left < 0 else Level.WARNING)
 
 
 def _engine(paths: ClusterPaths) -> Iterator[Finding]:

@@ -23,6 +23,7 @@ from inaetics.errors import Conflict, InvalidInput
 from inaetics.hosts.certificates import (
     Authority,
     describes,
+    is_old,
     new_certificate,
     new_key,
     pem_of_certificate,
@@ -33,9 +34,11 @@ from inaetics.hosts.certificates import (
 from inaetics.hosts.cluster import Host, Role, write_atomically
 from inaetics.hosts.paths import ClusterPaths, HostPaths
 
-AUTHORITY_DAYS = 3650
+AUTHORITY_DAYS = 3650.0
 LEAF_DAYS = 825.0
-"""Another number of days, which may be a fraction, comes from INAETICS_CERTIFICATE_DAYS."""
+"""Other numbers of days, which may be fractions, come from INAETICS_AUTHORITY_DAYS and INAETICS_CERTIFICATE_DAYS."""
+
+MOST_DAYS = 36500
 
 RENEW_BEFORE_DAYS = 60
 """`up` renews what ends sooner, and what has less than a third of a shorter life left."""
@@ -102,21 +105,55 @@ def node_name(host: str) -> str:
     return f"node-{host}"
 
 
-def ensure_authorities(paths: ClusterPaths, cluster: str, *, peers: bool = True) -> dict[str, Authority]:
-    """Load the cluster's authorities, making what is missing, and the operator's certificate with them.
+def ensure_authorities(
+    paths: ClusterPaths, cluster: str, *, running: bool = False, anew: bool = False
+) -> dict[str, Authority]:
+    """Load the cluster's authorities, making what is missing, and people's certificates with them, `anew` if asked.
 
-    Without `peers` an authority for etcd's members is not made where there is none: members that run trust what they
-    were started with, and could not talk to one that comes back with another.
+    While the store is `running` no authority for its members is made where there is none, and none is replaced because
+    it ends: members trust what they were started with (`inaetics.hosts.renewal` replaces them then).
     """
     names = [CA, NODES, READERS]
-    if peers or (paths.pki / f"{PEERS}.key").exists():
+    if not running or (paths.pki / f"{PEERS}.key").exists():
         names.append(PEERS)
-    authorities = {name: _ensure_authority(paths.pki, name, f"inaetics {cluster} {name}") for name in names}
-    operator = Wanted(certificate="operator.pem", key="operator.key", common_name=OPERATOR, server=False)
-    _ensure_leaf(paths.pki, operator, authorities, address=None)
-    for reader in readers(paths):
-        _ensure_leaf(paths.pki, _reader(reader), authorities, address=None)
+    authorities = {name: _ensure_authority(paths.pki, name, cluster, keep=running) for name in names}
+    for person in people(paths):
+        _ensure_leaf(paths.pki, person, authorities, address=None, anew=anew)
     return authorities
+
+
+def people(paths: ClusterPaths) -> tuple[Wanted, ...]:
+    """The certificates that belong to no host: the operator's, and those of who may only read."""
+    operator = Wanted(certificate="operator.pem", key="operator.key", common_name=OPERATOR, server=False)
+    return (operator, *map(_reader, readers(paths)))
+
+
+def introduce_authorities(paths: ClusterPaths, cluster: str) -> None:
+    """Make every authority a successor, which is trusted from now on beside it but does not sign yet. Idempotent."""
+    for name in (CA, NODES, READERS, PEERS):
+        file, successor = paths.pki / f"{name}.pem", paths.pki / f"{name}.next.key"
+        if file.exists() and not successor.exists():
+            key = new_key()
+            certificate = new_certificate(_authority_name(cluster, name), key, days=_authority_days())
+            write_atomically(file, file.read_text() + pem_of_certificate(certificate))
+            write_atomically(successor, pem_of_key(key))
+
+
+def enthrone_authorities(paths: ClusterPaths) -> None:
+    """Let the successors sign; whom they succeed is still trusted. Idempotent."""
+    for name in (CA, NODES, READERS, PEERS):
+        successor = paths.pki / f"{name}.next.key"
+        if successor.exists():
+            successor.replace(paths.pki / f"{name}.key")
+
+
+def dismiss_authorities(paths: ClusterPaths) -> None:
+    """Trust nobody any more but who signs. Idempotent."""
+    for name in (CA, NODES, READERS, PEERS):
+        file, key_file = paths.pki / f"{name}.pem", paths.pki / f"{name}.key"
+        if file.exists():
+            signing = read_authority(file.read_text(), key_file.read_bytes()).certificate
+            _ensure_text(file, pem_of_certificate(signing))
 
 
 def readers(paths: ClusterPaths) -> list[str]:
@@ -129,7 +166,7 @@ def issue_reader(paths: ClusterPaths, cluster: str, name: str) -> tuple[Path, Pa
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,40}", name):
         raise InvalidInput(f"cannot issue a certificate for {name!r}: give letters, digits, dots and dashes")
     want = _reader(name)
-    _ensure_leaf(paths.pki, want, ensure_authorities(paths, cluster, peers=False), address=None)
+    _ensure_leaf(paths.pki, want, ensure_authorities(paths, cluster, running=True), address=None)
     return paths.pki / want.certificate, paths.pki / want.key
 
 
@@ -140,11 +177,11 @@ def _reader(name: str) -> Wanted:
     )
 
 
-def ensure_host(paths: HostPaths, host: Host, authorities: dict[str, Authority]) -> list[str]:
-    """Make what certificates `host` lacks; returns the files that were written."""
+def ensure_host(paths: HostPaths, host: Host, authorities: dict[str, Authority], *, anew: bool = False) -> list[str]:
+    """Make what certificates `host` lacks, or all of them `anew`; returns the files that were written."""
     written = [name for name, text in _bundles(host, authorities).items() if _ensure_text(paths.pki / name, text)]
     known = (each for each in wanted(host) if each.authority in authorities)
-    made = (each for each in known if _ensure_leaf(paths.pki, each, authorities, address=host.address))
+    made = (each for each in known if _ensure_leaf(paths.pki, each, authorities, address=host.address, anew=anew))
     return written + [each.certificate for each in made]
 
 
@@ -174,28 +211,42 @@ def _ensure_text(path: Path, text: str) -> bool:
     return True
 
 
-def _ensure_authority(directory: Path, name: str, common_name: str) -> Authority:
+def _authority_name(cluster: str, name: str) -> str:
+    return f"inaetics {cluster} {name}"
+
+
+def _ensure_authority(directory: Path, name: str, cluster: str, *, keep: bool) -> Authority:
+    """One that ends soon is made anew, with all it signed, unless it is to `keep`: others trust it at this moment."""
     certificate_file, key_file = directory / f"{name}.pem", directory / f"{name}.key"
     if certificate_file.exists() and key_file.exists():
         try:
-            return read_authority(certificate_file.read_text(), key_file.read_bytes())
+            found = read_authority(certificate_file.read_text(), key_file.read_bytes())
+            if keep or not is_old(found.certificate, days=RENEW_BEFORE_DAYS):
+                return found
         except (ValueError, TypeError) as error:
             raise Conflict(
                 f"cannot read the cluster's authority {certificate_file}: {error}"
                 " (put both files back as they were, or make the cluster anew: inaetics destroy)"
             ) from error
     key = new_key()
-    certificate = new_certificate(common_name, key, days=AUTHORITY_DAYS)
+    certificate = new_certificate(_authority_name(cluster, name), key, days=_authority_days())
     write_atomically(key_file, pem_of_key(key))
     write_atomically(certificate_file, pem := pem_of_certificate(certificate))
     return Authority(certificate=certificate, key=key, pem=pem)
 
 
-def _ensure_leaf(directory: Path, want: Wanted, authorities: dict[str, Authority], *, address: str | None) -> bool:
+def _ensure_leaf(
+    directory: Path,
+    want: Wanted,
+    authorities: dict[str, Authority],
+    *,
+    address: str | None,
+    anew: bool = False,
+) -> bool:
     issuer = authorities[want.authority]
     certificate_file, key_file = directory / want.certificate, directory / want.key
     served = address if want.server else None
-    if certificate_file.exists() and key_file.exists():
+    if certificate_file.exists() and key_file.exists() and not anew:
         pems = certificate_file.read_bytes(), key_file.read_bytes()
         if describes(*pems, want.common_name, issuer=issuer, address=served, days=RENEW_BEFORE_DAYS):
             return False
@@ -207,11 +258,19 @@ def _ensure_leaf(directory: Path, want: Wanted, authorities: dict[str, Authority
 
 
 def _leaf_days() -> float:
-    text = os.environ.get("INAETICS_CERTIFICATE_DAYS")
+    return _days("INAETICS_CERTIFICATE_DAYS", LEAF_DAYS)
+
+
+def _authority_days() -> float:
+    return _days("INAETICS_AUTHORITY_DAYS", AUTHORITY_DAYS)
+
+
+def _days(variable: str, default: float) -> float:
+    text = os.environ.get(variable)
     try:
-        days = LEAF_DAYS if text is None else float(text)
+        days = default if text is None else float(text)
     except ValueError:
         days = 0.0
-    if not 0 < days <= AUTHORITY_DAYS:
-        raise InvalidInput(f"INAETICS_CERTIFICATE_DAYS is {text!r}: give a number of days, up to {AUTHORITY_DAYS}")
+    if not 0 < days <= MOST_DAYS:
+        raise InvalidInput(f"{variable} is {text!r}: give a number of days, up to {MOST_DAYS}")
     return days

@@ -13,6 +13,7 @@ from inaetics.hosts import listing
 from inaetics.hosts.cluster import Cluster, load
 from inaetics.hosts.observe import HostState, Observation, observe
 from inaetics.hosts.paths import ClusterPaths
+from inaetics.hosts.renewal import warning
 from inaetics.units.names import parse_name
 
 PAGE_UNIT = "felix@1.service"
@@ -35,7 +36,8 @@ def status(paths: ClusterPaths) -> dict[str, Any]:
         message = f"units are unknown: {error}" if _any_on(seen.values()) else "the cluster is halted"
     except InaeticsError as error:
         message = f"units are unknown: {error}"
-    return shape(cluster, seen, units, socket, message)
+    ending = warning(paths, cluster)
+    return shape(cluster, seen, units, socket, message) | ({"certificates": ending} if ending else {})
 
 
 def shape(

@@ -74,8 +74,8 @@ def _write_files(cluster: Cluster, paths: ClusterPaths, progress: Progress) -> d
     with progress.step("certificates and configuration"):
         save(paths, cluster)
         running = processes()
-        forming = not any(alive(paths.host(host.name), running) for host in cluster.control_hosts)
-        authorities = ensure_authorities(paths, cluster.name, peers=forming)
+        on = any(alive(paths.host(host.name), running) for host in cluster.control_hosts)
+        authorities = ensure_authorities(paths, cluster.name, running=on)
         return {host.name: write_host(cluster, host, paths.host(host.name), authorities) for host in cluster.hosts}
 
 

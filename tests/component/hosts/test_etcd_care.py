@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,6 @@ from inaetics.hosts import etcd_care
 from inaetics.hosts.cluster import Cluster, save
 from inaetics.hosts.paths import ClusterPaths
 from inaetics.hosts.progress import Silence
-from inaetics.store import administration
 from inaetics.store.etcd import connect
 from tests.component.hosts.member import Member, member
 
@@ -101,7 +101,7 @@ def test_no_snapshot_of_a_store_that_does_not_answer(tmp_path: Path) -> None:
 def test_a_snapshot_that_arrives_damaged_is_not_kept(
     etcd: Member, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(administration.hashlib, "sha256", administration.hashlib.sha512)
+    monkeypatch.setattr(hashlib, "sha256", hashlib.sha512)
     with pytest.raises(Unavailable, match="arrived damaged"):
         etcd_care.snapshot(etcd.paths, tmp_path / "snapshot.db")
     assert not list(tmp_path.glob("*snapshot.db*"))

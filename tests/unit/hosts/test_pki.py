@@ -120,7 +120,7 @@ def test_the_stores_peers_have_an_authority_of_their_own(paths: ClusterPaths) ->
 
 
 def test_a_running_store_keeps_whom_it_trusts(paths: ClusterPaths) -> None:
-    pki.ensure_host(paths.host("worker-1"), CONTROL, pki.ensure_authorities(paths, "demo", peers=False))
+    pki.ensure_host(paths.host("worker-1"), CONTROL, pki.ensure_authorities(paths, "demo", running=True))
     assert not (paths.host("worker-1").pki / "etcd-peer.pem").exists()
 
 
