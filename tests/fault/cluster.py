@@ -22,10 +22,10 @@ from inaetics.api.client import FleetClient
 from inaetics.api.wire import UnitList
 from inaetics.errors import Unavailable
 from inaetics.fleet import keys
-from inaetics.hosts.cluster import PEER_PORT, Cluster, control_of, machine_id
+from inaetics.hosts.cluster import PEER_PORT, Cluster, control_of, machine_id, save
 from inaetics.hosts.formation import FORMING
 from inaetics.hosts.halt import halt_hosts
-from inaetics.hosts.host_files import write_host
+from inaetics.hosts.host_files import ETCD, write_host
 from inaetics.hosts.local import ensure_run, start_keeper, wipe_run
 from inaetics.hosts.observe import HostState, observe
 from inaetics.hosts.paths import SHELL, ClusterPaths
@@ -33,7 +33,7 @@ from inaetics.hosts.pki import ensure_authorities
 from inaetics.hosts.processes import power_cut
 from inaetics.hosts.progress import Silence
 from inaetics.supervisor.client import EmbeddedSupervisor
-from inaetics.supervisor.protocol import UnitStatus
+from inaetics.supervisor.protocol import Active, UnitStatus
 from tests.fault import history
 from tests.fault.clock import boottime
 from tests.fault.history import History
@@ -44,6 +44,9 @@ from tests.support.eventually import eventually
 Answer = TypeVar("Answer")
 
 _ROOT = Path(__file__).parents[2]
+
+GLOBAL = ("Global=true",)
+STOPS = ("OnLost=stop",)
 
 QUOTA_BYTES = 24 * 1024 * 1024
 """Of the store: small, so that a test can fill it. Everything else here needs a tenth of it."""
@@ -72,8 +75,8 @@ class FaultCluster:
         self.hosts = tuple(host for host in self.cluster.hosts if host.name.startswith("worker-"))
         self.names = tuple(host.name for host in self.hosts)
         self.control = self.cluster.control
-        self.wanted: dict[str, bool] = {}
-        """Units that are to run, and whether they are global."""
+        self.wanted: dict[str, tuple[str, ...]] = {}
+        """Units that are to run, each with its options of [X-Fleet]."""
         self._said = directory / "units"
         self._script = directory / "unit.sh"
         self._record = directory / "store.jsonl"
@@ -90,6 +93,8 @@ class FaultCluster:
             for host in self.hosts:
                 self.network.add(host.name, host.address)
             self.boot(*self.names)
+            eventually(self._stored, within_s=60, what="the store has formed")
+            self._beside_all("tests.fault.confine", str(self.paths.state), str(self.paths.run))
             self.until_healthy(within_s=60)
             with self._recorder():
                 self._until_recorded()
@@ -99,6 +104,7 @@ class FaultCluster:
         self._said.mkdir(parents=True)
         self._script.write_text(_UNIT)
         self.paths.state.mkdir(parents=True, mode=0o700)
+        save(self.paths, self.cluster)
         authorities = ensure_authorities(self.paths, self.cluster.name)
         members = {host.name: f"https://{host.address}:{PEER_PORT}" for host in self.hosts if host.control}
         for host in self.hosts:
@@ -146,6 +152,13 @@ class FaultCluster:
             finally:
                 recorder.kill()
 
+    def _beside_all(self, module: str, *words: str) -> None:
+        command = [*self.network.enter(), sys.executable, "-m", module, *words]
+        subprocess.run(command, cwd=_ROOT, stdin=subprocess.DEVNULL, timeout=60, check=True)
+
+    def _stored(self) -> bool:
+        return all(self.units_of(host)[ETCD].active is Active.ACTIVE for host in self.control)
+
     # Hosts.
 
     def boot(self, *names: str, wipe: bool = True) -> None:
@@ -164,20 +177,33 @@ class FaultCluster:
         asyncio.run(halt_hosts(self.cluster, self.hosts, self.paths, Silence()))
 
     def units_of(self, host: str) -> dict[str, UnitStatus]:
-        """What the supervisor of `host` has."""
-        return asyncio.run(self.supervisor(host).states())
+        """What the supervisor of `host` has. Raises OSError while it does not answer."""
+        try:
+            return asyncio.run(self.supervisor(host).states())
+        except Unavailable as error:
+            raise OSError(str(error)) from error
 
     def pid(self, host: str, unit: str) -> int:
         """The main process of a unit, or of the host's `supervisor`. Raises OSError when there is none."""
-        try:
-            if unit == "supervisor":
+        if unit == "supervisor":
+            try:
                 return asyncio.run(self.supervisor(host).ping())
-            pid = self.units_of(host)[unit].main_pid
-        except Unavailable as error:
-            raise OSError(str(error)) from error
+            except Unavailable as error:
+                raise OSError(str(error)) from error
+        pid = self.units_of(host)[unit].main_pid
         if pid is None:
             raise OSError(f"{unit} does not run on {host}")
         return pid
+
+    def system_units(self, host: str) -> list[str]:
+        """The daemons of `host`, its supervisor included."""
+        known = self.units_of(host)
+        return ["supervisor", *(name for name, unit in known.items() if unit.system and unit.main_pid is not None)]
+
+    def lines_of(self, host: str, unit: str) -> int:
+        """How many lines a unit has written so far."""
+        journal = self.paths.host(host).supervisor / "journal" / unit / "current"
+        return len(journal.read_text().splitlines())
 
     def supervisor(self, host: str) -> EmbeddedSupervisor:
         return EmbeddedSupervisor(self.paths.host(host).supervisor_socket)
@@ -200,17 +226,19 @@ class FaultCluster:
                 refusals.append(f"{name}: {error}")
         raise OSError(f"no API answers: {'; '.join(refusals)}")
 
-    def submit(self, name: str, *, options: Iterable[str] = ()) -> None:
+    def submit(self, name: str, *, options: tuple[str, ...] = ()) -> None:
         """Start a unit that says that it lives."""
         text = self.unit_text(options)
         self.ask(lambda client: client.submit(name, text, desired="launched"))
-        self.wanted[name] = "Global=true" in options
+        self.wanted[name] = options
 
     def destroy(self, name: str, *, besides: Collection[str] = ()) -> None:
-        """Have a unit stopped and forgotten; return once no record of it is left."""
+        """Have a unit stopped and forgotten; return once nothing is left of it, on hosts that are not `besides`."""
         del self.wanted[name]
         self.ask(lambda client: client.destroy(name), besides=besides)
+        self.until_gone(name, besides=besides)
 
+    def until_gone(self, name: str, *, besides: Collection[str] = ()) -> None:
         def gone() -> bool:
             states = self.ask(lambda client: client.states(), besides=besides).states
             return name not in {state.name for state in states if state.machine.name not in besides}
@@ -218,22 +246,25 @@ class FaultCluster:
         eventually(gone, within_s=15, what=f"{name} is gone")
 
     def spread(self) -> None:
-        """See to it that something runs on every host: what lost its place does not return to it by itself."""
-        for _ in self.names:
-            where = self.where()
-            load = {name: sum(host == name for host in where.values()) for name in self.names}
-            if all(load.values()):
-                return
-            fullest = max(self.names, key=lambda name: load[name])
-            unit = next(unit for unit, host in where.items() if host == fullest)
+        """See to it that something of each kind runs on every host: what was moved away does not return by itself."""
+        kinds: dict[tuple[str, ...], list[str]] = {}
+        for unit, options in self.wanted.items():
+            if options != GLOBAL:
+                kinds.setdefault(options, []).append(unit)
+        where = self.where()
+        if all({where[unit] for unit in units} == set(self.names) for units in kinds.values()):
+            return
+        for unit in [unit for units in kinds.values() for unit in units]:
             self.destroy(unit)
-            self.submit(unit)
+        for options, units in kinds.items():
+            for unit in units:
+                self.submit(unit, options=options)
             self.until_healthy(within_s=15)
 
     def unit_text(self, options: Iterable[str] = ()) -> str:
         fleet = "\n".join(("[X-Fleet]", *options)) if options else ""
         command = f"/bin/sh {self._script} %n {self._said}"
-        return f"[Unit]\nDescription=Says that it lives\n[Service]\nExecStart={command}\n{fleet}\n"
+        return f"[Unit]\nDescription=Says that it lives\n[Service]\nExecStart={command}\nTimeoutStopSec=1\n{fleet}\n"
 
     def where(self, *, besides: Collection[str] = ()) -> dict[str, str]:
         """Unit → host, of every unit that is not global and has a place."""
@@ -319,18 +350,20 @@ class FaultCluster:
     def _is_up(self, unit: str) -> bool:
         states = self.ask(lambda client: client.states()).states
         active = [state for state in states if state.name == unit and state.active == "active"]
-        return len(active) == (len(self.hosts) if self.wanted[unit] else 1)
+        return len(active) == (len(self.hosts) if self.wanted[unit] == GLOBAL else 1)
 
     def history(self) -> History:
         """Everything until now; returns once the recorder has caught up and every live unit has had its say."""
         now = boottime()
         self._until_recorded()
         time.sleep(BEAT_S)
+        records = [json.loads(line) for line in self._recorded().splitlines()]
         lines = (line for file in sorted(self._said.iterdir()) for line in file.read_text().splitlines())
         return History(
             runs=history.runs(lines),
-            placements=history.placements(self._recorded().splitlines(), self._machines()),
-            everywhere=frozenset(unit for unit, everywhere in self.wanted.items() if everywhere),
+            placements=history.placements(records, self._machines()),
+            losses=history.losses(records, self._machines()),
+            everywhere=frozenset(unit for unit, options in self.wanted.items() if options == GLOBAL),
             until=now,
         )
 

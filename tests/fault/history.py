@@ -7,10 +7,14 @@ object a change of the store. All times are seconds of CLOCK_BOOTTIME, which all
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from inaetics.fleet import keys
+
+Record = dict[str, Any]
+"""One line of the recorder: `at`, and either `revision`, `key`, `value`, or `gap`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +43,20 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """A machine's key went: its lease ended, or it signed off."""
+
+    at: float
+    host: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """Everything known of a test's cluster. `everywhere` names the global units."""
 
     runs: tuple[Run, ...] = ()
     placements: tuple[Placed, ...] = ()
+    losses: tuple[Loss, ...] = ()
     everywhere: frozenset[str] = field(default=frozenset())
     until: float = 0.0
     """When the last of it was collected."""
@@ -66,19 +79,27 @@ def runs(lines: Iterable[str]) -> tuple[Run, ...]:
     return tuple(sorted((*ended, *open_runs.values()), key=lambda run: (run.begin, run.unit)))
 
 
-def placements(lines: Iterable[str], hosts: Mapping[str, str]) -> tuple[Placed, ...]:
-    """The placements in the recorder's lines, in revision order; `hosts` maps machine ids to hosts' names."""
-    found = [placed for line in lines for placed in _placed(json.loads(line), hosts)]
+def placements(records: Iterable[Record], hosts: Mapping[str, str]) -> tuple[Placed, ...]:
+    """The placements in what the recorder wrote, in revision order; `hosts` maps machine ids to hosts' names."""
+    found = [_placed(record, hosts) for record in records if record.get("key", "").startswith(keys.PLACEMENTS)]
     return tuple(sorted(found, key=lambda placed: placed.revision))
 
 
-def _placed(record: dict[str, object], hosts: Mapping[str, str]) -> Iterator[Placed]:
-    key, value, revision, at = (record.get(name) for name in ("key", "value", "revision", "at"))
-    if not isinstance(key, str) or not key.startswith(keys.PLACEMENTS):
-        return
-    assert isinstance(revision, int)
-    assert isinstance(at, float)
-    machine, unit = keys.on_machine(key.removeprefix(keys.PLACEMENTS))
-    withdraw = isinstance(value, str) and bool(json.loads(value).get("withdraw"))
-    host = hosts.get(machine, machine)
-    yield Placed(revision=revision, at=at, unit=unit, host=host, there=value is not None, withdraw=withdraw)
+def _placed(record: Record, hosts: Mapping[str, str]) -> Placed:
+    machine, unit = keys.on_machine(record["key"].removeprefix(keys.PLACEMENTS))
+    value = record["value"]
+    return Placed(
+        revision=record["revision"],
+        at=record["at"],
+        unit=unit,
+        host=hosts.get(machine, machine),
+        there=value is not None,
+        withdraw=value is not None and bool(json.loads(value).get("withdraw")),
+    )
+
+
+def losses(records: Iterable[Record], hosts: Mapping[str, str]) -> tuple[Loss, ...]:
+    """When machines' keys went, in revision order."""
+    gone = [each for each in records if each.get("key", "").startswith(keys.MACHINES) and each["value"] is None]
+    ids = [(each["revision"], each["at"], each["key"].removeprefix(keys.MACHINES)) for each in gone]
+    return tuple(Loss(at=at, host=hosts.get(machine, machine)) for _, at, machine in sorted(ids))

@@ -6,18 +6,23 @@ One cluster for all of them: each scenario leaves it healthy, or fails.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from inaetics.fleet import keys
 from inaetics.hosts.host_files import AGENT, API, ETCD
-from tests.fault.cluster import FaultCluster
-from tests.fault.faults import All, Fault, Frozen, Halted, Killed, LinkCut, OneWay, PowerCut, StoreStopped
-from tests.fault.trial import trial
+from tests.fault.cluster import GLOBAL, STOPS, FaultCluster
+from tests.fault.faults import All, Fault, Frozen, Halted, Killed, LinkCut, OneWay, PowerCut, StoreFilled, StoreStopped
+from tests.fault.history import Run
+from tests.fault.trial import Trial, trial
+from tests.fault.validators import lives, restarted
 from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.timeout(180)
 
-KEEP = tuple(f"keep-{number}.service" for number in range(1, 9))
+KEEP = tuple(f"keep-{number}.service" for number in range(1, 6))
+STOP = tuple(f"stop-{number}.service" for number in range(1, 6))
 EVERYWHERE = "everywhere.service"
 
 SHORT, LONG = 12.0, 60.0
@@ -30,7 +35,10 @@ LASTING = [pytest.param(SHORT, id="short"), pytest.param(LONG, id="minute", mark
 def units(module_cluster: FaultCluster) -> None:
     for unit in KEEP:
         module_cluster.submit(unit)
-    module_cluster.submit(EVERYWHERE, options=["Global=true"])
+    module_cluster.until_healthy(within_s=30)
+    for unit in STOP:
+        module_cluster.submit(unit, options=STOPS)
+    module_cluster.submit(EVERYWHERE, options=GLOBAL)
     module_cluster.until_healthy(within_s=30)
 
 
@@ -57,6 +65,11 @@ def _replaced(cluster: FaultCluster, host: str, unit: str, pid: int) -> None:
     eventually(lambda: cluster.pid(host, unit) != pid, within_s=20, what=f"{unit} on {host} runs again")
 
 
+def _kept(seen: Trial) -> list[Run]:
+    """What ran and has `OnLost=keep`."""
+    return [run for run in seen.runs if run.unit not in STOP]
+
+
 # Links.
 
 
@@ -72,6 +85,7 @@ def test_link_of_a_worker_cut(cluster: FaultCluster, lasting_s: float) -> None:
         unharmed=seen.runs_besides(worker),
         twice_s=2.0,
         twice_since=seen.healed_at,
+        never_twice=STOP,
         excused={worker: seen.healed_at},
     )
 
@@ -91,6 +105,7 @@ def test_link_of_a_worker_carries_one_direction_only(cluster: FaultCluster, dire
         unharmed=seen.runs_besides(worker),
         twice_s=2.0,
         twice_since=seen.healed_at,
+        never_twice=STOP,
         excused={worker: seen.healed_at},
     )
 
@@ -107,10 +122,12 @@ def test_history_compacted_while_a_control_host_was_cut_off(cluster: FaultCluste
     cluster.submit(doomed)
     cluster.until_healthy(within_s=15)
     seen.judge(
-        lost={cut, *(run.host for run in cluster.history().runs if run.unit == doomed)},
-        unharmed=seen.runs_besides(cut),
+        lost={cut},
+        changed={doomed},
+        unharmed=[run for run in seen.runs_besides(cut) if run.unit != doomed],
         twice_s=2.0,
         twice_since=seen.healed_at,
+        never_twice=STOP,
         excused={cut: seen.healed_at},
     )
 
@@ -175,7 +192,10 @@ def test_process_of_a_worker_killed(cluster: FaultCluster, unit: str) -> None:
 
 
 def test_every_supervisor_agent_and_engine_killed(cluster: FaultCluster) -> None:
-    """All that runs units or decides about them dies at once, and comes back over what runs."""
+    """All that runs units or decides about them dies at once, and comes back over what runs.
+
+    It takes about as long as a machine may be out of touch, so units with `OnLost=stop` may be stopped, or not.
+    """
     every = [(name, API) for name in cluster.control]
     every += [(name, unit) for unit in (AGENT, "supervisor") for name in cluster.names]
     pids = {each: cluster.pid(*each) for each in every}
@@ -183,7 +203,7 @@ def test_every_supervisor_agent_and_engine_killed(cluster: FaultCluster) -> None
         for each, pid in pids.items():
             _replaced(cluster, *each, pid)
         seen.settle()
-    seen.judge(unharmed=seen.runs)
+    seen.judge(unharmed=_kept(seen), never_twice=STOP)
 
 
 def test_process_of_etcds_leader_killed(cluster: FaultCluster) -> None:
@@ -206,8 +226,64 @@ def test_process_of_etcds_leader_frozen(cluster: FaultCluster) -> None:
     "lasting_s", [pytest.param(8.0, id="short"), pytest.param(LONG, id="minute", marks=pytest.mark.soak)]
 )
 def test_all_members_of_the_store_stopped(cluster: FaultCluster, lasting_s: float) -> None:
-    """While nobody can decide anything, everything goes on as it is; so it does when the store is back."""
+    """While nobody can decide anything, everything goes on as it is; so it does when the store is back.
+
+    Units with `OnLost=stop` are stopped, and start again where they were.
+    """
     with trial(cluster, StoreStopped(cluster)) as seen:
         seen.after(lasting_s)
     seen.settle()
-    seen.judge(unharmed=seen.runs)
+    seen.judge(unharmed=_kept(seen), never_twice=STOP)
+
+
+# The store's room.
+
+
+def test_store_without_room(cluster: FaultCluster) -> None:
+    """What runs goes on; what is asked is refused with the way out; nothing ends over it; room made, all is well."""
+    daemons = {(name, unit): cluster.pid(name, unit) for name in cluster.names for unit in cluster.system_units(name)}
+    leader, doomed = cluster.engine_leader(), KEEP[0]
+    with trial(cluster, StoreFilled(cluster)) as seen:
+        with pytest.raises(OSError, match=r"the store is full.*inaetics etcd defragment"):
+            cluster.submit("refused.service")
+        cluster.ask(lambda client: client.destroy(doomed))  # deletes a key; the engine cannot write what follows
+        cluster.wanted.pop(doomed)
+        lines = cluster.lines_of(leader, API)
+        seen.settle()
+        lines = cluster.lines_of(leader, API) - lines
+    cluster.until_gone(doomed)
+    cluster.submit(doomed)
+    cluster.until_healthy(within_s=15)
+    seen.judge(changed={doomed}, unharmed=[run for run in seen.runs if run.unit != doomed], never_twice=STOP)
+    assert {each: cluster.pid(*each) for each in daemons} == daemons
+    assert lines < 30, f"the engine wrote {lines} lines about what it could not do"
+
+
+@pytest.mark.parametrize("cycles", [300, pytest.param(10_000, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])])
+def test_units_created_and_destroyed_many_times(cluster: FaultCluster, cycles: int) -> None:
+    """Whatever came and went leaves no key, no unit and no process; files that nobody names are collected later."""
+    before, known = cluster.history(), set(cluster.keys())
+    texts = [f"[Service]\nExecStart=/bin/sleep {1000 + number}\n" for number in range(10)]
+
+    def cycle(number: int) -> None:
+        name = f"cycle-{number}.service"
+        cluster.ask(lambda client: client.submit(name, texts[number % len(texts)], desired="launched"))
+        cluster.ask(lambda client: client.destroy(name))
+
+    def new_keys() -> set[str]:
+        return set(cluster.keys()) - known
+
+    def only_files() -> bool:
+        others = {key for key in new_keys() if not key.startswith(keys.FILES)}
+        assert not others, f"{len(others)} keys are left: {sorted(others)[:5]}"
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        for _ in pool.map(cycle, range(cycles)):
+            pass
+    eventually(only_files, within_s=30, what="no unit, placement or state is left")
+    assert len(new_keys()) <= len(texts)
+    for name in cluster.names:
+        assert not [unit for unit in cluster.units_of(name) if unit.startswith("cycle-")]
+    lived = [run for run in before.runs if lives(run, before.until)]
+    assert restarted(cluster.history(), lived) == []

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import pytest
 
 from inaetics.fleet import keys
 from inaetics.fleet.model import MachineId, UnitName
 from tests.fault import history, validators
-from tests.fault.history import History, Placed, Run
+from tests.fault.history import History, Loss, Placed, Run
 
 
 def _run(host: str, begin: float, last: float, *, unit: str = "a.service", pid: int = 1, stopped: bool = False) -> Run:
@@ -122,6 +122,11 @@ PLANTED: dict[str, tuple[Judge, History, str]] = {
         _history([_run("one", 5, 43)], [_placed(4, "one"), *_moved_at(20)]),
         "for 3.00 s",
     ),
+    "outlived its machine's lease": (
+        lambda seen: validators.outlived_lease(seen, units={"a.service"}),
+        replace(_history([_run("one", 5, 20)]), losses=(Loss(at=19, host="one"),)),
+        "1.00 s after the lease of its machine had ended",
+    ),
     "its process ended": (
         lambda seen: validators.restarted(seen, [_run("one", 5, 10)]),
         _history([_run("one", 5, 30)]),
@@ -157,6 +162,14 @@ def test_what_was_planted_is_found(judge: Judge, planted: History, words: str) -
 
 
 ALLOWED: dict[str, tuple[Judge, History]] = {
+    "stopped before its machine's lease ended, and started after": (
+        lambda seen: validators.outlived_lease(seen, units={"a.service"}),
+        replace(_history([_run("one", 5, 18), _run("one", 20, 30, pid=2)]), losses=(Loss(at=19, host="one"),)),
+    ),
+    "another host's lease ended": (
+        lambda seen: validators.outlived_lease(seen, units={"a.service"}),
+        replace(_history([_run("one", 5, 20)]), losses=(Loss(at=19, host="two"),)),
+    ),
     "twice for less than allowed": (
         lambda seen: validators.ran_twice(seen, allowed_s=2),
         _history([_run("one", 5, 20), _run("two", 18.1, 30)]),
@@ -195,14 +208,24 @@ def test_lines_of_units_become_runs() -> None:
 
 def test_lines_of_the_recorder_become_placements() -> None:
     key = keys.placement(MachineId("id-1"), UnitName("a.service"))
-    records = [
+    records: list[history.Record] = [
         {"at": 1.0, "revision": 3, "key": key, "value": "{}"},
         {"at": 3.0, "revision": 5, "key": key, "value": None},
         {"at": 2.0, "revision": 4, "key": key, "value": '{"withdraw": true}'},
         {"at": 2.0, "revision": 4, "key": keys.unit("a.service"), "value": "{}"},
+        {"at": 2.5, "gap": [7, 9]},
     ]
-    assert history.placements(map(json.dumps, records), {"id-1": "one"}) == (
+    assert history.placements(records, {"id-1": "one"}) == (
         Placed(revision=3, at=1.0, unit="a.service", host="one"),
         Placed(revision=4, at=2.0, unit="a.service", host="one", withdraw=True),
         Placed(revision=5, at=3.0, unit="a.service", host="one", there=False),
     )
+
+
+def test_lines_of_the_recorder_become_losses() -> None:
+    key = keys.machine(MachineId("id-1"))
+    records: list[history.Record] = [
+        {"at": 1.0, "revision": 3, "key": key, "value": "{}"},
+        {"at": 3.0, "revision": 5, "key": key, "value": None},
+    ]
+    assert history.losses(records, {"id-1": "one"}) == (Loss(at=3.0, host="one"),)

@@ -36,9 +36,6 @@ class Trial:
         """What ran before anything was broken."""
         return tuple(run for run in self.before.runs if validators.lives(run, self.before.until))
 
-    def runs_on(self, *hosts: str) -> tuple[Run, ...]:
-        return tuple(run for run in self.runs if run.host in hosts)
-
     def runs_besides(self, *hosts: str) -> tuple[Run, ...]:
         return tuple(run for run in self.runs if run.host not in hosts)
 
@@ -57,19 +54,25 @@ class Trial:
         unharmed: Collection[Run] = (),
         twice_s: float = 0.0,
         twice_since: float | None = None,
+        never_twice: Collection[str] = frozenset(),
         excused: Mapping[str, float] | None = None,
+        changed: Collection[str] = (),
     ) -> History:
         """Fail with everything the validators find; returns the history that was judged.
 
         `lost`: whose units may move. `unharmed`: what must still run, the same processes. A unit may run twice for
-        `twice_s` after `twice_since` (default: since the fault), and on `excused` hosts unplaced until then.
+        `twice_s` after `twice_since` (default: since the fault), and on `excused` hosts unplaced until then; those of
+        `never_twice` (`OnLost=stop`) at no time, and not beyond their machine's lease. `changed`: units that the test
+        itself destroyed or submitted.
         """
         seen = self.cluster.history()
         since = self.injected_at if twice_since is None else twice_since
         found = [
             *validators.placed_twice(seen),
             *validators.ran_twice(seen, allowed_s=twice_s, since=since),
-            *validators.moved(seen, since=self.injected_at, lost=lost),
+            *validators.ran_twice(seen, since=self.injected_at, units=never_twice),
+            *validators.outlived_lease(seen, since=self.injected_at, units=never_twice),
+            *validators.moved(seen, since=self.injected_at, lost=lost, besides=changed),
             *validators.ran_unplaced(seen, within_s=STOPS_WITHIN_S, since=self.injected_at, excused=excused),
             *validators.restarted(seen, unharmed),
             *validators.not_running(seen, self.cluster.wanted, hosts=self.cluster.names),

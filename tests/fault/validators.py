@@ -53,12 +53,15 @@ def ran_twice(
     return found
 
 
-def moved(history: History, *, since: float, lost: Collection[str] = ()) -> list[str]:
-    """Nothing moves that need not: after `since` only units of the `lost` hosts are placed elsewhere."""
+def moved(history: History, *, since: float, lost: Collection[str] = (), besides: Collection[str] = ()) -> list[str]:
+    """Nothing moves that need not: after `since` only units of the `lost` hosts are placed elsewhere.
+
+    `besides` are units that people changed meanwhile.
+    """
     found = []
     last: dict[str, str] = {}
     for placed in history.placements:
-        if not placed.there or placed.unit in history.everywhere:
+        if not placed.there or placed.unit in history.everywhere or placed.unit in besides:
             continue
         before = last.get(placed.unit)
         if placed.at >= since and before not in (None, placed.host) and before not in lost:
@@ -88,6 +91,20 @@ def ran_unplaced(
                 found.append(
                     f"{run.unit} ran on {run.host} as {run.pid} for {ran_to - ran_from:.2f} s (allowed {within_s:g} s)"
                     f" without being placed there, from {ran_from:.2f} to {ran_to:.2f}"
+                )
+    return found
+
+
+def outlived_lease(history: History, *, units: Collection[str], since: float = -inf) -> list[str]:
+    """Invariant 5: none of `units` (with `OnLost=stop`) runs on a machine whose lease has ended."""
+    found = []
+    for loss in history.losses:
+        for run in history.runs:
+            there = run.unit in units and run.host == loss.host and loss.at >= since
+            if there and run.begin <= loss.at < run.last:
+                found.append(
+                    f"{run.unit} ran on {run.host} as {run.pid} until {run.last:.2f}, {run.last - loss.at:.2f} s"
+                    " after the lease of its machine had ended"
                 )
     return found
 
