@@ -90,7 +90,7 @@ class Player:
         match action:
             case Begin():
                 self._one(Begun())
-            case Arm(seconds):
+            case Arm(seconds, _):
                 self.armed = seconds
             case Spawn(role, commands, index):
                 self.spawned.append(f"{commands}{index}")

@@ -19,6 +19,7 @@ from inaetics.supervisor.values import (
     Begin,
     Begun,
     Commands,
+    ConditionUnmet,
     ControlExited,
     Event,
     Executed,
@@ -31,6 +32,7 @@ from inaetics.supervisor.values import (
     MainAnnounced,
     MainExited,
     MainSpawned,
+    OomKilled,
     Ready,
     ReloadRequested,
     RestartRequested,
@@ -44,9 +46,10 @@ from inaetics.supervisor.values import (
     StopRequested,
     Sub,
     TimedOut,
+    WatchdogTimedOut,
 )
 from inaetics.units.command import Command
-from inaetics.units.service_model import KillMode, Restart, ServiceSpec, ServiceType
+from inaetics.units.service_model import Ends, FailureMode, KillMode, OomPolicy, Restart, ServiceSpec, ServiceType
 
 _command = st.builds(Command, argv=st.just(("/bin/x",)), ignore_failure=st.booleans())
 _some = st.lists(_command, max_size=2).map(tuple)
@@ -60,6 +63,7 @@ def specs(draw: st.DrawFn) -> ServiceSpec:
         name="a.service",
         type=kind,
         exec_start=tuple(commands),
+        exec_condition=draw(_some),
         exec_start_pre=draw(_some),
         exec_start_post=draw(_some),
         exec_reload=draw(_some),
@@ -72,6 +76,13 @@ def specs(draw: st.DrawFn) -> ServiceSpec:
         timeout_start_s=draw(st.sampled_from([5.0, math.inf])),
         kill_mode=draw(st.sampled_from(KillMode)),
         send_sigkill=draw(st.booleans()),
+        timeout_abort_s=draw(st.sampled_from([None, 1.0])),
+        start_failure_mode=draw(st.sampled_from(FailureMode)),
+        stop_failure_mode=draw(st.sampled_from(FailureMode)),
+        runtime_max_s=draw(st.sampled_from([math.inf, 30.0])),
+        oom_policy=draw(st.sampled_from(OomPolicy)),
+        restart_prevent=draw(st.sampled_from([Ends(), Ends(codes=frozenset({1}))])),
+        restart_force=draw(st.sampled_from([Ends(), Ends(codes=frozenset({0, 1}))])),
     )
 
 
@@ -115,18 +126,20 @@ class World:
                 assert self.gave_up or not (self.main or self.control), "a run begins while the last one lives"
                 self.main = self.control = self.orphans = False
                 self.gave_up = self.spec.kill_mode is KillMode.NONE
+                if self.choose.draw(st.integers(0, 9)) == 0:
+                    return [ConditionUnmet("no", self.choose.draw(st.booleans()))]
                 return [Begun()]
             case Spawn(role, commands, index):
                 return self._spawn(role, commands, index)
-            case Arm(seconds):
+            case Arm(seconds, _):
                 self.armed = seconds
                 return []
-            case Kill(_, main, control, group):
+            case Kill(_, main, control, group, _):
                 named = (main and self.main) or (control and self.control)
                 return [KillSent(named or (group and (self.orphans or self.main or self.control)))]
 
     def _spawn(self, role: Role, commands: Commands, index: int) -> list[Event]:
-        if commands in (Commands.START_PRE, Commands.START, Commands.START_POST):
+        if commands in (Commands.CONDITION, Commands.START_PRE, Commands.START, Commands.START_POST):
             assert not self.asked_down, "a start command after a stop was asked for"
         if commands is Commands.STOP_POST:
             assert self.gave_up or not (self.main or self.control), "ExecStopPost beside what it comes after"
@@ -145,7 +158,7 @@ class World:
         """Return the events that could come now."""
         exit_ = self.choose.draw(_exits) if self.main or self.control else Exit(how=How.UNKNOWN)
         events: list[Event] = [StartRequested(), StopRequested(), RestartRequested(), ReloadRequested()]
-        events += [Ready(), Executed(), Stopping(), Extended(1.0), Resumed()]
+        events += [Ready(), Executed(), Stopping(), Extended(1.0), Resumed(), WatchdogTimedOut(), OomKilled()]
         if self.main:
             events += [MainExited(exit_), MainAnnounced()]
         if self.control:
@@ -184,6 +197,7 @@ class World:
             assert self.armed is None
             assert not state.start_again
         elif state.sub in UP - {Sub.RELOAD}:
+            assert self.armed is None or state.sub is Sub.RUNNING
             assert state.main or self.spec.remain_after_exit or state.control
         elif state.sub is Sub.AUTO_RESTART:
             assert self.armed == self.spec.restart_s
