@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import click
 
 from inaetics.cli.common import say
-from inaetics.cli.verdicts import Broken, Pending, Reached, Verdict, Waits
+from inaetics.cli.verdicts import WAITS_STANDS_S, Broken, Pending, Reached, Verdict, Waits
 from inaetics.errors import InaeticsError
 
 if TYPE_CHECKING:
     from inaetics.api.client import FleetClient
-    from inaetics.api.wire import UnitEntry
+    from inaetics.api.wire import ExplainReport, UnitEntry
 
 ATTEMPT_S = 0.5
 """What one of the original's `--block-attempts` stood for."""
@@ -88,6 +88,9 @@ class _News:
         return heard
 
 
+MAX_DOUBTS = 4
+"""So often a wait is not believed that a machine would end; an engine that leads has decided by then."""
+
 _EXPLAINED = 20
 """So many units that wait have their reason asked for, one by one."""
 
@@ -109,7 +112,8 @@ class _Wait:
     ) -> None:
         self._client = client
         self._news = _News(client, names)
-        self._explained = 0
+        self._reports: dict[str, ExplainReport] = {}
+        self._undecided = False
         self._left = names
         self._judge = judge
         self._wanted = wanted
@@ -125,6 +129,7 @@ class _Wait:
             fresh = set()
             now = time.monotonic()
             due = {name for name in self._left if (at := self._standing[name].due) is not None and at <= now}
+            self._undecided = False
             for name in [name for name in self._left if name in heard or name in due]:
                 self._take(name, self._standing[name].hear(self._judge(self._news.entries.get(name)), now))
             if self._limit_s is not None and time.monotonic() - self._started >= self._limit_s:
@@ -152,22 +157,39 @@ class _Wait:
             case Broken():
                 self._outcome.broken[name] = verdict.note
                 say(f"Unit {name}: {verdict.note}")
-            case Waits() if self._limit_s is None:
+            case Waits() if self._limit_s is None and self._is_settled(name):
                 note = self._outcome.waiting[name] = self._why(name, verdict.note)
                 say(f"Unit {name} waits: {note}")
             case _:
                 return
         del self._left[name]
 
+    def _is_settled(self, name: str) -> bool:
+        """Whether the unit waits because no machine fits; else the engine has not come to it yet: be patient a while.
+
+        When it has not come to one, it has not come to the others either that are looked at now.
+        """
+        if not self._undecided:
+            found = self._explained(name)
+            self._undecided = found is not None and any(machine.fits for machine in found.machines)
+            if self._undecided:
+                del self._reports[name]
+        return not self._undecided or not self._standing[name].doubt(time.monotonic())
+
+    def _explained(self, name: str) -> ExplainReport | None:
+        """The explanation of a unit that waits; of the first few only, since they mostly wait for the same."""
+        if name not in self._reports:
+            if len(self._reports) >= _EXPLAINED:
+                return None
+            try:
+                self._reports[name] = self._client.explain(name)
+            except InaeticsError:
+                return None
+        return self._reports[name]
+
     def _why(self, name: str, note: str) -> str:
-        """Why a unit waits, as it is now; for the first few, since they mostly wait for the same."""
-        self._explained += 1
-        if self._explained > _EXPLAINED:
-            return note
-        try:
-            return self._client.explain(name).summary
-        except InaeticsError:
-            return note
+        found = self._explained(name)
+        return found.summary if found else note
 
     def _patience(self) -> float:
         """How long the next request may be held."""
@@ -194,12 +216,21 @@ class Standing:
     note: str = ""
     due: float | None = None
     """When the present verdict is to be believed; None when it is already, and while there is nothing to believe."""
+    doubts: int = 0
     _kind: type[Verdict] | None = None
     _since: float = 0.0
 
     @property
     def waits(self) -> bool:
         return self._kind is Waits
+
+    def doubt(self, now: float) -> bool:
+        """Let the verdict stand once more before it is believed, if it has not been doubted too often."""
+        self.doubts += 1
+        if self.doubts > MAX_DOUBTS:
+            return False
+        self._since, self.due = now, now + WAITS_STANDS_S
+        return True
 
     def hear(self, verdict: Verdict, now: float) -> Verdict | None:
         """The verdict, once it has stood for as long as it must; None until then.

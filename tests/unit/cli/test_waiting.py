@@ -9,9 +9,11 @@ import pytest
 from typing_extensions import override
 
 from inaetics.api.client import FleetClient
-from inaetics.api.wire import Changes, MachineRef, UnitEntry
+from inaetics.api.wire import Changes, ExplainReport, MachineRef, MachineVerdict, UnitEntry
+from inaetics.cli import waiting
 from inaetics.cli.verdicts import judge_start
 from inaetics.cli.waiting import wait_for, wait_until_gone
+from inaetics.errors import Unavailable
 
 HERE = MachineRef("8f3ac1d2" * 4, "worker-1", "127.17.8.101")
 RUNS = UnitEntry(
@@ -42,6 +44,13 @@ class Scripted(FleetClient):
         self.answers = list(answers)
         self.asked: list[tuple[int | None, float]] = []
         self.named: Sequence[str] = ()
+        self.explained: list[ExplainReport] = []
+
+    @override
+    def explain(self, name: str) -> ExplainReport:
+        if not self.explained:
+            raise Unavailable("no explanation was written down")
+        return self.explained.pop(0) if len(self.explained) > 1 else self.explained[0]
 
     @override
     def changes(self, names: Sequence[str] = (), *, after: int | None = None, wait_s: float = 0.0) -> Changes:
@@ -57,6 +66,11 @@ class Scripted(FleetClient):
             units=units,
             reported=reported,
         )
+
+
+def explanation(summary: str, *, fits: bool) -> ExplainReport:
+    machine = MachineVerdict(HERE.id, HERE.name, fits)
+    return ExplainReport(unit="hello.service", summary=summary, waits=True, machines=(machine,))
 
 
 def test_each_question_is_held_until_something_newer_is_known() -> None:
@@ -130,3 +144,29 @@ def test_a_destroyed_unit_ends_the_wait(capsys: pytest.CaptureFixture[str]) -> N
     client = Scripted([[but(active="activating")], []])
     assert wait_for(client, ["hello.service"], judge_start, wanted="launched").exit_code == 1
     assert "somebody destroyed it" in capsys.readouterr().err
+
+
+WAITS = but(machine=None, current="inactive", active=None, reason="no machine has it yet")
+
+
+def test_a_unit_that_waits_is_told_with_its_explanation() -> None:
+    client = Scripted([[WAITS]])
+    client.explained = [explanation("no machine has disk=ssd", fits=False)]
+    outcome = wait_for(client, ["hello.service"], judge_start, wanted="launched")
+    assert outcome.waiting == {"hello.service": "no machine has disk=ssd"}
+
+
+def test_an_engine_that_has_not_decided_yet_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "WAITS_STANDS_S", 0.01)
+    client = Scripted([[WAITS], [WAITS], [WAITS], [RUNS]])
+    client.explained = [explanation("worker-1 fits: the engine is about to decide", fits=True)]
+    outcome = wait_for(client, ["hello.service"], judge_start, wanted="launched")
+    assert (outcome.exit_code, outcome.reached) == (0, ["hello.service"])
+
+
+def test_an_engine_that_never_decides_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "WAITS_STANDS_S", 0.01)
+    client = Scripted([[WAITS]])
+    client.explained = [explanation("worker-1 fits: the engine is about to decide", fits=True)]
+    outcome = wait_for(client, ["hello.service"], judge_start, wanted="launched")
+    assert outcome.waiting == {"hello.service": "worker-1 fits: the engine is about to decide"}
