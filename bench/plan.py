@@ -2,7 +2,8 @@
 
     python -m bench.plan
 
-The mix is what fleets look like: instances of few templates; some keep apart, ask for metadata, or go together.
+The mixes are what fleets look like: instances of few templates; some keep apart, ask for metadata, or go together. In
+the second one they declare what they need and spread over zones; machines are of two sizes: small ones fill up early.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from inaetics.fleet import mapper
+from inaetics.fleet.balance import plan_rebalance
 from inaetics.fleet.fold import UnitChanged
 from inaetics.fleet.model import Desired, File, Machine, MachineId, Placement, Snapshot, Unit, UnitName
 from inaetics.fleet.planner import Planner, plan
@@ -33,14 +35,39 @@ TEMPLATES = {
     "everywhere": ("Global=yes", 1),
 }
 
+WITH_NEEDS = {
+    "web": ("Memory=1G\nCPU=0.5\nSpreadBy=zone", 2_000),
+    "db": ("Memory=6G\nCPU=2\nConflicts=db@*.service\nMachineMetadata=disk=ssd", 300),
+    "cache": ("MachineOf=web@%i.service\nMemory=256M", 400),
+    "edge": ("SpreadBy=zone\nMachineMetadata=zone=a\nMachineMetadata=zone=b\nCPU=0.2", 1_500),
+    "batch": ("Memory=2G\nCPU=1", 2_000),
+    "rack": ("SpreadBy=rack\nMemory=100M", 1_000),
+    "plain": ("Memory=50M", 2_799),
+    "everywhere": ("Global=yes\nMemory=64M", 1),
+}
+
+Mix = Mapping[str, tuple[str, int]]
+
 
 def machines() -> dict[MachineId, Machine]:
     found = {}
     for number in range(MACHINES):
         machine = MachineId(f"{number:032x}")
-        metadata = {"zone": "abcd"[number % 4], "disk": "ssd" if number % 3 == 0 else "hdd"}
+        metadata = {
+            "zone": "abcd"[number % 4],
+            "disk": "ssd" if number % 3 == 0 else "hdd",
+            "rack": f"r{number // 40}",
+        }
+        memory, cores = (8, 4.0) if number % 2 else (64, 32.0)
         found[machine] = Machine(
-            id=machine, name=f"w{number}", address="", incarnation="1", metadata=metadata, revision=1
+            id=machine,
+            name=f"w{number}",
+            address="",
+            incarnation="1",
+            metadata=metadata,
+            memory=memory << 30,
+            cores=cores,
+            revision=1,
         )
     return found
 
@@ -60,17 +87,17 @@ def service(options: str) -> str:
     return f"[Service]\nExecStart=/bin/sleep 1000\n[X-Fleet]\n{options}\n"
 
 
-def units() -> list[Unit]:
+def units(mix: Mix) -> list[Unit]:
     found = []
-    for template, (options, count) in TEMPLATES.items():
+    for template, (options, count) in mix.items():
         found += [unit(f"{template}@{number}.service", service(options)) for number in range(count)]
     assert len(found) == UNITS
     return found
 
 
-def fleet() -> Snapshot:
+def fleet(mix: Mix) -> Snapshot:
     """Nothing is placed yet."""
-    wanted = units()
+    wanted = units(mix)
     files = {each.content_hash: File(text=each.text, revision=1) for each in wanted}
     return Snapshot(revision=1, files=files, units={each.name: each for each in wanted}, machines=machines())
 
@@ -99,9 +126,9 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def cold() -> tuple[float, int]:
+def cold(mix: Mix) -> tuple[float, int]:
     """One cold plan, from parsing the first file; how many units found a place."""
-    snapshot = fleet()
+    snapshot = fleet(mix)
     found: list[int] = []
     seconds = timed(lambda: found.append(len(plan(snapshot))))
     return seconds, found[0]
@@ -123,15 +150,26 @@ def one_more(planner: Planner, snapshot: Snapshot, number: int, options: str) ->
 
 
 def main() -> None:
-    colds = [cold() for _ in range(RUNS)]
-    _print(f"cold plan, {UNITS} units on {MACHINES} machines ({colds[0][1]} placements)", [each[0] for each in colds])
-    snapshot = placed(fleet())
+    _measure("plain", TEMPLATES, ("", "MachineMetadata=zone=c", "Conflicts=web@*.service"))
+    _measure(
+        "with needs and spread", WITH_NEEDS, ("Memory=1G", "Memory=3G\nCPU=2", "SpreadBy=zone", "SpreadBy=rack\nCPU=1")
+    )
+
+
+def _measure(what: str, mix: Mix, more: Sequence[str]) -> None:
+    colds = [cold(mix) for _ in range(RUNS)]
+    seconds = [each[0] for each in colds]
+    _print(f"cold plan, {what}: {UNITS} units on {MACHINES} machines, {colds[0][1]} placements", seconds)
+    snapshot = placed(fleet(mix))
     planner = Planner(snapshot)
     planner.plan(lost=NOBODY)
+    gc.collect()
     gc.freeze()
-    for options in ("", "MachineMetadata=zone=c", "Conflicts=web@*.service"):
-        more = [one_more(planner, snapshot, number, options) for number in range(50)]
-        _print(f"one more unit {options or '(plain)'}", more)
+    for options in more:
+        each = [one_more(planner, snapshot, number, options) for number in range(50)]
+        _print(f"one more unit {' '.join(options.split()) or '(plain)'}", each)
+    _print("what would even it out", [timed(lambda: plan_rebalance(snapshot)) for _ in range(RUNS)])
+    gc.unfreeze()
 
 
 def _print(what: str, seconds: list[float]) -> None:

@@ -103,6 +103,8 @@ def _movable(board: Board, source: MachineId, name: UnitName) -> Requirements | 
     followed = any(name in on[each].machine_of for each in board.followers_of(name) if each in on)
     tied = followed or bool(requirements.machine_of)
     seat = board.snapshot.placements.get((source, name))
+    if len(board.machines_of(name)) > 1:
+        return None  # it was global once
     if tied or requirements.is_global or requirements.machine_id or seat is None or seat.withdraw:
         return None
     return requirements

@@ -119,6 +119,8 @@ class Board:
 
     def has_room(self, machine: MachineId, requirements: Requirements) -> bool:
         """Whether what `requirements` declares is free on `machine`, which is there."""
+        if not requirements.memory and not requirements.cpu:
+            return True
         return self.room.holds(self.snapshot.machines[machine], requirements.memory, requirements.cpu)
 
     def spread(self, unit: UnitName, key: str) -> Spread:
@@ -200,8 +202,9 @@ class Board:
         if rank is None:
             return
         there = self.snapshot.machines[machine]  # machines_changed is told before anything else
-        for floor, pool in self._pools_of[rank]:
-            if not self.room.holds(there, *floor):
+        memory, cpu = self.room.free(there)
+        for (least_memory, least_cpu), pool in self._pools_of[rank]:
+            if least_memory > memory or least_cpu > cpu:
                 if rank in pool:
                     pool.drop(rank, old)
             elif rank in pool:

@@ -14,20 +14,21 @@ from collections.abc import Iterable, Iterator, Sequence
 class Pool:
     """Ranks of machines by load. A rank is a machine's place in the order of names, which breaks ties."""
 
-    __slots__ = ("_buckets", "_members")
+    __slots__ = ("_buckets", "_loads", "_members")
 
     def __init__(self, loads: Iterable[tuple[int, int]]) -> None:
         """Take in (load, rank) of every machine."""
-        self._buckets: list[list[int]] = []
+        self._buckets: dict[int, list[int]] = {}
+        self._loads: list[int] = []
+        """Sorted: loads that somebody has. What nobody has costs nothing."""
         self._members: set[int] = set()
         for load, rank in sorted(loads):
-            self._bucket(load).append(rank)
-            self._members.add(rank)
+            self.put(rank, load)
 
     def __iter__(self) -> Iterator[int]:
         """Ranks, the least loaded first; stop iterating before changing a load."""
-        for bucket in self._buckets:
-            yield from bucket
+        for load in self._loads:
+            yield from self._buckets[load]
 
     def __contains__(self, rank: int) -> bool:
         return rank in self._members
@@ -37,26 +38,35 @@ class Pool:
 
     def levels(self) -> Iterator[tuple[int, Sequence[int]]]:
         """Loads with the ranks that have them, the least load first."""
-        return ((load, bucket) for load, bucket in enumerate(self._buckets) if bucket)
+        for load in self._loads:
+            yield load, self._buckets[load]
 
     def put(self, rank: int, load: int) -> None:
         """Take in one more member."""
-        insort(self._bucket(load), rank)
+        self._enter(rank, load)
         self._members.add(rank)
 
     def drop(self, rank: int, load: int) -> None:
         """Forget the member `rank`, whose load is `load`."""
-        bucket = self._buckets[load]
-        del bucket[bisect_left(bucket, rank)]
+        self._leave(rank, load)
         self._members.remove(rank)
 
     def reload(self, rank: int, old: int, new: int) -> None:
         """Note that the load of the member `rank` went from `old` to `new`."""
-        bucket = self._buckets[old]
-        del bucket[bisect_left(bucket, rank)]
-        insort(self._bucket(new), rank)
+        self._leave(rank, old)
+        self._enter(rank, new)
 
-    def _bucket(self, load: int) -> list[int]:
-        while len(self._buckets) <= load:
-            self._buckets.append([])
-        return self._buckets[load]
+    def _enter(self, rank: int, load: int) -> None:
+        bucket = self._buckets.get(load)
+        if bucket is None:
+            self._buckets[load] = [rank]
+            insort(self._loads, load)
+        else:
+            insort(bucket, rank)
+
+    def _leave(self, rank: int, load: int) -> None:
+        bucket = self._buckets[load]
+        if len(bucket) == 1:
+            del self._buckets[load], self._loads[bisect_left(self._loads, load)]
+        else:
+            del bucket[bisect_left(bucket, rank)]

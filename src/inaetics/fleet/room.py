@@ -14,6 +14,8 @@ from inaetics.fleet.requirements import Requirements
 Floor = tuple[int, int]
 """Memory and cpu (as in `Requirements`) that a machine must at least have free."""
 
+_ENDLESS = 1 << 62
+
 
 @dataclass(slots=True)
 class Room:
@@ -37,11 +39,22 @@ class Room:
         """Thousandths of a core, as `free_memory`."""
         return None if machine.cores is None else cpu_of(machine.cores) - self._cpu.get(machine.id, 0)
 
+    def free(self, machine: Machine) -> tuple[int, int]:
+        """Bytes, and thousandths of a core; as good as endless where the machine does not say, never negative.
+
+        So a need of nothing always fits, also where more is taken than there is.
+        """
+        memory, cpu = _ENDLESS, _ENDLESS
+        if machine.memory is not None:
+            memory = max(machine.memory - self._memory.get(machine.id, 0), 0)
+        if machine.cores is not None:
+            cpu = max(cpu_of(machine.cores) - self._cpu.get(machine.id, 0), 0)
+        return memory, cpu
+
     def holds(self, machine: Machine, memory: int, cpu: int) -> bool:
         """Whether a unit with these needs still fits beside what is there."""
-        if memory and machine.memory is not None and machine.memory - self._memory.get(machine.id, 0) < memory:
-            return False
-        return not cpu or machine.cores is None or cpu_of(machine.cores) - self._cpu.get(machine.id, 0) >= cpu
+        free_memory, free_cpu = self.free(machine)
+        return memory <= free_memory and cpu <= free_cpu
 
 
 def cpu_of(cores: float) -> int:

@@ -35,6 +35,7 @@ FILES = (
     service("Global=yes"),
     service("Global=yes", "MachineMetadata=zone=x"),
     service("Replaces=b@*.service"),
+    service("Replaces=a@*.service"),
     service("Memory=1G"),
     service("Memory=2G", "CPU=0.5"),
     service("Memory=2G", "MachineOf=c.service"),

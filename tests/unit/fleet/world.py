@@ -256,14 +256,17 @@ class World:
         assert grouped or any(self.problem(unit, other) is None for other in others), f"nowhere to go: {placement}"
 
     def moving(self, mark: str) -> list[UnitName]:
-        """Units that the drain or rebalance has taken away and that do not run at their new place yet."""
+        """Units that the drain or rebalance has taken away and that do not run at their new place yet.
+
+        What is on a machine that failed meanwhile and came back may not have been counted while it was away.
+        """
         found = []
         for (machine, name), placement in self.snapshot.placements.items():
             if placement.moved_by == mark and machine in self.snapshot.machines:
                 state = self.snapshot.states.get((machine, name))
                 silent = state is None or state.placement_revision != placement.revision
                 came_back = self.snapshot.machines[machine].revision > placement.revision
-                if placement.withdraw or (silent and not came_back):
+                if (placement.withdraw or silent) and not came_back:
                     found.append(name)
         return found
 
