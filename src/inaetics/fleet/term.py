@@ -34,6 +34,9 @@ _log = structlog.get_logger()
 _AGAIN_S = 0.05
 """Pause before a decision is made anew whose ground had changed: the change is on its way to the mirror."""
 
+_LONGEST_PAUSE_S = 2.0
+"""The pause doubles up to this while the store refuses to be written at all, as it does when it is full."""
+
 
 class Term:
     """What the holder of the office does until it is lost."""
@@ -56,6 +59,7 @@ class Term:
         self._rollouts = Rollouts(store, mirror, leadership)
         self._news = asyncio.Event()
         self._ledger_revision = 0
+        self._pause_s = _AGAIN_S
         self.on_plan: Callable[[float], object] = lambda seconds: None
 
     async def lead(self) -> None:
@@ -123,8 +127,11 @@ class Term:
             except (Conflict, Unavailable) as error:
                 _log.info("decided anew", actions=sum(len(each.actions) for each in todo), reason=str(error))
                 self._planner.again(action.name for each in todo for action in each.actions)
+                refused = isinstance(error, Unavailable)
+                self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S) if refused else _AGAIN_S
                 await self._read_ledger()
                 return
+            self._pause_s = _AGAIN_S
             todo.pop(0)
         if actions:
             await self._mirror.reached(self._ledger_revision)
@@ -161,7 +168,7 @@ class Term:
     async def _read_ledger(self) -> None:
         """Find out what was written last, whatever answers were lost, and wait until the mirror shows it."""
         self._news.set()
-        await asyncio.sleep(_AGAIN_S)
+        await asyncio.sleep(self._pause_s)
         item = await self._store.get(keys.LEDGER)
         if item is None:
             raise Unavailable(f"cannot lead: {keys.LEDGER} is gone from the store; standing for the office again")
