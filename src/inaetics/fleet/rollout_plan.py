@@ -221,16 +221,16 @@ class _Work:
         verdict, message = self._verdict(step, unit, self._rollout.old_hash)
         if verdict is not None:
             again = "" if verdict else f"it is not well on its old content either: {message}"
-            self._set(number, Progress.RESTORED, again)
+            self._set(number, Progress.RESTORED, "; ".join(filter(None, (step.message, again))))
 
     def _restore(self, number: int, step: Step) -> None:
         unit = self._snapshot.units.get(step.unit)
         if unit is None or unit.content_hash != self._rollout.new_hash:
             self._set(number, Progress.RESTORED, _left_alone(unit))
         elif not is_gated(unit):
-            self._give(number, unit, self._rollout.old_hash, Progress.RESTORED, "")
+            self._give(number, unit, self._rollout.old_hash, Progress.RESTORED, step.message)
         elif step.progress in AWAY or self._away() < self._rollout.at_once:
-            self._give(number, unit, self._rollout.old_hash, Progress.RESTORING, "")
+            self._give(number, unit, self._rollout.old_hash, Progress.RESTORING, step.message)
 
     def _with(self, *progress: Progress) -> list[int]:
         """The steps that stand there, the last first."""

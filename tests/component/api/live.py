@@ -214,7 +214,7 @@ class LiveFleet:
             placement_revision=placement.revision,
             result=result,
             message=message,
-            since=1_700_000_000.0,
+            since=1_700_000_000.0 + placement.revision,
         )
 
 
