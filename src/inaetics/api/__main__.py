@@ -6,10 +6,15 @@ starts it again. Told to stop, it gives up the leadership first, so that another
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__":  # structlog loads these when it finds them: 6 MB, and the API never has a terminal
+    sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # None is how the import system marks "absent"
+    sys.modules.setdefault("pygments", None)  # type: ignore[arg-type]
+
 import asyncio
 import os
 import signal
-import sys
 
 import structlog
 

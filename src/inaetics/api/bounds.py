@@ -8,6 +8,7 @@ memory, and that for a minute; what goes on for ever (journals, events) waits wi
 from __future__ import annotations
 
 import asyncio
+import select
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +83,7 @@ class BoundedProtocol(PeerProtocol):
     @override
     def eof_received(self) -> bool:  # type: ignore[override]
         """A client that said all it had to say may wait for its answer; over TLS there is no such thing."""
-        if self.scheme == "https" or not self._busy or self.conn.their_state is h11.SEND_BODY:
+        if self.scheme == "https" or not self._busy or self.conn.their_state is h11.SEND_BODY or self._hung_up():
             return False
         self._left_due = self.loop.call_later(HALF_CLOSED_S, self.transport.close)
         return True
@@ -111,6 +112,12 @@ class BoundedProtocol(PeerProtocol):
             self.transport.abort()
         else:
             self._say(400, "this is no HTTP request that can be understood")
+
+    def _hung_up(self) -> bool:
+        """Has the client closed both ways? A Unix socket tells; over TCP that shows with the next write."""
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), 0)
+        return any(event & select.POLLHUP for _, event in poll.poll(0))
 
     def _expect_head(self) -> None:
         if self._head_due is None:

@@ -11,7 +11,14 @@ from collections import Counter as Tally
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 from starlette.requests import Request
@@ -30,6 +37,8 @@ if TYPE_CHECKING:
 
 PATH = "/metrics"
 KIND = "text/plain; version=0.0.4; charset=utf-8"
+
+disable_created_metrics()  # a second series for each, with the time it began: nobody asks
 
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _REQUESTS = (0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 30, 60)

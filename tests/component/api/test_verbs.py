@@ -107,6 +107,15 @@ def test_exec_passes_its_options_on_and_takes_input_only_when_asked(fleet: LiveF
     assert fleetctl(fleet, "exec", "hello", "cat", stdin=b"unread").stdout == b""
 
 
+def test_an_interrupted_exec_takes_its_command_with_it(fleet: LiveFleet, tmp_path: Path) -> None:
+    up(fleet, "hello.service")
+    with following(fleet, "exec", "hello", "sh", "-c", "echo $$; exec sleep 1000") as (process, out, _):
+        eventually(lambda: out, within_s=20, what="the command runs")
+        process.terminate()
+        gone = Path(f"/proc/{out[0].strip()}")
+        eventually(lambda: not gone.exists(), within_s=3, what="the command ends at once, not after a grace")
+
+
 def test_exec_over_tls(fleet: LiveFleet) -> None:
     up(fleet, "hello.service")
     said: list[tuple[Kind, bytes]] = []
