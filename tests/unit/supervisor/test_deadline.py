@@ -13,6 +13,7 @@ from inaetics.supervisor.machine import step
 from inaetics.supervisor.phases import lose
 from inaetics.supervisor.values import (
     OVER,
+    Arm,
     ControlExited,
     Exit,
     GroupEmpty,
@@ -71,6 +72,14 @@ def test_a_restart_on_its_way_is_given_up() -> None:
     stopping = State(sub=Sub.STOP_SIGTERM, main=True, start_again=True, forbid_restart=True)
     state, _ = step(SPEC, stopping, ASKED, 0.0)
     assert (state.start_again, state.result) == (False, Result.LOST_TOUCH)
+
+
+@pytest.mark.parametrize("event", [ASKED, KILLED], ids=["asked", "killed"])
+def test_a_start_that_was_to_begin_anew_does_not(event: LostTouch) -> None:
+    """An earlier supervisor was killed amid ExecStartPre; this one would run it again."""
+    state, _ = step(SPEC, State(sub=Sub.FINAL_SIGTERM, begin_again=True), event, 0.0)
+    state, actions = step(SPEC, state, GroupEmpty(), 0.0)
+    assert (state.sub, state.result, actions) == (Sub.FAILED, Result.LOST_TOUCH, (Arm(None),))
 
 
 @pytest.mark.parametrize("mode", KillMode)
