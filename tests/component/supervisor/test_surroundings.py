@@ -33,7 +33,7 @@ def test_limits_and_scheduling_are_set_before_the_program_runs(host: Daemon) -> 
         async with borrowed(host) as it:
             lines = ["LimitSTACK=4M:8M", "LimitCPU=1min", "Nice=7", "OOMScoreAdjust=321", "CPUAffinity=0"]
             lines += ["IOSchedulingClass=idle", "CPUSchedulingPolicy=batch", "CoredumpFilter=default", "UMask=0027"]
-                        what = "ulimit -Ss; ulimit -Hs; ulimit -t; nice; cat /proc/self/oom_score_adj; umask; ionice; chrt -p $$$$"
+            what = "ulimit -Ss; ulimit -Hs; ulimit -t; nice; cat /proc/self/oom_score_adj; umask; ionice; chrt -p $$$$"
             what += "; grep Cpus_allowed_list /proc/self/status"
             said = await _lines(it, "a.service", _show(what, *lines))
             assert said[:6] == ["4096", "8192", "60", "7", "321", "0027"]
