@@ -82,6 +82,8 @@ def _relieve(board: Board, scheduler: Scheduler, source: MachineId, moved: set[U
         requirements = _movable(board, source, name)
         if requirements is None or name in moved:
             continue
+        if requirements.spread_by is None and board.load(source) - _least_load(board) < _WORTH:
+            continue
         with board.trial():
             board.remove(source, name)
             choice = scheduler.choose(name, requirements, avoid=source)
@@ -91,6 +93,10 @@ def _relieve(board: Board, scheduler: Scheduler, source: MachineId, moved: set[U
             board.add(choice.machine, name, requirements)
             moved.add(name)
             yield PlannedMove(unit=name, source=source, target=choice.machine, reason=why)
+
+
+def _least_load(board: Board) -> int:
+    return next((board.load(machine) for machine in board.by_load(())), 0)
 
 
 def _movable(board: Board, source: MachineId, name: UnitName) -> Requirements | None:
