@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import IO
 
-from inaetics.fleet.unit_commands import Launch
+from inaetics.fleet.unit_commands import TAG, Launch
 
 _BUFFER_BYTES = 32 * 1024
 
@@ -66,6 +66,8 @@ async def running(launch: Launch, *, stdin: bool) -> AsyncIterator[Child]:
     """
     async with AsyncExitStack() as stack:
         process = _popen(launch, stdin=stdin)
+        if launch.tag:
+            stack.callback(_end_tagged, launch.tag)
         stack.callback(_end, process)
         assert process.stdout is not None
         assert process.stderr is not None
@@ -100,6 +102,17 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
     if process.stdin is not None:
         process.stdin.close()
+
+
+def _end_tagged(tag: str) -> None:
+    """Kill what an engine runs for a command: it is no child of ours, and ends not with its engine's client."""
+    wanted = f"{TAG}={tag}".encode()
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError):  # it ended meanwhile, or is not ours to read
+            with open(f"/proc/{name}/environ", "rb") as file:
+                found = wanted in file.read().split(b"\0")
+            if found:
+                os.kill(int(name), signal.SIGKILL)
 
 
 async def _reader(pipe: IO[bytes], stack: AsyncExitStack) -> asyncio.StreamReader:

@@ -6,6 +6,7 @@ Promises: what is found is what the placement says, not what was submitted since
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,15 +31,22 @@ _OWN = ("NOTIFY_SOCKET", "MAINPID", "INVOCATION_ID", "LISTEN_PID", "LISTEN_FDS",
 """What the agent's own supervisor tells the agent, and nobody else."""
 
 
+TAG = "INAETICS_EXEC"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """A process to make: `argv[0]` is an absolute path; `account` None: stay who we are."""
+    """A process to make: `argv[0]` is an absolute path; `account` None: stay who we are.
+
+    `tag`: what it starts elsewhere, in a container, carries the variable `TAG` with this value.
+    """
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     directory: str
     account: Account | None = None
     umask: int = 0o022
+    tag: str = ""
 
 
 class UnitCommands:
@@ -93,10 +101,11 @@ class UnitCommands:
         self, unit_file: UnitFile, name: Name, words: Sequence[str], engine: ContainerEngine, *, stdin: bool
     ) -> Launch:
         container = container_name(unit_file, name, machine_id=self._machine, host_name=self._host_name)
+        tag = uuid.uuid4().hex
         interactive = ("--interactive",) if stdin else ()
         program = program_of(engine.command[0], self._environment)
-        argv = (program, *engine.command[1:], "exec", *interactive, container, *words)
-        return Launch(argv=argv, environment=self._environment, directory="/")
+        argv = (program, *engine.command[1:], "exec", *interactive, f"--env={TAG}={tag}", container, *words)
+        return Launch(argv=argv, environment=self._environment, directory="/", tag=tag)
 
     def _beside_service(self, unit_file: UnitFile, name: Name, words: Sequence[str]) -> Launch:
         spec = service_spec(unit_file, name, machine_id=self._machine, host_name=self._host_name)

@@ -6,11 +6,12 @@ import asyncio
 import json
 import os
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from inaetics.api.agents import RemoteAgents
@@ -22,6 +23,7 @@ from inaetics.fleet.model import Desired, MachineId, Placement, UnitName
 from inaetics.fleet.unit_commands import UnitCommands
 from inaetics.store.fake import FakeStore
 from inaetics.store.protocol import Put
+from inaetics.units.container import ContainerEngine
 from tests.support.etcd import Authority, free_subnet
 from tests.support.eventually import aeventually
 from tests.support.fake_supervisor import FakeSupervisor
@@ -94,13 +96,13 @@ def status(found: list[Frame]) -> int:
 
 
 @asynccontextmanager
-async def site(directory: Path, environment: Mapping[str, str] = os.environ) -> AsyncIterator[Site]:
+async def site(directory: Path, *, engine_file: Path | None = None) -> AsyncIterator[Site]:
     address = f"{free_subnet()}.101"
     authority = Authority(directory)
     for name in ("api", "operator", "agent-worker-1"):
         authority.issue(directory / name, [name], [address])
     made = Site(address, directory, FakeSupervisor(), FakeStore())
-    commands = UnitCommands(made.store, made.supervisor, MACHINE, engine_file=None, environment=environment)
+    commands = UnitCommands(made.store, made.supervisor, MACHINE, engine_file=engine_file, environment=os.environ)
     context = mutual_tls(
         ca=directory / "ca.pem", cert=directory / "agent-worker-1.pem", key=directory / "agent-worker-1.key"
     )
@@ -203,6 +205,36 @@ def test_a_command_reads_what_the_client_sends(tmp_path: Path) -> None:
         assert status(await made.exec("cat")) == 0, "without stdin there is nothing to wait for"
 
     on_site(tmp_path, body)
+
+
+def test_a_command_in_a_container_ends_with_its_client(tmp_path: Path) -> None:
+    """An engine runs the command for its client, as no child of it: this one does so too."""
+    engine = tmp_path / "engine"
+    script = """#!/bin/sh
+        shift; case "$1" in --interactive) shift;; esac
+        variable=${1#--env=}; container=$2; shift 2
+        env "$variable" setsid sh -c 'echo $$; sleep 1000' & echo "in $container: $*"; wait
+    """
+    engine.write_text(script)
+    engine.chmod(0o755)
+    described = ContainerEngine(command=(str(engine),))
+    (tmp_path / "engine.json").write_bytes(msgspec.json.encode(described))
+
+    async def main() -> None:
+        async with site(tmp_path, engine_file=tmp_path / "engine.json") as made:
+            await made.run_unit("box@7.service", "[Container]\nImage=localhost/box\n")
+            async with made.agents().open_exec(made.address, "box@7.service") as (reader, writer):
+                writer.write(command(["ls", "-l"], stdin=False))
+                text = b""
+                async for frame in frames(reader):
+                    text += frame.payload
+                    if text.count(b"\n") == 2:
+                        break
+            lines = text.decode().splitlines()
+            assert "in box-7: ls -l" in lines
+            await _gone([int(line) for line in lines if line.isdigit()])
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ def command(session: Session, unit: str, words: tuple[str, ...], interactive: bo
     """Run a command where a unit runs: in its container, or with its service's environment, directory and user.
 
     The exit code is the command's. What it leaves behind ends with it, and so does the command itself when this is
-    interrupted; in a container such a command may go on until it writes. There is no terminal: programs that draw on
-    one are for 'fleetctl ssh'. Options of ours come before UNIT.
+    interrupted. There is no terminal: programs that draw on one are for 'fleetctl ssh'. Options of ours come before
+    UNIT.
 
     \b
       fleetctl exec felix@1 env
