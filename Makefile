@@ -4,6 +4,8 @@
 PYTHON = python3
 VENV = .venv
 PYTEST = $(VENV)/bin/pytest -q
+# These tests mostly wait, each file on addresses of its own: more at once than there are cores.
+PARALLEL = -n 3 --dist loadfile
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -19,8 +21,8 @@ check: $(VENV)/.dev
 	$(VENV)/bin/lint-imports
 
 test: packages-test check
-	$(PYTEST) tests/unit
-	$(PYTEST) tests/component
+	$(PYTEST) $(PARALLEL) tests/unit
+	$(PYTEST) $(PARALLEL) tests/component
 	$(PYTEST) tests/fault tests/system
 
 # make soak   the fault tests that take minutes

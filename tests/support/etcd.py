@@ -50,7 +50,7 @@ _counter = itertools.count()
 
 def free_subnet() -> str:
     """Return `127.x.y` where nobody listens on etcd's port; another one for every call and process."""
-    for n in itertools.count(os.getpid() * 7 + next(_counter)):
+    for n in itertools.count(os.getpid() * 251 + next(_counter)):
         subnet = f"127.{64 + n // 254 % 128}.{1 + n % 254}"
         with socket.socket() as probe, suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
