@@ -1,12 +1,14 @@
 """TLS contexts that outlive their certificates: files that were renewed are taken up by the next connection.
 
-Promises: a certificate on disk that cannot be used (half of it written, or of another key) leaves the one before in
-use; connections that stand are not touched. An authority that is no longer in its file is believed until the process
+Promises: a certificate on disk that cannot be used (half of it written, of another key, or ended) leaves the one before
+in use; connections that stand are not touched. An authority that is no longer in its file is believed until the process
 restarts.
 """
 
 from __future__ import annotations
 
+import datetime
+import re
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,9 +59,11 @@ class RenewingContext(ssl.SSLContext):
             stamp = _stamp(self._files)
             if stamp == self._seen:
                 return
+            if has_ended(self._files[1].read_text()):
+                return
             _load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), self._files)  # a failure in the middle must not cost us ours
             _load(self, self._files)
-        except OSError as error:  # SSLError is one
+        except (OSError, UnicodeDecodeError) as error:  # SSLError is an OSError
             _log.warning("certificate not usable, the one before stays", file=str(self._files[1]), reason=str(error))
             return
         self._seen = stamp
@@ -85,6 +89,26 @@ def common_name(peer: Any) -> str:
     """The name in a peer's certificate as `ssl` shows it (`getpeercert`); empty when it has none."""
     pairs = (pair for part in (peer or {}).get("subject", ()) for pair in part)
     return next((str(value) for name, value in pairs if name == "commonName"), "")
+
+
+def end_of(pem: str) -> datetime.datetime | None:
+    """When a certificate ends (UTC), without loading a library for it; None for what is none.
+
+    X.509 has two times, begin and end, each as YYMMDDhhmmssZ before 2050 and as YYYYMMDDhhmmssZ after.
+    """
+    try:
+        der = ssl.PEM_cert_to_DER_cert(pem)
+        short, long = re.findall(rb"\x17\x0d(\d{12})Z|\x18\x0f(\d{14})Z", der)[1]
+        text, year = (f"{short.decode()}+0000", "%y") if short else (f"{long.decode()}+0000", "%Y")
+        return datetime.datetime.strptime(text, f"{year}%m%d%H%M%S%z")
+    except (ValueError, IndexError):
+        return None
+
+
+def has_ended(pem: str) -> bool:
+    """Whether nobody would take this certificate any more; so for what is none."""
+    end = end_of(pem)
+    return end is None or end <= datetime.datetime.now(datetime.UTC)
 
 
 def _with_files(context: RenewingContext, ca: Path, cert: Path, key: Path, whose: str) -> RenewingContext:

@@ -12,7 +12,7 @@ import pytest
 
 from inaetics.errors import InvalidInput
 from inaetics.hosts.certificates import Authority, new_certificate, new_key, pem_of_certificate, pem_of_key
-from inaetics.tls import RenewingContext, client_context, common_name, server_context
+from inaetics.tls import RenewingContext, client_context, common_name, end_of, server_context
 
 ADDRESS = "127.0.0.1"
 
@@ -25,9 +25,9 @@ class Place:
         self.authority = _authority("ca")
         self.issue("first")
 
-    def issue(self, name: str, *, key_of: str | None = None) -> None:
+    def issue(self, name: str, *, key_of: str | None = None, days: float = 1) -> None:
         key = new_key()
-        certificate = new_certificate(name, key, days=1, issuer=self.authority, address=ADDRESS)
+        certificate = new_certificate(name, key, days=days, issuer=self.authority, address=ADDRESS)
         self.write("key.pem", pem_of_key(new_key() if key_of else key))
         self.write("cert.pem", pem_of_certificate(certificate))
         self.write("ca.pem", self.authority.pem)
@@ -92,12 +92,14 @@ def test_a_new_authority_is_believed(place: Place) -> None:
     assert shake(server, client) == ("second", "second")
 
 
-@pytest.mark.parametrize("damage", ["", "torn", "other key", "gone"])
+@pytest.mark.parametrize("damage", ["", "torn", "other key", "gone", "ended"])
 def test_what_cannot_be_used_leaves_the_one_before(place: Place, damage: str) -> None:
     server, client = place.server(), place.client()
     match damage:
         case "other key":
             place.issue("second", key_of="another")
+        case "ended":
+            place.issue("second", days=1e-9)
         case "gone":
             (place.directory / "cert.pem").unlink()
         case _:
@@ -111,3 +113,14 @@ def test_what_cannot_be_used_from_the_start_is_named(place: Place) -> None:
     place.write("cert.pem", "torn")
     with pytest.raises(InvalidInput, match=r"cannot use the server's certificate .*cert\.pem"):
         place.server()
+
+
+@pytest.mark.parametrize("days", [1, 900, 20000], ids=["soon", "usual", "after 2050"])
+def test_a_certificates_end_is_read_without_a_library(days: int) -> None:
+    certificate = new_certificate("a", new_key(), days=days)
+    assert end_of(pem_of_certificate(certificate)) == certificate.not_valid_after_utc
+
+
+@pytest.mark.parametrize("text", ["", "nothing", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+def test_what_is_no_certificate_has_no_end(text: str) -> None:
+    assert end_of(text) is None

@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import datetime
 import re
-import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from inaetics.hosts.paths import ClusterPaths
 from inaetics.hosts.progress import Progress
 from inaetics.hosts.rolling import restart_one_by_one
 from inaetics.store.endpoints import common_name
+from inaetics.tls import end_of
 
 SOON_DAYS = 30
 """From here on `status` and `doctor` speak of it."""
@@ -176,22 +176,6 @@ def _entries(host: str, file: Path) -> Iterator[Entry]:
     for pem in pems or [""]:
         name = common_name(pem.encode()) if pem else file.stem
         yield Entry(host=host, name=name, file=file, ends=end_of(pem))
-
-
-def end_of(pem: str) -> datetime.datetime | None:
-    """When a certificate ends, without loading a library for it; None for what is none.
-
-    X.509 has two times, begin and end, each as YYMMDDhhmmssZ before 2050 and as YYYYMMDDhhmmssZ after.
-    """
-    try:
-        der = ssl.PEM_cert_to_DER_cert(pem)
-        short, long = re.findall(rb"\x17\x0d(\d{12})Z|\x18\x0f(\d{14})Z", der)[1]
-        text = (short or long).decode()
-        return datetime.datetime.strptime(text, "%y%m%d%H%M%S" if short else "%Y%m%d%H%M%S").replace(
-            tzinfo=datetime.UTC
-        )
-    except (ValueError, IndexError):
-        return None
 
 
 def _is_authority(paths: ClusterPaths, file: Path) -> bool:

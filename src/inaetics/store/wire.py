@@ -27,6 +27,7 @@ from etcd3aio.connections import ConnectionManager
 
 from inaetics.errors import InaeticsError, InvalidInput, LeaseLost, NotFound, Unavailable
 from inaetics.store.endpoints import SERVER_NAME, Credentials, Tls, common_name, read_credentials
+from inaetics.tls import has_ended
 
 _log = structlog.get_logger()
 
@@ -130,7 +131,9 @@ class Wire:
         except InvalidInput as error:  # half of them written, perhaps: those in use stay
             _log.debug("certificates cannot be read", reason=str(error))
             return
-        if found != self._credentials and not self._closed:
+        if found == self._credentials or self._closed:
+            return
+        if found is None or not has_ended(found.cert.decode("ascii", "replace")):  # an ended one opens nothing
             self._credentials = found
             self._retired.extend(self._members)
             self._members = [Member(_channel(host, found)) for host in self._hosts]
