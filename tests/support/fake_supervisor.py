@@ -89,9 +89,10 @@ class FakeSupervisor:
         known = self._units.get(name) or _status(name, digest, Active.INACTIVE, "dead")
         self._show(replace(known, content_hash=digest, stop_when_lost=stop_when_lost))
 
-    async def arm(self, within_s: float) -> None:
+    async def arm(self, within_s: float, *, since: float | None = None) -> None:
         await self._reach("arm", "")
         loop = asyncio.get_running_loop()
+        within_s -= time.clock_gettime(time.CLOCK_BOOTTIME) - since if since is not None else 0.0
         if self._deadline:
             self._deadline.cancel()
         self._deadline = loop.call_later(within_s, self._lose_touch)

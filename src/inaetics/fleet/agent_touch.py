@@ -60,17 +60,21 @@ class Touch:
             self.held = False
 
     async def _arm(self, lease: Lease) -> None:
+        since = time.clock_gettime(time.CLOCK_BOOTTIME)  # first: a pause before `left_s` was found counts as passed
         before, self._suspended_s = self._suspended_s, _suspended_s()
         left_s = lease.deadline - asyncio.get_running_loop().time()
         within_s = left_s - self._times.margin_s - (self._suspended_s - before)
+        if within_s <= 0:  # answered too late; the deadline before stands
+            self.held = False
+            return
         try:
-            await self._supervisor.arm(within_s)
+            await self._supervisor.arm(within_s, since=since)
         except Unavailable as error:
             self.held = False
             _log.warning("deadline not moved", units=len(self.units), reason=str(error))
             return
-        held_before, self.held = self.held, within_s > 0
-        if self.held and not held_before:
+        if not self.held:
+            self.held = True
             self._regained()
 
 

@@ -25,9 +25,10 @@ class EmbeddedSupervisor:
         """See `Supervisor.load`. Raises `Conflict` for the name of a system unit."""
         await self._call(Request(op="load", name=name, text=text, stop_when_lost=stop_when_lost))
 
-    async def arm(self, within_s: float) -> None:
-        """See `Supervisor.arm`. `within_s` counts from this call, however long it takes to arrive."""
-        await self._call(Request(op="arm", deadline=time.clock_gettime(time.CLOCK_BOOTTIME) + within_s))
+    async def arm(self, within_s: float, *, since: float | None = None) -> None:
+        """See `Supervisor.arm`. Without `since` it counts from this call, however long it takes to arrive."""
+        begin = time.clock_gettime(time.CLOCK_BOOTTIME) if since is None else since
+        await self._call(Request(op="arm", deadline=begin + within_s))
 
     async def start(self, name: str) -> None:
         """See `Supervisor.start`."""

@@ -80,8 +80,11 @@ class Supervisor(Protocol):
         `Unavailable` for one with `stop_when_lost` while nothing is armed.
         """
 
-    async def arm(self, within_s: float) -> None:
+    async def arm(self, within_s: float, *, since: float | None = None) -> None:
         """Have all units loaded with `stop_when_lost` stopped `within_s` seconds from now, unless armed again before.
+
+        `since` counts instead of now: a reading of CLOCK_BOOTTIME taken before `within_s` was found, so that a caller
+        that was paused in between moves nothing.
 
         Each is asked to stop as much earlier as its stop may take; what lives at the deadline gets SIGKILL. They end
         as failed, with the result "lost-touch"; they are not started again by themselves, and a start is refused with
