@@ -85,20 +85,27 @@ class FaultCluster:
     # Making it.
 
     @contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self, evidence: Path) -> Iterator[None]:
         """Make everything, start it, and end it with the block."""
         self._write_files()
         with self._watched():
             self.network.create()
             for host in self.hosts:
                 self.network.add(host.name, host.address)
-            self.boot(*self.names)
-            eventually(self._stored, within_s=60, what="the store has formed")
-            self._beside_all("tests.fault.confine", str(self.paths.state), str(self.paths.run))
-            self.until_healthy(within_s=60)
+            try:
+                self._begin()
+            except BaseException:
+                self.keep_evidence(evidence)
+                raise
             with self._recorder():
                 self._until_recorded()
                 yield
+
+    def _begin(self) -> None:
+        self.boot(*self.names)
+        eventually(self._stored, within_s=60, what="the store has formed")
+        self._beside_all("tests.fault.confine", str(self.paths.state), str(self.paths.run))
+        self.until_healthy(within_s=60)
 
     def _write_files(self) -> None:
         self._said.mkdir(parents=True)
@@ -312,6 +319,14 @@ class FaultCluster:
                 return name
         raise AssertionError("no member of etcd leads")
 
+    def inaetics(self, *words: str) -> str:
+        """Run `inaetics` for this cluster, as its operator does."""
+        command = [*self.network.enter(), str(Path(sys.executable).with_name("inaetics")), *words]
+        environment = {**os.environ, "INAETICS_HOME": str(self.paths.state.parent), "INAETICS_CLUSTER": self.paths.name}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, f"inaetics {' '.join(words)}: {done.stderr}"
+        return done.stdout
+
     def let_lead(self, host: str) -> None:
         """Have the etcd of `host` lead."""
         leader = self.etcd_leader()
@@ -389,7 +404,8 @@ class FaultCluster:
             with suppress(FileNotFoundError):
                 shutil.copy(file, directory)
         for name in self.names:
-            shutil.copytree(self.paths.host(name).supervisor / "journal", directory / "journals" / name)
+            with suppress(FileNotFoundError):
+                shutil.copytree(self.paths.host(name).supervisor / "journal", directory / "journals" / name)
         status: dict[str, Any] = {"boottime": boottime(), "time": time.time()}
         with suppress(OSError):
             status["where"] = self.where()
@@ -397,10 +413,10 @@ class FaultCluster:
 
 
 @contextmanager
-def fault_cluster(directory: Path, *, workers: int = 5) -> Iterator[FaultCluster]:
-    """A healthy cluster. Raises RuntimeError where there can be none."""
+def fault_cluster(directory: Path, *, evidence: Path, workers: int = 5) -> Iterator[FaultCluster]:
+    """A healthy cluster. Raises RuntimeError where there can be none; of one that does not start `evidence` is kept."""
     if reason := Network.unavailable():
         raise RuntimeError(f"cannot run hosts in networks of their own: {reason}")
     made = FaultCluster(directory, workers=workers)
-    with made.running():
+    with made.running(evidence):
         yield made

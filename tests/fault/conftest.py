@@ -25,7 +25,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(scope="module")
 def module_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultCluster]:
-    with fault_cluster(tmp_path_factory.mktemp("fault")) as made:
+    with fault_cluster(tmp_path_factory.mktemp("fault"), evidence=EVIDENCE / "no-start") as made:
         yield made
 
 

@@ -178,7 +178,7 @@ class Halted:
 
 @dataclass(frozen=True, slots=True)
 class StoreFilled:
-    """The store has no room left: what is written is refused until somebody makes room."""
+    """The store has no room left: what is written is refused until an operator makes room."""
 
     cluster: FaultCluster
 
@@ -196,7 +196,4 @@ class StoreFilled:
 
     def heal(self) -> None:
         self.cluster.etcdctl("del", "--prefix", "/fault/filling/")
-        self.cluster.etcdctl("compact", "--physical", str(self.cluster.revision()))
-        for host in self.cluster.control:
-            self.cluster.etcdctl("defrag", host=host)
-        self.cluster.etcdctl("alarm", "disarm")
+        self.cluster.inaetics("etcd", "defragment")
