@@ -7,8 +7,9 @@ for times that no record carries: those are the observer's, and say so (`Clock`)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 SLOTS = 8
 """Identities kept for each change of the store: what one change means never shifts what the next one is called."""
@@ -64,8 +65,7 @@ class Clock(StrEnum):
     LATER = "later"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeline:
+class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     """A unit's way from a lost machine to another one, in milliseconds since the loss was detected.
 
     `detected_at` is Unix seconds by the observer's clock; None when nobody here saw it, and then the decision counts
@@ -79,9 +79,11 @@ class Timeline:
     active_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that happened. `time` is Unix seconds by `clock`.
+
+    A msgspec struct although it is a value of the core: thousands are made in a moment, kept, and written down as they
+    are.
 
     `machine` is a name, `machine_id` its identity; `left` names the machine a unit came from. `message` says what,
     `reason` why, both for people.

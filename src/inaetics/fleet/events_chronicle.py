@@ -98,6 +98,8 @@ class Chronicle:
                             await asyncio.sleep(_AGAIN_S)
             finally:
                 self._write_reached()
+                if self._files:
+                    self._files.close()
 
     def _recall(self) -> None:
         if self._files is None:

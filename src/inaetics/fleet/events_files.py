@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 import msgspec
@@ -37,6 +38,7 @@ class EventFiles:
         self._now = directory / "events.jsonl"
         self._before = directory / "events.1.jsonl"
         self._reached = directory / "reached.json"
+        self._file: FileIO | None = None
         self._failing = False
 
     def read(self) -> list[Event]:
@@ -47,19 +49,32 @@ class EventFiles:
         """Write `events` behind the others."""
         lines = b"".join(msgspec.json.encode(event) + b"\n" for event in events)
         try:
-            self._now.parent.mkdir(parents=True, exist_ok=True)
-            with self._now.open("ab", buffering=0) as file:
-                file.write(lines)
-                full = file.tell() > MAX_BYTES
-            if full:
+            file = self._open()
+            file.write(lines)
+            if file.tell() > MAX_BYTES:
+                self.close()
                 self._now.replace(self._before)
         except OSError as error:
+            self.close()
             self._fails(error)
         else:
             self._failing = False
 
+    def close(self) -> None:
+        """Close what is open; the next `append` opens it again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _open(self) -> FileIO:
+        if self._file is None:
+            self._now.parent.mkdir(parents=True, exist_ok=True)
+            self._file = FileIO(self._now, "ab")
+        return self._file
+
     def clear(self) -> None:
         """Forget everything."""
+        self.close()
         for path in (self._now, self._before, self._reached):
             path.unlink(missing_ok=True)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from inaetics.fleet.events import Event, Position
 
-CAPACITY = 10_000
-"""Some 5 MB of memory; a unit's start is three to five events."""
+CAPACITY = 5_000
+"""Some 3 MB of memory; a unit's start is three to five events."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
