@@ -145,13 +145,13 @@ def test_places_do_not_shift_when_something_is_not_told() -> None:
     full, brief = Telling(), Telling()
     for telling in (full, brief):
         telling.begin()
-    brief.deriver = Deriver(Listing(revision=brief.revision, items=()), brief.fold)
     changes: dict[str, bytes | None] = {
         keys.state(W1, A): mapper.state_value(UP),
         keys.unit("b.service"): mapper.unit_value("h", Desired.INACTIVE, 1),
     }
     for telling in (full, brief):
         telling.tell({keys.machine(W1): None, keys.state(W1, A): None}, now=5)
+    brief.deriver = Deriver(Listing(revision=brief.revision, items=()), brief.fold)
     ours, theirs = full.tell(changes, now=6), brief.tell(changes, now=6)
     assert len(ours) != len(theirs)
     assert [event.position for event in ours if event.unit == "b.service"] == [
