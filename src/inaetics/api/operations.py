@@ -146,6 +146,8 @@ OPERATIONS: dict[str, Operation] = {
             Parameter("limit", {"type": "integer", "minimum": 0, "maximum": 10_000}, "At most so many."),
             _UNIT,
             Parameter("machine", {"type": "string"}, "Of this machine: a name or an id."),
+            Parameter("kind", {"type": "string"}, "Of this kind."),
+            Parameter("since", {"type": "number", "minimum": 0}, "Not older than this, in Unix seconds."),
         ),
         answer=EventList,
         streams=("text/event-stream", EventEntry),
