@@ -35,14 +35,14 @@ class PlannedMove:
 def gain(board: Board, unit: UnitName, requirements: Requirements, source: MachineId, target: MachineId) -> str:
     """What a move gains, in words; empty when it is not worth it. The unit is on `source`, on the board too."""
     key = requirements.spread_by
+    machines = board.snapshot.machines
     if key is not None:
-        machines = board.snapshot.machines
         here, there = machines[source].metadata.get(key), machines[target].metadata.get(key)
         if here != there:
             if there is None:
                 return ""
             if here is None:
-                return f"there {key}={there}, here no {key}"
+                return f"{machines[target].name} has {key}={there}, {machines[source].name} no {key}"
             spread = board.spread(unit, key)
             more, less = spread.count(here), spread.count(there)
             if more - less >= _WORTH:
@@ -52,7 +52,7 @@ def gain(board: Board, unit: UnitName, requirements: Requirements, source: Machi
     more, less = board.load(source), board.load(target)
     if more - less < _WORTH:
         return ""
-    return f"{more} units there, {less} {'unit' if less == 1 else 'units'} here"
+    return f"{machines[source].name} has {more} units, {machines[target].name} {less}"
 
 
 def plan_rebalance(snapshot: Snapshot, cache: RequirementsCache | None = None) -> list[PlannedMove]:

@@ -36,6 +36,8 @@ class Verdict:
     """Who is in the way."""
     lack: int = 0
     """How much of what is asked for (memory, cores) is missing."""
+    too_big: bool = False
+    """More is asked for than the machine has in all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,23 +159,12 @@ class Explainer:
     def _room(self, unit: UnitName, requirements: Requirements, machine: Machine) -> Iterator[Verdict]:
         """What the unit itself takes there now counts as free."""
         own = self._board.units_on(machine.id).get(unit, Requirements())
-        free_memory, free_cpu = self._board.room.free_memory(machine), self._board.room.free_cpu(machine)
-        if requirements.memory and machine.memory is not None and free_memory is not None:
-            free = free_memory + own.memory
-            lack = max(requirements.memory - free, 0)
-            words = amounts.lack_of_memory(requirements.memory, free, machine.memory) if lack else ""
-            least, most = amounts.memory(lack), amounts.memory(requirements.memory)
-            hopeless = requirements.memory > machine.memory
-            remedy = f"a machine with {most} of memory" if hopeless else f"{least} less in use on {machine.name}"
-            yield _room_verdict("Memory", lack, words or f"has {most} of memory free", remedy)
-        if requirements.cpu and machine.cores is not None and free_cpu is not None:
-            free, total = free_cpu + own.cpu, cpu_of(machine.cores)
-            lack = max(requirements.cpu - free, 0)
-            words = amounts.lack_of_cores(requirements.cpu, free, total) if lack else ""
-            least, most = amounts.cores(lack), amounts.cores(requirements.cpu)
-            hopeless = requirements.cpu > total
-            remedy = f"a machine with {most}" if hopeless else f"{least} less in use on {machine.name}"
-            yield _room_verdict("CPU", lack, words or f"has {most} free", remedy)
+        room = self._board.room
+        memory, cpu = room.free_memory(machine), room.free_cpu(machine)
+        if requirements.memory and machine.memory is not None and memory is not None:
+            yield _memory(requirements.memory, memory + own.memory, machine.memory, machine.name)
+        if requirements.cpu and machine.cores is not None and cpu is not None:
+            yield _cpu(requirements.cpu, cpu + own.cpu, cpu_of(machine.cores), machine.name)
 
     def _spread(self, unit: UnitName, key: str, machine: Machine) -> Verdict:
         value = machine.metadata.get(key)
@@ -218,8 +209,33 @@ def _cordoned(machine: Machine) -> Verdict:
     return Verdict(constraint="cordoned", holds=False, because=because, remedy=remedy)
 
 
-def _room_verdict(constraint: str, lack: int, because: str, remedy: str) -> Verdict:
-    return Verdict(constraint=constraint, holds=not lack, because=because, remedy=remedy if lack else "", lack=lack)
+def _memory(need: int, free: int, total: int, name: str) -> Verdict:
+    if need <= free:
+        return Verdict(constraint="Memory", holds=True, because=f"has {amounts.memory(need)} of memory free")
+    lack, too_big = need - free, need > total
+    less = f"{amounts.memory(lack)} less in use on {name}"
+    return Verdict(
+        constraint="Memory",
+        holds=False,
+        because=amounts.lack_of_memory(need, free, total),
+        remedy=f"a machine with {amounts.memory(need)} of memory" if too_big else less,
+        lack=lack,
+        too_big=too_big,
+    )
+
+
+def _cpu(need: int, free: int, total: int, name: str) -> Verdict:
+    if need <= free:
+        return Verdict(constraint="CPU", holds=True, because=f"has {amounts.cores(need)} free")
+    lack, too_big = need - free, need > total
+    return Verdict(
+        constraint="CPU",
+        holds=False,
+        because=amounts.lack_of_cores(need, free, total),
+        remedy=f"a machine with {amounts.cores(need)}" if too_big else f"{amounts.cores(lack)} less in use on {name}",
+        lack=lack,
+        too_big=too_big,
+    )
 
 
 def _machine_id(wanted: MachineId, machine: Machine) -> Verdict:
@@ -300,7 +316,7 @@ def _remedies(machines: tuple[MachineVerdict, ...]) -> tuple[str, ...]:
         if verdict.remedy and verdict.remedy not in advice and given[verdict.constraint] < _SHOWN:
             given[verdict.constraint] += 1
             advice[verdict.remedy] = None
-    if any({verdict.constraint for verdict in verdicts} <= _SCARCE for verdicts in missing):
+    if any(all(verdict.constraint in _SCARCE and not verdict.too_big for verdict in each) for each in missing):
         advice["one more machine"] = None
     return tuple(advice)
 

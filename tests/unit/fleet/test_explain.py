@@ -137,13 +137,13 @@ def rooms(*sizes: tuple[int, float], used: str = "Memory=1500M") -> World:
         pytest.param(
             ("Memory=8G",),
             "no machine fits: it needs 8 GiB of memory, 2.5 of 4 GiB are free on w2, the most of 2",
-            ("a machine with 8 GiB of memory", "one more machine"),
+            ("a machine with 8 GiB of memory",),
             id="more than any machine has",
         ),
         pytest.param(
             ("CPU=2.5",),
             "no machine fits: it needs 2.5 cores, 2 of 2 are free on w2, the most of 2",
-            ("a machine with 2.5 cores", "one more machine"),
+            ("a machine with 2.5 cores",),
             id="cores",
         ),
     ],
