@@ -6,7 +6,7 @@ import click
 
 from inaetics.cli.common import say
 from inaetics.cli.fleetctl_commands.arguments import blocking_options, files_argument
-from inaetics.cli.fleetctl_commands.submission import bring
+from inaetics.cli.fleetctl_commands.submission import bring, stored_units
 from inaetics.cli.obsolete import sign_option
 from inaetics.cli.session import Session, pass_session
 from inaetics.cli.unit_arguments import expand, unit_name
@@ -30,7 +30,8 @@ def command(session: Session, units: tuple[str, ...], no_block: bool, block_atte
       fleetctl load 'felix@{1..4}' --no-block
     """
     with session.client() as client:
-        running = {unit.name for unit in client.units().units if unit.desired == "launched"}
+        stored = stored_units(client, expand(units))
+        running = {name for name, unit in stored.items() if unit.desired == "launched"}
         wanted = [argument for argument in expand(units) if unit_name(argument) not in running]
         for argument in expand(units):
             if argument not in wanted:

@@ -6,6 +6,7 @@ A thousand units are one request.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 import click
@@ -13,10 +14,14 @@ import click
 from inaetics.cli.common import say
 from inaetics.cli.unit_arguments import Known, New, expand, local_file, resolve, unit_name
 from inaetics.errors import Conflict
+from inaetics.units.names import parse_name
 
 if TYPE_CHECKING:
     from inaetics.api.client import FleetClient
     from inaetics.api.wire import BatchEntry, UnitEntry
+
+_FEW = 50
+"""So many units are asked for by name; for more the whole list costs less."""
 
 
 def bring(client: FleetClient, arguments: Iterable[str], *, desired: str | None, replace: bool) -> list[str]:
@@ -24,15 +29,27 @@ def bring(client: FleetClient, arguments: Iterable[str], *, desired: str | None,
 
     Everything is looked up before anything is changed, so that a name that means nothing changes nothing.
     """
-    stored = {unit.name: unit for unit in client.units().units}
+    wanted = expand(arguments)
+    stored = stored_units(client, wanted)
     hashes = {name: unit.hash for name, unit in stored.items()}
-    found = [
-        _replaced(argument, stored) if replace else resolve(argument, hashes, lambda name: client.unit(name).text)
-        for argument in expand(arguments)
-    ]
+    texts = cache(lambda name: client.unit(name).text)  # of a template once for all its instances
+    found = [_replaced(argument, stored) if replace else resolve(argument, hashes, texts) for argument in wanted]
     asked = [entry for unit in found if (entry := _entry(unit, stored.get(unit.name), desired, replace)) is not None]
     submit_all(client, asked)
     return [unit.name for unit in found]
+
+
+def stored_units(client: FleetClient, arguments: Sequence[str]) -> dict[str, UnitEntry]:
+    """The submitted units that `arguments` (names or files) may mean, and their templates, by name.
+
+    A few are asked for by name: to start one unit must not cost more because there are a thousand others.
+    """
+    names = {unit_name(argument) for argument in arguments}
+    names |= {parsed.template for parsed in map(parse_name, names) if parsed.is_instance}
+    if not names:
+        return {}
+    listed = client.changes(sorted(names)) if len(names) <= _FEW else client.units()
+    return {unit.name: unit for unit in listed.units}
 
 
 def submit_all(client: FleetClient, entries: Sequence[BatchEntry]) -> None:
