@@ -13,6 +13,8 @@ from pathlib import Path
 
 from inaetics.errors import CommandFailed, Conflict, InvalidInput, NotFound, Unavailable
 from inaetics.hosts.cluster import ETCD_PORT, PEER_PORT, Cluster, Host, command, load, write_atomically
+from inaetics.hosts.environment import read
+from inaetics.hosts.etcd_join import settings_from, write_config
 from inaetics.hosts.formation import BEFORE, DATA, FORMATION, FORMING, JOINING
 from inaetics.hosts.halt import halt_hosts
 from inaetics.hosts.host_files import ETCD
@@ -94,7 +96,6 @@ def replace(paths: ClusterPaths, name: str, progress: Progress) -> None:
     with locked(paths, "etcd replace"):
         asyncio.run(_replace_member(cluster, paths, host, progress))
     up(paths, Request(hosts=(name,)), progress)
-    asyncio.run(_ensure_started(paths, host))
 
 
 def _control_host(cluster: Cluster, name: str) -> Host:
@@ -118,7 +119,8 @@ async def _replace_member(cluster: Cluster, paths: ClusterPaths, host: Host, pro
         step.update(f"{len(found.answering)} of {len(others)} answer")
     urls, tls = list(others.values()), operator(paths)
     with progress.step("member removed, its data cleared"):
-        if (await observe(paths, [host]))[host.name].answers:
+        on = (await observe(paths, [host]))[host.name].answers
+        if on:
             await stop(paths.host(host.name), ETCD)
         peer = _peer(host)
         for listed in await administration.members(urls, tls):
@@ -127,6 +129,10 @@ async def _replace_member(cluster: Cluster, paths: ClusterPaths, host: Host, pro
         _empty(cluster, paths, host)
     with progress.step("member added"):
         await _add(urls, tls, peer)
+        if on:  # else `up` starts it with its host
+            environment = settings_from(read(paths.host(host.name).environment))
+            write_config(environment, _members(cluster))
+            await start(paths.host(host.name), ETCD, wait=False)
 
 
 async def _add(urls: Sequence[str], tls: Tls, peer: str) -> None:
@@ -161,10 +167,6 @@ def _empty(cluster: Cluster, paths: ClusterPaths, host: Host) -> None:
     (place / FORMING).unlink(missing_ok=True)
     (place / JOINING).touch(mode=0o600)
     _write_formation(cluster, place)
-
-
-async def _ensure_started(paths: ClusterPaths, host: Host) -> None:
-    await start(paths.host(host.name), ETCD)
 
 
 def _unpack_all(cluster: Cluster, paths: ClusterPaths, file: Path) -> None:
@@ -213,8 +215,11 @@ def _replace_data(cluster: Cluster, paths: ClusterPaths, host: Host) -> None:
 
 
 def _write_formation(cluster: Cluster, place: Path) -> None:
-    members = {host.name: _peer(host) for host in cluster.control_hosts}
-    write_atomically(place / FORMATION, json.dumps(members, indent=2) + "\n")
+    write_atomically(place / FORMATION, json.dumps(_members(cluster), indent=2) + "\n")
+
+
+def _members(cluster: Cluster) -> dict[str, str]:
+    return {host.name: _peer(host) for host in cluster.control_hosts}
 
 
 def _peer(host: Host) -> str:
