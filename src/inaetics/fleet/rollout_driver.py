@@ -9,36 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
 
 import structlog
 
 from inaetics.errors import Conflict, Unavailable
 from inaetics.fleet import keys, mapper, rollout_record
 from inaetics.fleet.mirror import Mirror
-from inaetics.fleet.model import Snapshot, UnitName
 from inaetics.fleet.rollout import Rollout
-from inaetics.fleet.rollout_health import fingerprint
 from inaetics.fleet.rollout_plan import Advance, Write, advance, due_in
+from inaetics.fleet.rollout_standing import Standing
 from inaetics.store.protocol import Guard, Leadership, ModIs, Op, Put, Store
 
 _log = structlog.get_logger()
 
 _AGAIN_S = 0.2
-
-
-@dataclass(slots=True)
-class _Standing:
-    """Since when what is reported of a unit is as it is, by the loop's clock."""
-
-    seen: dict[UnitName, tuple[object, float]] = field(default_factory=dict)
-
-    def look(self, snapshot: Snapshot, units: frozenset[UnitName], now: float) -> None:
-        self.seen = {unit: seen for unit, seen in self.seen.items() if unit in units}
-        for unit in units:
-            shown = fingerprint(snapshot, unit)
-            if unit not in self.seen or self.seen[unit][0] != shown:
-                self.seen[unit] = (shown, now)
 
 
 class Rollouts:
@@ -48,7 +32,7 @@ class Rollouts:
         self._store = store
         self._mirror = mirror
         self._guard = leadership.guard
-        self._standing = _Standing()
+        self._standing = Standing()
 
     async def step(self) -> float:
         """Write what is due of every rollout; returns the loop-clock instant of the next look, infinity for none."""
@@ -63,22 +47,18 @@ class Rollouts:
             _log.info("rollout looked at again", reason=str(error))
             return loop.time() + _AGAIN_S
         snapshot = self._mirror.snapshot
-        due = [due_in(snapshot, rollout, stood=self._stood) for rollout in self._running()]
+        due = [due_in(snapshot, rollout, standing=self._standing) for rollout in self._running()]
         return loop.time() + min(due, default=float("inf"))
 
     def _running(self) -> list[Rollout]:
         running = [rollout for rollout in self._mirror.snapshot.rollouts.values() if rollout.runs]
-        units = frozenset(unit for rollout in running for unit in rollout.units)
-        self._standing.look(self._mirror.snapshot, units, asyncio.get_running_loop().time())
+        steps = [step for rollout in running for step in rollout.steps]
+        self._standing.look(self._mirror.snapshot, steps, asyncio.get_running_loop().time())
         return sorted(running, key=lambda rollout: (rollout.started_at, rollout.id))
-
-    def _stood(self, unit: UnitName) -> float:
-        seen = self._standing.seen.get(unit)
-        return asyncio.get_running_loop().time() - seen[1] if seen else 0.0
 
     async def _advance(self, rollout: Rollout) -> None:
         """Write all that can be written of one rollout now."""
-        todo = advance(self._mirror.snapshot, rollout, now=time.time(), stood=self._stood)
+        todo = advance(self._mirror.snapshot, rollout, now=time.time(), standing=self._standing)
         if todo is None:
             return
         ops, guards = transaction(todo)

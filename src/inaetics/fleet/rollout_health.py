@@ -100,14 +100,6 @@ def condition(snapshot: Snapshot, unit: Unit, *, content_hash: str, before: floa
     return Well()
 
 
-def fingerprint(snapshot: Snapshot, unit: UnitName) -> object:
-    """Changes whenever the unit's condition may have changed: what must stand for the gate's time."""
-    return tuple(
-        (placement.machine, placement.content_hash, state and (state.active, state.sub, state.since, state.load))
-        for placement, state in _seats(snapshot, unit)
-    )
-
-
 def since(snapshot: Snapshot, unit: UnitName) -> float:
     """The youngest `since` that is reported of the unit; 0 without any."""
     return max((state.since for _, state in _seats(snapshot, unit) if state), default=0.0)

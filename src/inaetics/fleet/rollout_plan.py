@@ -7,7 +7,7 @@ every changed one back, the last first; each transaction leaves a record from wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from inaetics.fleet.model import Snapshot, Unit, UnitName, natural
@@ -24,13 +24,11 @@ from inaetics.fleet.rollout_health import (
     is_gated,
     since,
 )
+from inaetics.fleet.rollout_standing import Standing
 from inaetics.units.names import parse_name
 
 MAX_WRITES = 40
 """Units in one transaction, with their guards."""
-
-Stood = Callable[[UnitName], float]
-"""For how many seconds what is reported of a unit has stood."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +48,11 @@ class Advance:
     writes: tuple[Write, ...] = ()
 
 
-def advance(snapshot: Snapshot, rollout: Rollout, *, now: float, stood: Stood) -> Advance | None:
+def advance(snapshot: Snapshot, rollout: Rollout, *, now: float, standing: Standing) -> Advance | None:
     """What is to be written next; None while there is only to wait, or nothing left."""
     if not rollout.runs:
         return None
-    work = _Work(snapshot, rollout, now, stood)
+    work = _Work(snapshot, rollout, now, standing)
     if rollout.phase is Phase.ROLLING:
         work.roll()
     else:
@@ -62,26 +60,26 @@ def advance(snapshot: Snapshot, rollout: Rollout, *, now: float, stood: Stood) -
     return work.result()
 
 
-def due_in(snapshot: Snapshot, rollout: Rollout, *, stood: Stood) -> float:
+def due_in(snapshot: Snapshot, rollout: Rollout, *, standing: Standing) -> float:
     """In how many seconds to look again although nothing is reported."""
     left = [1.0]
     for step in rollout.steps:
         unit = snapshot.units.get(step.unit)
         if unit is not None and step.progress in (Progress.CHANGING, Progress.RESTORING):
-            left.append(gate_of(unit.text).after_s - stood(step.unit))
+            left.append(gate_of(unit.text).after_s - standing.stood(step.unit))
     return max(0.02, min(each for each in left if each > 0))
 
 
 class _Work:
     """One look at one rollout: collects steps' progress and writes."""
 
-    def __init__(self, snapshot: Snapshot, rollout: Rollout, now: float, stood: Stood) -> None:
+    def __init__(self, snapshot: Snapshot, rollout: Rollout, now: float, standing: Standing) -> None:
         self._snapshot = snapshot
         self._before = rollout
         self._rollout = rollout
         self._steps = list(rollout.steps)
         self._now = now
-        self._stood = stood
+        self._standing = standing
         self._writes: list[Write] = []
 
     def result(self) -> Advance | None:
@@ -140,7 +138,9 @@ class _Work:
         gate, waited_s = gate_of(unit.text), self._now - step.at
         match condition(self._snapshot, unit, content_hash=content_hash, before=step.before, gate=gate):
             case Well():
-                return (True, "") if self._stood(step.unit) >= gate.after_s else (None, "")
+                if self._standing.restarted(step.unit):
+                    return False, "it did not stay active: its supervisor started it again"
+                return (True, "") if self._standing.stood(step.unit) >= gate.after_s else (None, "")
             case Unwell(message):
                 return False, message
             case Homeless():
@@ -154,7 +154,7 @@ class _Work:
             return False, f"not well within {gate.within_s:g} s: {message}"
         if self._is_held(unit, content_hash) and _long(waited_s):
             return False, "the new content fits on no machine that it could go to (see: fleetctl explain)"
-        if message.startswith("it is inactive") and self._stood(step.unit) > gate.after_s + 1:
+        if message.startswith("it is inactive") and self._standing.stood(step.unit) > gate.after_s + 1:
             return False, f"{message}: it ended by itself"
         return None, ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -18,8 +19,9 @@ from inaetics.fleet.planner import plan
 from inaetics.fleet.rollout import Phase, Progress, Rollout, Step
 from inaetics.fleet.rollout_draft import draft
 from inaetics.fleet.rollout_driver import transaction
-from inaetics.fleet.rollout_health import fingerprint, gate_of
+from inaetics.fleet.rollout_health import gate_of
 from inaetics.fleet.rollout_plan import Advance, advance, instances
+from inaetics.fleet.rollout_standing import Standing
 from inaetics.store.protocol import Put
 from tests.unit.fleet.world import World, machine_id
 
@@ -58,7 +60,7 @@ class Trial:
     desired: dict[str, Desired] = field(default_factory=dict)
     world: World = field(default_factory=World)
     now: float = 1000.0
-    seen: dict[UnitName, tuple[object, float]] = field(default_factory=dict)
+    standing: Standing = field(default_factory=Standing)
     begun: dict[UnitName, tuple[int, float]] = field(default_factory=dict)
     """Unit → (revision of the placement carried out, when)."""
     written: dict[UnitName, float] = field(default_factory=dict)
@@ -133,11 +135,8 @@ class Trial:
 
     def step(self) -> Advance | None:
         snapshot = self.world.snapshot
-        for name in self.rollout.units:
-            shown = fingerprint(snapshot, name)
-            if self.seen.get(name, (None, 0.0))[0] != shown:
-                self.seen[name] = (shown, self.now)
-        return advance(snapshot, self.rollout, now=self.now, stood=lambda name: self.now - self.seen[name][1])
+        self.standing.look(snapshot, self.rollout.steps, self.now)
+        return advance(snapshot, self.rollout, now=self.now, standing=self.standing)
 
     def write(self, todo: Advance) -> bool:
         ops, guards = transaction(todo)
@@ -155,7 +154,7 @@ class Trial:
 
     def killed(self) -> None:
         """Another leads from here on, and has seen nothing."""
-        self.seen.clear()
+        self.standing = Standing()
 
     def to_the_end(self, between: Callable[[int], None] = lambda turn: None) -> Rollout:
         for turn in range(2000):
@@ -170,45 +169,48 @@ class Trial:
         raise AssertionError(f"no end: {self.rollout}")
 
 
+OUTCOMES: dict[str, tuple[float, dict[str, str]]] = {
+    "fails": (
+        1.0,
+        {"active": "failed", "sub": "failed", "result": "exit-code", "message": "it ended with status 1"},
+    ),
+    "late": (1.5, {"active": "failed", "sub": "failed", "result": "exit-code"}),
+    "again": (1.0, {"active": "activating", "sub": "auto-restart", "result": "exit-code"}),
+    "refused": (0.0, {"load": "error", "message": "line 3: no such directive"}),
+    "never": (0.0, {"active": "activating", "sub": "start"}),
+    "ends": (1.0, {"active": "inactive", "sub": "dead"}),
+    "idle": (0.0, {"active": "inactive", "sub": "dead"}),
+}
+"""Fate → after how many seconds, and what is reported then."""
+
+
 def _state(placement: Placement, fate: str, since: float, now: float) -> UnitState:
-    load, active, sub, result, message = "loaded", "active", "running", "success", ""
     took = now - since
-    match fate:
-        case "idle":
-            active, sub = "inactive", "dead"
-        case "fails" if took >= 1:
-            active, sub, result, message = "failed", "failed", "exit-code", "it ended with status 1"
-        case "late" if took >= 1.5:
-            active, sub, result = "failed", "failed", "exit-code"
-        case "again" if took >= 1:
-            active, sub, result = "activating", "auto-restart", "exit-code"
-        case "refused":
-            load, message = "error", "line 3: no such directive"
-        case "never":
-            active, sub = "activating", "start"
-        case "ends" if took >= 1:
-            active, sub = "inactive", "dead"
-        case "slow" if took < 5:
-            active, sub = "activating", "start"
-        case _ if took < 0.5:
-            active, sub = "activating", "start"
-        case _:
-            pass
+    starting = took < (5.0 if fate == "slow" else 0.5)
+    told = {"active": "activating", "sub": "start"} if starting else {}
+    if fate in OUTCOMES and took >= OUTCOMES[fate][0]:
+        told = OUTCOMES[fate][1]
+    if fate == "loops" and not starting:  # its supervisor starts it again, quicker than its agent reports
+        since = now - took % 1.5
+    fields: dict[str, Any] = {
+        "load": "loaded",
+        "active": "active",
+        "sub": "running",
+        "result": "success",
+        "message": "",
+        **told,
+    }
     return UnitState(
         unit=placement.unit,
         machine=placement.machine,
-        load=load,
-        active=active,
-        sub=sub,
         content_hash=placement.content_hash,
         placement_revision=placement.revision,
-        result=result,
-        message=message,
         since=since,
+        **fields,
     )
 
 
-fates = st.sampled_from(("well", "well", "well", "slow", "fails", "late", "again", "refused", "never", "ends"))
+fates = st.sampled_from(("well", "well", "well", "slow", "fails", "late", "again", "loops", "refused", "never", "ends"))
 GOOD = ("well", "slow")
 
 
@@ -408,3 +410,30 @@ def test_instances_are_in_their_natural_order() -> None:
     trial = Trial(11)
     assert instances(trial.world.snapshot, TEMPLATE) == trial.names
     assert machine_id(1) == MachineId("0" * 31 + "1")
+
+
+def test_the_run_before_is_no_restart_and_a_second_one_is() -> None:
+    """A report that answers the new placement may still show the old run for a moment."""
+    trial = Trial(1)
+    name = trial.names[0]
+    [placement] = trial.world.snapshot.placements.values()
+    standing = Standing()
+
+    def told(since: float) -> bool:
+        state = _state(placement, "well", 0.0, 10.0)
+        value = mapper.state_value(replace(state, since=since))
+        trial.world.commit([Put(key=keys.state(placement.machine, name), value=value)])
+        trial.now += 1
+        standing.look(trial.world.snapshot, [Step(unit=name, before=5.0)], trial.now)
+        return standing.restarted(name)
+
+    assert [told(5.0), told(6.0), told(6.0), told(7.0)] == [False, False, False, True]
+
+
+def test_one_that_is_restarted_again_and_again_is_not_well() -> None:
+    trial = Trial(2, fates={"a@2.service": "loops"})
+    trial.begin()
+    begun = trial.now
+    end = trial.to_the_end()
+    assert "did not stay active" in end.reason
+    assert trial.now - begun < gate_of(NEW).within_s, "it was seen before the time-outs were over"
