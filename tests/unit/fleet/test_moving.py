@@ -293,7 +293,7 @@ def test_a_drain_names_what_is_left_and_why() -> None:
     settle(world, leader, 2)
     world.operate(1, draining=True, zone="x")
     drain = drain_of_machine(world.snapshot, machine_id(1))
-    fates = {each.unit: (each.fate, each.why) for each in drain.left}
+    fates = {str(each.unit): (each.fate, each.why) for each in drain.left}
     assert fates["g.service"][0] is Fate.GLOBAL
     assert fates["stuck.service"] == (
         Fate.STUCK,
