@@ -21,6 +21,7 @@ from inaetics.hosts.mounts import below, foreign, unmount
 from inaetics.hosts.paths import ClusterPaths, HostPaths, home
 from inaetics.hosts.processes import power_cut
 from inaetics.hosts.progress import Progress
+from inaetics.supervisor.cgroups import remove_groups
 
 OURS = frozenset({"cluster.json", "lock", "pki", "hosts"})
 """What a cluster's directory holds."""
@@ -91,6 +92,7 @@ def _delete_host(host: HostPaths, cluster: str) -> None:
     # As root, a store without containers is only directories; starting the engine for it takes its time.
     needed = os.getuid() != 0 or has_containers(host.containers)
     remove(store, engine_of(host) if needed else None)
+    remove_groups(host.supervisor)
     for directory in (host.run, host.state):
         _delete(directory)
 

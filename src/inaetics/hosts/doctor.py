@@ -26,6 +26,7 @@ from inaetics.hosts.processes import processes
 from inaetics.hosts.programs import PROGRAMS, install_command
 from inaetics.hosts.renewal import SOON_DAYS, inventory, warning
 from inaetics.hosts.versions import program_version
+from inaetics.supervisor.cgroups import possible_groups
 
 PYTHON = (3, 11)
 ETCD = (3, 4)
@@ -64,6 +65,7 @@ def examine(paths: ClusterPaths) -> Iterator[Finding]:
         lambda: _sockets(paths),
         _loopback,
         _clock,
+        _limits,
         lambda: _strays(paths),
         lambda: _cluster(paths, cluster),
         lambda: _engine(paths),
@@ -142,6 +144,16 @@ def _clock() -> Iterator[Finding]:
         "the clock is behind this program's own files: certificates made now would not be valid (set it: timedatectl)"
     )
     yield _finding("clock", time.time() > newest - 86400, now, help)
+
+
+def _limits() -> Iterator[Finding]:
+    found = possible_groups()
+    missing = sorted({"memory", "cpu", "pids"} - found.controllers)
+    help = (
+        f"units' limits that need {', '.join(missing)} are not kept, and say so (run as root, or where these "
+        "controllers are delegated: systemd-run --user --scope -p Delegate=yes inaetics up)"
+    )
+    yield _finding("limits of units", not missing, found.describe(), help, bad=Level.WARNING)
 
 
 def _strays(paths: ClusterPaths) -> Iterator[Finding]:

@@ -162,6 +162,13 @@ def open_groups(directory: Path, run: str, *, again: bool) -> Groups:
     return Groups(hierarchies)
 
 
+def possible_groups() -> Groups:
+    """Return what a supervisor started here could use, by trying; nothing of it is left."""
+    groups = Groups(usable_hierarchies(f"inaetics-probe-{os.getpid()}"))
+    groups.close()
+    return groups
+
+
 def remove_groups(directory: Path) -> None:
     """Remove what a supervisor over `directory` left, once its processes are gone. Idempotent."""
     for hierarchy in _recorded(directory / "cgroups"):

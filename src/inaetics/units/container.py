@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from inaetics.units.container_arguments import SECTION, check_keys, flags, notifies, pulls, words
+from inaetics.units.container_limits import PASSED_ON, limit_flags
 from inaetics.units.grammar import Option, UnitFile, from_options
 from inaetics.units.names import Name
 from inaetics.units.quoting import join, quote, quote_literal
@@ -91,7 +92,8 @@ def _refuse_overruling(unit: UnitFile) -> None:
 
 def _kept(unit: UnitFile) -> Iterator[Option]:
     for option in unit.options:
-        yield replace(option, section=KEPT_SECTION) if option.section == SECTION else option
+        elsewhere = option.section == SECTION or (option.section == "Service" and option.name in PASSED_ON)
+        yield replace(option, section=KEPT_SECTION) if elsewhere else option
 
 
 def _service(unit: UnitFile, name: Name, engine: ContainerEngine) -> Iterator[tuple[str, str]]:
@@ -107,7 +109,7 @@ def _service(unit: UnitFile, name: Name, engine: ContainerEngine) -> Iterator[tu
     image = quote(unit.of(SECTION, "Image")[-1].value)
     if pulls(unit):
         yield "ExecStartPre", _pull(engine, image)
-    yield "ExecStart", _run(unit, engine, container, image)
+    yield "ExecStart", _run(unit, name, engine, container, image)
     yield from _stop(engine, container)
 
 
@@ -141,7 +143,7 @@ def _stop(engine: ContainerEngine, container: str) -> Iterator[tuple[str, str]]:
         yield "ExecStopPost", f"-{_engine(engine)} rm -v -f -i {container}"
 
 
-def _run(unit: UnitFile, engine: ContainerEngine, container: str, image: str) -> str:
+def _run(unit: UnitFile, name: Name, engine: ContainerEngine, container: str, image: str) -> str:
     pieces = [
         join(engine.command, quote_literal),
         join(words(unit, "GlobalArgs")),
@@ -149,6 +151,7 @@ def _run(unit: UnitFile, engine: ContainerEngine, container: str, image: str) ->
         "" if engine.kind == "docker" else f"--replace -d --log-driver=passthrough --sdnotify={_notifier(unit)}",
         join(engine.run_flags, quote_literal),
         join(list(flags(unit, engine.publish_address))),
+        join(list(limit_flags(unit, name, SECTION))),
         join(words(unit, "PodmanArgs")),
         image,
         join(words(unit, "Exec")),

@@ -13,6 +13,7 @@ from inaetics.units.container_keys import KEYS, Form
 from inaetics.units.grammar import Option, UnitFile, from_options, parse
 from inaetics.units.names import parse_name
 from inaetics.units.quoting import join
+from inaetics.units.resources import NOTHING_SAID
 from inaetics.units.service_spec import KillMode, NotifyAccess, ServiceSpec, ServiceType, service_spec
 from tests.unit.units import strategies
 
@@ -235,6 +236,11 @@ REFUSED = [
     ("[Service]\nExecStart=/bin/true", "generated from"),
     ("[Service]\nType=oneshot", "generated from"),
     ("[Service]\nExecStrt=/bin/true", "did you mean ExecStart="),
+    ("[Service]\nMemoryHigh=1G", "does not reach a container"),
+    ("[Service]\nMemoryMax=50%", "knows no shares"),
+    ("[Service]\nTasksMax=50%", "knows no shares"),
+    ("[Service]\nMemorySwapMax=1G", "needs MemoryMax="),
+    ("[Service]\nMemoryMax=much", "no size"),
     ("[Quadlet]\nDefaultDependencies=no", "unknown section"),
 ]
 
@@ -246,6 +252,26 @@ def test_refuses_with_the_line(lines: str, words: str) -> None:
         to_service(unit, FELIX, PODMAN)
     section = lines.startswith("[Service]")
     assert caught.value.line == (6 if section else 5)
+
+
+@pytest.mark.parametrize(
+    ("lines", "flags"),
+    [
+        ("MemoryMax=1G\nMemorySwapMax=1K", {"--memory=1073741824", "--memory-swap=1073742848"}),
+        ("MemoryLimit=1M", {"--memory=1048576"}),
+        ("CPUQuota=150%\nCPUWeight=50", {"--cpus=1.5", "--cpu-shares=512"}),
+        ("TasksMax=7", {"--pids-limit=7"}),
+        ("TasksMax=infinity", {"--pids-limit=-1"}),
+        ("MemoryMax=1G\n[Container]\nMemory=2G", {"--memory=2G"}),
+        ("TasksMax=7\n[Container]\nPidsLimit=8", {"--pids-limit=8"}),
+    ],
+)
+def test_limits_of_the_service_reach_the_container_and_no_other_process(lines: str, flags: set[str]) -> None:
+    service = to_service(parse(f"[Container]\nImage=a\n[Service]\n{lines}\n"), FELIX, PODMAN)
+    spec = service_spec(service, FELIX)
+    said = {word for word in spec.exec_start[0].argv if word.startswith(("--memory", "--cpu", "--pids"))}
+    assert said == flags
+    assert spec.resources == NOTHING_SAID
 
 
 @pytest.mark.parametrize(
