@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from urllib.parse import quote, urlencode
 
 from inaetics.api.client import FleetClient
 from inaetics.api.rollouts_wire import RolloutEntry, RolloutList, RolloutReply, RolloutRequest
+from inaetics.errors import Unavailable
 
 _PATH = "/inaetics/v1/rollouts"
 _HOLD_S = 5.0
+_AGAIN_S = 0.5
+_ATTEMPTS = 40
 
 
 def begin(client: FleetClient, asked: RolloutRequest) -> RolloutReply:
@@ -33,9 +37,19 @@ def follow(client: FleetClient, reply: RolloutReply) -> Iterator[RolloutEntry]:
     while reply.rollout.runs:
         before = reply.rollout
         query = urlencode({"after": reply.revision, "wait_s": _HOLD_S})
-        reply = client.get_as(f"{_path(before.id)}?{query}", RolloutReply, wait_s=_HOLD_S)
+        reply = _patiently(client, f"{_path(before.id)}?{query}")
         if reply.rollout != before:
             yield reply.rollout
+
+
+def _patiently(client: FleetClient, path: str) -> RolloutReply:
+    """Ask again while no API answers: the update goes on without them. Raises Unavailable in the end."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return client.get_as(path, RolloutReply, wait_s=_HOLD_S)
+        except Unavailable:
+            time.sleep(_AGAIN_S)
+    return client.get_as(path, RolloutReply, wait_s=_HOLD_S)
 
 
 def _path(rollout_id: str) -> str:
