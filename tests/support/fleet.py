@@ -59,6 +59,7 @@ class Fleet:
     engines: list[Running] = field(default_factory=list)
     runs: list[Running] = field(default_factory=list)
     engine_file: Path | None = None
+    settings: AgentSettings = AGENT
 
     def run(self, work: Callable[[], Coroutine[None, None, None]], name: str) -> Running:
         running = Running(self.group.create_task(work(), name=name))
@@ -71,7 +72,7 @@ class Fleet:
         *,
         store: Store | None = None,
         desired_file: Path | None = None,
-        settings: AgentSettings = AGENT,
+        settings: AgentSettings | None = None,
         **metadata: str,
     ) -> Agent:
         """Start worker-`number`'s agent, over the supervisor it had before if it had one."""
@@ -86,7 +87,12 @@ class Fleet:
             metadata=metadata,
         )
         agent = Agent(
-            client, supervisor, machine, engine_file=self.engine_file, desired_file=desired_file, settings=settings
+            client,
+            supervisor,
+            machine,
+            engine_file=self.engine_file,
+            desired_file=desired_file,
+            settings=settings or self.settings,
         )
         self.agents[number] = self.run(agent.run, f"agent {number}")
         return agent
@@ -127,13 +133,18 @@ class Fleet:
 
 @asynccontextmanager
 async def fleet(
-    workers: int, *, engine: bool = True, settings: EngineSettings = ENGINE, engine_file: Path | None = None
+    workers: int,
+    *,
+    engine: bool = True,
+    settings: EngineSettings = ENGINE,
+    engine_file: Path | None = None,
+    agents: AgentSettings = AGENT,
 ) -> AsyncIterator[Fleet]:
     """A fleet of `workers` machines, all listed, with one engine that leads."""
     store = FakeStore()
     mirror = Mirror(store)
     async with asyncio.TaskGroup() as group:
-        made = Fleet(store, mirror, Registry(store), group, engine_file=engine_file)
+        made = Fleet(store, mirror, Registry(store), group, engine_file=engine_file, settings=agents)
         made.run(mirror.run, "mirror")
         await mirror.ready()
         if engine:

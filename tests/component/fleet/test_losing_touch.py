@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,23 @@ from typing_extensions import override
 from inaetics.fleet.model import Desired
 from inaetics.store.fake import FakeStore
 from inaetics.store.protocol import WatchEvent
-from tests.support.fleet import AGENT, Fleet, fleet, machine_id, service
+from tests.support import fleet as support
+from tests.support.fleet import AGENT, Fleet, machine_id, service
 
 STOPS = service("OnLost=stop").replace("[X-Fleet]", "TimeoutStopSec=100ms\n[X-Fleet]")
 KEEPS = service("OnLost=keep")
-LEASE_S = AGENT.lease_ttl_s
-WITHIN_S = 3 * LEASE_S
-QUICK = replace(AGENT, disk_grace_s=0.3, disk_delay_s=0.01)
+QUICK = replace(
+    AGENT,
+    lease_ttl_s=2.0,
+    renew_every_s=0.1,
+    election_s=0.5,
+    lost_margin_s=0.3,
+    disk_grace_s=0.3,
+    disk_delay_s=0.01,
+)
+LEASE_S = QUICK.lease_ttl_s
+WITHIN_S = 15
+fleet = partial(support.fleet, agents=QUICK)
 
 
 class Deaf(FakeStore):
@@ -99,8 +110,8 @@ def test_a_short_silence_stops_nothing() -> None:
             before = made.supervisors[1].running()
             for _ in range(2):
                 with made.clients[1].outage():
-                    await asyncio.sleep(AGENT.election_s)
-                await asyncio.sleep(2 * AGENT.renew_every_s)
+                    await asyncio.sleep(QUICK.election_s)
+                await asyncio.sleep(2 * QUICK.renew_every_s)
             assert made.supervisors[1].running() == before
 
     asyncio.run(main())
@@ -186,7 +197,7 @@ async def _boot_without_store(made: Fleet, file: Path) -> ExitStack:
     made.supervisors[1].reboot()
     client, away = made.store.client(), ExitStack()
     away.enter_context(client.outage())
-    made.start_agent(1, store=client, desired_file=file, settings=QUICK)
+    made.start_agent(1, store=client, desired_file=file)
     return away
 
 
@@ -204,7 +215,7 @@ def test_a_host_that_boots_without_the_store_starts_what_keeps(tmp_path: Path) -
         async with fleet(1) as made:
             file = tmp_path / "desired.json"
             await made.agents[1].stop()
-            made.start_agent(1, desired_file=file, settings=QUICK)
+            made.start_agent(1, desired_file=file)
             await started(made, "keeps.service", KEEPS)
             await started(made, "stops.service", STOPS)
             await made.registry.submit("loaded.service", KEEPS, desired=Desired.LOADED)
@@ -227,7 +238,7 @@ def test_what_was_moved_while_the_host_was_off_is_stopped_once_the_store_answers
         async with fleet(1) as made:
             file = tmp_path / "desired.json"
             await made.agents[1].stop()
-            made.start_agent(1, desired_file=file, settings=QUICK)
+            made.start_agent(1, desired_file=file)
             await started(made, "a.service", KEEPS)
             await made.until(lambda: _on_disk(file) == {"a.service"}, "it is on the disk")
             away = await _boot_without_store(made, file)
@@ -247,7 +258,7 @@ def test_while_the_store_answers_in_time_the_disk_is_not_asked(tmp_path: Path) -
             await made.agents[1].stop()
             made.supervisors[1].reboot()
             _write(file, {"old.service": KEEPS})
-            made.start_agent(1, desired_file=file, settings=QUICK)
+            made.start_agent(1, desired_file=file)
             await made.until(lambda: _on_disk(file) == set(), "what is not placed is forgotten")
             assert ("start", "old.service") not in made.supervisors[1].calls
 
@@ -269,7 +280,7 @@ def test_a_file_that_makes_no_sense_stops_nobody(tmp_path: Path, content: bytes)
             file = tmp_path / "desired.json"
             await made.agents[1].stop()
             file.write_bytes(content)
-            made.start_agent(1, desired_file=file, settings=QUICK)
+            made.start_agent(1, desired_file=file)
             await started(made, "a.service", KEEPS)
             await made.until(lambda: _on_disk(file) == {"a.service"}, "it is written anew")
 
