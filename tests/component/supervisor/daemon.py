@@ -16,6 +16,7 @@ from pathlib import Path
 
 from inaetics.errors import Unavailable
 from inaetics.supervisor import procfs
+from inaetics.supervisor.cgroups import remove_groups
 from inaetics.supervisor.client import EmbeddedSupervisor
 from inaetics.supervisor.protocol import Active, UnitStatus
 from tests.support.eventually import aeventually
@@ -174,6 +175,7 @@ async def daemon(*, begin: bool = True) -> AsyncIterator[Daemon]:
         for pid in it.processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        remove_groups(home / "d")
         shutil.rmtree(home)
 
 
