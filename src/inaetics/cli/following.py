@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 import click
 
 from inaetics.cli.common import say
-from inaetics.errors import InaeticsError, NotFound
+from inaetics.errors import Conflict, InaeticsError, NotFound
 
 if TYPE_CHECKING:
+    from inaetics.api.client import FleetClient
     from inaetics.api.wire import UnitEntry
     from inaetics.cli.session import Session
 
@@ -70,14 +71,25 @@ def print_last(session: Session, names: list[str], *, lines: int) -> int:
     with session.client() as client:
         for name in names:
             try:
-                for text in client.journal(name, lines=lines):
-                    printer.line(name, text)
+                _print_one(client, printer, name, lines)
             except NotFound as error:
                 if len(names) == 1:
                     raise
                 say(f"{name}: {error}")
                 code = error.exit_code
     return code
+
+
+def _print_one(client: FleetClient, printer: Printer, name: str, lines: int) -> None:
+    try:
+        for text in client.journal(name, lines=lines):
+            printer.line(name, text)
+    except Conflict:  # a global unit has a journal on each of its machines
+        for state in client.states().states:
+            if state.name == name:
+                say(f"{name} on {state.machine.name}:")
+                for text in client.journal(name, lines=lines, machine=state.machine.id):
+                    printer.line(name, text)
 
 
 class Following:

@@ -187,6 +187,15 @@ def test_logs_of_several_units_carry_their_names(fleet: LiveFleet) -> None:
     assert fleetctl(fleet, "logs", "hello@1").stdout == b"one\n"
 
 
+def test_logs_of_a_global_unit_come_from_all_its_machines(fleet: LiveFleet, client: FleetClient) -> None:
+    fleet.script.journals["all.service"] = ["hello"]
+    client.submit("all.service", GLOBAL, desired="launched")
+    eventually(lambda: len(client.states().states) == 3, within_s=20, what="it runs everywhere")
+    done = fleetctl(fleet, "logs", "all")
+    assert (done.returncode, done.stdout) == (0, b"hello\n" * 3)
+    assert b"all.service on worker-2:" in done.stderr
+
+
 def pinned(number: int) -> str:
     return f"{TEXT}\n[X-Fleet]\nMachineID={number:032x}\n"
 
