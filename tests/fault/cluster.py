@@ -26,11 +26,11 @@ from inaetics.hosts.cluster import PEER_PORT, Cluster, control_of, machine_id, s
 from inaetics.hosts.formation import FORMING
 from inaetics.hosts.halt import halt_hosts
 from inaetics.hosts.host_files import ETCD, write_host
-from inaetics.hosts.local import ensure_run, start_keeper, wipe_run
+from inaetics.hosts.local import start_keeper, wipe_run
 from inaetics.hosts.observe import HostState, observe
 from inaetics.hosts.paths import SHELL, ClusterPaths
 from inaetics.hosts.pki import ensure_authorities
-from inaetics.hosts.processes import power_cut
+from inaetics.hosts.processes import alive, power_cut, processes
 from inaetics.hosts.progress import Silence
 from inaetics.supervisor.client import EmbeddedSupervisor
 from inaetics.supervisor.protocol import Active, UnitStatus
@@ -168,12 +168,14 @@ class FaultCluster:
 
     # Hosts.
 
-    def boot(self, *names: str, wipe: bool = True) -> None:
-        """Switch hosts on: from nothing, or (without `wipe`) only their supervisor."""
+    def boot(self, *names: str) -> None:
+        """Switch hosts on from nothing; one that is on stays as it is."""
+        running = processes()
         for name in names:
             paths = self.paths.host(name)
-            (wipe_run if wipe else ensure_run)(paths)
-            start_keeper(paths, within=self.network.enter(name))
+            if not alive(paths, running):
+                wipe_run(paths)
+                start_keeper(paths, within=self.network.enter(name))
 
     def power_cut(self, *names: str) -> None:
         """Kill everything on these hosts at once."""
