@@ -15,7 +15,7 @@ from inaetics.cli.host_commands.arguments import host_argument
 def command(host: str, words: tuple[str, ...], cluster: str) -> None:
     """Open a shell in a host's environment, or run one command there; the exit code is the command's.
 
-    podman is the host's own store, etcdctl and fleetctl have the operator's certificate. Options of ours come before HOST.
+    podman is the host's own store; etcdctl and fleetctl have your certificate. Options of ours come before HOST.
 
     \b
       inaetics ssh worker-1
