@@ -6,16 +6,20 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
 import pytest
 
+from inaetics.fleet import keys
 from inaetics.fleet.events import Clock, Event, read_position
 from inaetics.fleet.events_chronicle import Chronicle
+from inaetics.fleet.events_files import EventFiles
 from inaetics.fleet.events_ring import Wanted
 from inaetics.fleet.mirror import Mirror
 from inaetics.fleet.model import Desired
 from inaetics.store.fake import FakeStore
+from inaetics.store.protocol import Store, Synced, WatchEvent
 from inaetics.supervisor.protocol import Active
 from tests.support.fleet import Fleet, fleet, service
 
@@ -153,6 +157,66 @@ def test_observers_agree_on_every_event_and_its_place(tmp_path: Path) -> None:
                 assert told[0] == told[1] == told[2]
                 late = [event.clock for event in second.latest(Wanted(unit="b.service"), 10)]
                 assert late[0] is Clock.LATER
+
+    asyncio.run(main())
+
+
+class Late:
+    """A store whose watches tell each response a moment late."""
+
+    def __init__(self, store: FakeStore, delay_s: float) -> None:
+        self._store = store
+        self._delay_s = delay_s
+
+    async def watch(self, prefix: str, *, after: int = 0) -> AsyncIterator[WatchEvent]:
+        async for event in self._store.watch(prefix, after=after):
+            if isinstance(event, Synced):
+                await asyncio.sleep(self._delay_s)
+            yield event
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+@pytest.mark.parametrize(("history_s", "mirror_s"), [(0.02, 0.0), (0.0, 0.02), (0.0, 0.0)])
+def test_nothing_is_lost_or_counted_twice_when_the_mirror_takes_over(
+    tmp_path: Path, history_s: float, mirror_s: float
+) -> None:
+    """Started again and again in the middle of many writes, with the history or the mirror ahead."""
+
+    async def main() -> None:
+        async with fleet(1, engine=False) as made, _told(made) as whole:
+            mirror = Mirror(cast("Store", Late(made.store, mirror_s)))
+            made.run(mirror.run, "late mirror")
+            await mirror.ready()
+            store = cast("Store", Late(made.store, history_s))
+
+            async def write() -> None:
+                for number in range(150):
+                    await made.registry.submit(f"a@{number}.service", service())
+                    await asyncio.sleep(0.003)
+
+            async with asyncio.TaskGroup() as group:
+                writing = group.create_task(write())
+                while not writing.done():
+                    chronicle = Chronicle(store, mirror, tmp_path)
+                    running = made.run(chronicle.run, "events")
+                    await asyncio.sleep(0.15)
+                    await running.stop()
+            chronicle = Chronicle(store, mirror, tmp_path)
+            running = made.run(chronicle.run, "events")
+            await made.registry.destroy("a@0.service")
+            told = (whole, chronicle)
+            await made.until(
+                lambda: all("destroyed" in _kinds(each, "a@0.service") for each in told), "both have read on"
+            )
+            assert [event.position for event in chronicle.latest(ALL, 1000)] == [
+                event.position for event in whole.latest(ALL, 1000)
+            ]
+            await running.stop()
+            reached = EventFiles(tmp_path).read_reached()
+            assert reached is not None
+            assert reached.keys == len((await made.store.list(keys.PREFIX)).items)
 
     asyncio.run(main())
 
