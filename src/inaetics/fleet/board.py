@@ -7,7 +7,7 @@ own decisions while it goes on, and takes them back at the end.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from inaetics.fleet.conflicts import ConflictIndex
@@ -93,6 +93,10 @@ class Board:
         machines = self.snapshot.machines
         self._ranked = sorted(machines, key=lambda each: (natural(machines[each].name), each))
         self._rank = {machine: rank for rank, machine in enumerate(self._ranked)}
+        self._forget_orders()
+        self._draining = [machines[machine] for machine in self._ranked if machines[machine].draining]
+
+    def _forget_orders(self) -> None:
         self._pools.clear()
         self._pools_of: list[list[tuple[Floor, Pool]]] = [[] for _ in self._ranked]
         self._spreads.clear()
@@ -108,10 +112,9 @@ class Board:
             pool = self._pools[metadata, floor] = self._new_pool(metadata, floor)
         return (self._ranked[rank] for rank in pool)
 
-    def draining(self) -> list[Machine]:
+    def draining(self) -> Sequence[Machine]:
         """Machines that are to be empty, by name."""
-        machines = self.snapshot.machines
-        return [machines[machine] for machine in self._ranked if machine in machines and machines[machine].draining]
+        return self._draining
 
     def in_order(self, machine: MachineId) -> tuple[int, int]:
         """The sort key of `by_load`, for a machine that is there."""
@@ -166,6 +169,8 @@ class Board:
             yield
         finally:
             undo, self._undo = self._undo, outer
+            if outer is None and len(undo) > len(self._ranked):
+                self._forget_orders()  # to make them anew costs less than to take all that back in them
             for machine, unit, requirements in reversed(undo):
                 if requirements is None:
                     self._remove(machine, unit)

@@ -285,8 +285,23 @@ class World:
 
     def problem(self, unit: Unit, machine: MachineId) -> str | None:
         """Why `unit` may not be on `machine` beside all others placed there."""
+        if self._goes_with_itself(unit):
+            return f"{unit.name} goes, by MachineOf=, with itself"
         section = self.section(unit.name, unit.content_hash)
         return self._machine_problem(section, machine) or self._company_problem(unit.name, unit.content_hash, machine)
+
+    def _goes_with_itself(self, unit: Unit) -> bool:
+        """By what is submitted, whatever is placed."""
+        reached: set[UnitName] = set()
+        ahead = [unit]
+        while ahead:
+            one = ahead.pop()
+            for word in self.section(one.name, one.content_hash).machine_of:
+                peer = UnitName(word)
+                if peer not in reached:
+                    reached.add(peer)
+                    ahead += [self.snapshot.units[peer]] if peer in self.snapshot.units else []
+        return unit.name in reached
 
     def _machine_problem(self, section: FleetSection, machine: MachineId, *, cordon: bool = True) -> str | None:
         there = self.snapshot.machines.get(machine)
