@@ -36,8 +36,8 @@ class Counting(FakeStore):
         self.shown: list[str] = []
 
     @override
-    async def watch(self, prefix: str) -> AsyncIterator[WatchEvent]:
-        async for event in super().watch(prefix):
+    async def watch(self, prefix: str, *, after: int = 0) -> AsyncIterator[WatchEvent]:
+        async for event in super().watch(prefix, after=after):
             if isinstance(event, Changed):
                 self.shown.append(event.key)
             yield event
