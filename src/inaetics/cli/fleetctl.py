@@ -57,8 +57,8 @@ PASSING = frozenset({"exec", "ssh"})
 SINGLE_DASH = re.compile(r"-([a-z][a-z-]+)(=.*)?", re.DOTALL)
 LONG_OPTIONS = {
     *("endpoint", "cluster", "ca-file", "cert-file", "key-file", "request-timeout", "version", "help"),
-    *("full", "no-legend", "fields", "output", "lines", "follow", "unit", "since", "cancel", "no-block", "block-attempts"),
-    *("replace", "machine", "at-once", "plan", "forward-agent", "ssh-port", "sudo", "interactive"),
+    *("full", "no-legend", "fields", "output", "lines", "follow", "unit", "since", "cancel", "no-block"),
+    *("block-attempts", "replace", "machine", "at-once", "plan", "forward-agent", "ssh-port", "sudo", "interactive"),
     *OBSOLETE,
 }
 
