@@ -9,7 +9,7 @@ what happened (`events`, `events_derive`, `events_words`, `events_ring`); what a
 
 The shell: `registry` and `rollout_desk` write what people want, `mirror` shows what is stored, `events_chronicle` with
 `events_files` tells what happened; `rollout_driver` carries updates out within a term; `engine` stands for the office
-and `term` holds it; `agent` with `agent_host`, `agent_content`, `agent_reports` makes a machine do its share, `agent_touch` and
-`agent_desired` prepare it for losing touch; `agent_main` and `agent_server` are its daemon; `unit_commands` and
-`agent_exec` run a command in a unit, in `frames`.
+and `term` holds it; `agent` with `agent_host`, `agent_content`, `agent_reports` makes a machine do its share,
+`agent_touch` and `agent_desired` prepare it for losing touch; `agent_main` and `agent_server` are its daemon;
+`unit_commands`, `agent_exec` and `child` run a command in a unit, in `frames`.
 """
