@@ -90,9 +90,16 @@ class Groups:
 
     def processes(self, unit: str) -> set[Process]:
         """Return the living processes in the unit's group."""
+        return self._living(f"/{unit}")
+
+    def everyone(self) -> set[Process]:
+        """Return the living processes in the groups of all units."""
+        return self._living("")
+
+    def _living(self, below: str) -> set[Process]:
         if self._tracker is None:
             return set()
-        found = (procfs.identify(pid) for pid in _pids(f"{self._tracker.path}/{unit}"))
+        found = (procfs.identify(pid) for pid in _pids(f"{self._tracker.path}{below}"))
         return {process for process in found if process is not None}
 
     def kill(self, unit: str) -> None:

@@ -58,7 +58,7 @@ class Members:
     def everyone(self) -> set[Process]:
         """Return every living process that this supervisor, or one before it in this run directory, started."""
         found = {process for pid in procfs.children(self._own) if (process := procfs.identify(pid)) is not None}
-        return self._with_descendants(found | self._marked(f"@{self._run}"))
+        return self._with_descendants(found | self._groups.everyone() | self._marked(f"@{self._run}"))
 
     def _marked(self, ending: str) -> set[Process]:
         found = set()
