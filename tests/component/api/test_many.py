@@ -28,6 +28,8 @@ def test_many_units_are_one_request_and_run(client: FleetClient) -> None:
         lambda: sum(unit.active == "active" for unit in client.units().units) == 250, within_s=20, what="all run"
     )
     assert not any(result.changed for result in client.submit_many(instances(250)))
+    client.submit_many([BatchEntry(name=f"a@{n}.service", destroy=True) for n in range(250)])
+    assert client.units().units == ()
 
 
 def test_one_bad_entry_changes_nothing(client: FleetClient) -> None:

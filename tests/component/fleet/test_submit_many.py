@@ -81,7 +81,7 @@ def test_the_same_again_writes_no_unit() -> None:
 
 def test_large_files_are_spread_over_transactions() -> None:
     async def test(store: Watched, registry: Registry) -> None:
-        texts = [service() + f"# {n}\n" + "#\n" * 100_000 for n in range(8)]
+        texts = [service() + f"# {n}\n" + ("#" * 499 + "\n") * 400 for n in range(8)]
         await registry.submit_many([Wish(name=f"b{n}.service", text=text) for n, text in enumerate(texts)])
         sizes = [sum(len(op.value) for op in ops if isinstance(op, Put)) for ops in store.commits]
         assert max(sizes) < 1_400_000

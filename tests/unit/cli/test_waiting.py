@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -11,7 +12,7 @@ from typing_extensions import override
 from inaetics.api.client import FleetClient
 from inaetics.api.wire import Changes, ExplainReport, MachineRef, MachineVerdict, UnitEntry
 from inaetics.cli import waiting
-from inaetics.cli.verdicts import judge_start
+from inaetics.cli.verdicts import Verdict, Waits, judge_start
 from inaetics.cli.waiting import wait_for, wait_until_gone
 from inaetics.errors import Unavailable
 
@@ -156,11 +157,17 @@ def test_a_unit_that_waits_is_told_with_its_explanation() -> None:
     assert outcome.waiting == {"hello.service": "no machine has disk=ssd"}
 
 
+def judge_at_once(entry: UnitEntry | None) -> Verdict:
+    """As `judge_start`; that a unit waits is believed without delay."""
+    verdict = judge_start(entry)
+    return replace(verdict, stands_s=0.0) if isinstance(verdict, Waits) else verdict
+
+
 def test_an_engine_that_has_not_decided_yet_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "WAITS_STANDS_S", 0.01)
     client = Scripted([[WAITS], [WAITS], [WAITS], [RUNS]])
     client.explained = [explanation("worker-1 fits: the engine is about to decide", fits=True)]
-    outcome = wait_for(client, ["hello.service"], judge_start, wanted="launched")
+    outcome = wait_for(client, ["hello.service"], judge_at_once, wanted="launched")
     assert (outcome.exit_code, outcome.reached) == (0, ["hello.service"])
 
 
@@ -168,5 +175,5 @@ def test_an_engine_that_never_decides_is_told(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(waiting, "WAITS_STANDS_S", 0.01)
     client = Scripted([[WAITS]])
     client.explained = [explanation("worker-1 fits: the engine is about to decide", fits=True)]
-    outcome = wait_for(client, ["hello.service"], judge_start, wanted="launched")
+    outcome = wait_for(client, ["hello.service"], judge_at_once, wanted="launched")
     assert outcome.waiting == {"hello.service": "worker-1 fits: the engine is about to decide"}
