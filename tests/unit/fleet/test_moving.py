@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from inaetics.fleet.actions import Move, Place, Update, Withdraw
+from inaetics.fleet.actions import Move, Update, Withdraw
 from inaetics.fleet.balance import plan_rebalance
 from inaetics.fleet.drains import Fate, drain_of_machine
 from inaetics.fleet.model import Desired, UnitName
@@ -376,15 +376,15 @@ def test_a_unit_nobody_wants_at_that_moment_is_not_brought_back() -> None:
 
 
 def test_a_unit_sent_there_in_the_same_pass_is_no_victim_yet() -> None:
-    """A machine is lost, and what it ran is placed where a unit waits to replace it: found by a random history."""
-    world = world_of({}, {}, {})
-    world.submit("c.service", service("Conflicts=a@*.service"))
+    """Two machines are lost, and what one ran goes where a unit waits to replace it: found by a random history."""
+    world = world_of({}, {}, {}, {})
     world.submit("b.service", service())
-    leader = Leader(world)
-    settle(world, leader, 3)
+    leader = submit(world, service("Conflicts=a@*.service"), ["g.service"])
+    assert where(world) == {"b.service": ["w1"], "g.service": ["w2"]}
     world.submit("a@1.service", service("Replaces=b*"))
     for number in (1, 2):
         world.gone(number)
     leader.lost = world.absent_holders()
-    settle(world, leader, 3)
-    assert all(not isinstance(action, Place) for action in plan(world.snapshot, lost=leader.lost))
+    settle(world, leader, 4)
+    assert len(places(world)) == 2
+    assert plan(world.snapshot, lost=leader.lost) == []
