@@ -118,7 +118,7 @@ def test_a_template_is_not_started() -> None:
         pytest.param("a.timer", service(), UnitFileError, "systemd", id="a type hosts cannot run"),
         pytest.param("a.service", "[Service\n", UnitFileError, "line 1", id="a file that is none"),
         pytest.param("a.service", service("Colour=red"), UnitFileError, "Colour", id="an option nobody knows"),
-        pytest.param("a.service", service("OnLost=stop"), UnitFileError, "TimeoutStopSec=1 or", id="a stop too long for OnLost"),
+        pytest.param("a.service", service("OnLost=stop"), UnitFileError, "TimeoutStopSec=1 or", id="a stop too long"),
         pytest.param("a.service", "#" * 300_000, InvalidInput, "at most 262144", id="a file of 300 kB"),
         pytest.param(
             "a.service",
