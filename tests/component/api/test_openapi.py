@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from inaetics.api.openapi_v1 import describe, operations
+from inaetics.api.openapi import describe, operations
 from inaetics.api.operations import OPERATIONS
 from tests.component.api.live import LiveFleet
 from tests.component.api.test_fleet_v1 import ask
