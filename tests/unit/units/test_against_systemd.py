@@ -36,7 +36,7 @@ def systemd(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("systemd 252 is not installed here")
     directory = tmp_path_factory.mktemp("systemd")
     for parent in (directory, *directory.parents):
-        if parent.stat().st_uid == os.getuid() and parent.name.startswith(("pytest", "systemd")):
+        if parent.stat().st_uid == os.getuid() and parent.name.startswith(("pytest", "popen", "systemd")):
             parent.chmod(0o755)
     (directory / "run").mkdir(mode=0o777)
     (directory / "run").chmod(0o777)
