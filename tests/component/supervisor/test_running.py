@@ -195,9 +195,9 @@ def test_a_grandchild_in_a_session_of_its_own_is_killed_too(host: Daemon, mode: 
     async def main() -> None:
         async with borrowed(host) as it:
             script = it.home / "script"
-            script.write_text(f"({ESCAPE})\nexec sleep 1000\n")
+            script.write_text(f"({ESCAPE})\nexec sleep 1000\n".replace("escaped", f"escaped {mode}"))
             await it.start("a.service", service(f"ExecStart=/bin/sh {script}\nKillMode={mode}"))
-            await it.said("a.service", "escaped")
+            await it.said("a.service", f"escaped {mode}")
             assert len(it.processes()) == 2
             await it.client.stop("a.service")
             await it.is_over("a.service")
