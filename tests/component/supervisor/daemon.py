@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -139,6 +139,15 @@ class Daemon:
                 if needle in Path(f"/proc/{pid}/environ").read_bytes() and pid != self.process_pid():
                     found[pid] = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
         return found
+
+    async def shows(self, expected: Mapping[int | None, str]) -> None:
+        """Wait until `processes` are these, each with its word: one that was just made shows a moment later."""
+
+        async def as_expected() -> bool:
+            lines = self.processes()
+            return lines.keys() == expected.keys() and all(word in lines[pid or 0] for pid, word in expected.items())
+
+        await aeventually(as_expected, within_s=WITHIN_S, what=f"the processes are {dict(expected)}")
 
     def process_pid(self) -> int | None:
         """Return the daemon's pid while it runs."""

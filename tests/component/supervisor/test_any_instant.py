@@ -10,6 +10,7 @@ from contextlib import suppress
 import pytest
 
 from inaetics.errors import InaeticsError
+from inaetics.supervisor import procfs
 from inaetics.supervisor.protocol import Active
 from tests.component.supervisor.daemon import WITHIN_S, Daemon, alive, daemon, service
 from tests.support.eventually import aeventually
@@ -74,7 +75,13 @@ def _mains(it: Daemon) -> dict[str, list[int]]:
         words = line.split()
         if words and words[-1].endswith(".service"):
             found.setdefault(words[-1], []).append(pid)
-    return found
+    return {name: [pid for pid in pids if not _is_child(pid, pids)] for name, pids in found.items()}
+
+
+def _is_child(pid: int, others: list[int]) -> bool:
+    """A shell that has forked for `sleep` and is not that yet looks like its parent."""
+    seen = procfs.stat(pid)
+    return seen is not None and seen.parent in others
 
 
 def _judge_journal(name: str, lines: list[str]) -> None:

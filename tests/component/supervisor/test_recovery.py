@@ -56,7 +56,7 @@ def test_an_adopted_unit_stops_restarts_and_comes_back_when_killed() -> None:
             await it.again()
             await it.client.restart("a.service")
             third = await it.becomes("a.service", lambda s: s.sub == "running" and s.main_pid != second.main_pid)
-            assert len(it.processes()) == 1
+            await it.shows({third.main_pid: "sleep"})
             await it.client.stop("a.service")
             assert (await it.is_over("a.service")).active is Active.INACTIVE
             assert not alive(third.main_pid)

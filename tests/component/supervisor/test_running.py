@@ -285,9 +285,8 @@ def test_mainpid_of_a_process_that_is_no_child_of_ours_is_followed_to_its_end(ho
             )
             text = service(f"Type=notify\nNotifyAccess=all\nExecStart=/usr/bin/env python3 -S -E {script}")
             await it.start("a.service", text)
-            status = await it.becomes(
-                "a.service", lambda s: s.sub == "running" and "sleep" in it.processes().get(s.main_pid or 0, "")
-            )
+            status = await it.becomes("a.service", lambda s: s.sub == "running")
+            await it.shows({status.main_pid: "sleep"})
             os.kill(status.main_pid or 0, signal.SIGKILL)
             over = await it.is_over("a.service")
             assert (over.result, over.exit_status) == ("signal", -signal.SIGKILL)
