@@ -19,20 +19,10 @@ from pathlib import Path
 
 from tests.support.cluster import Cluster
 
+from bench.local import KINDS, PAGE_KB, TICKS
 from bench.machine import describe, table
 
 IDLE_S = 60
-_TICKS = os.sysconf("SC_CLK_TCK")
-_PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
-
-# What a process is, by what its command line holds: (name, is it ours?).
-KINDS = {
-    "inaetics.supervisor": ("supervisor", True),
-    "inaetics.fleet.agent_main": ("fleet agent", True),
-    "inaetics.api": ("API and engine", True),
-    "etcd --config-file": ("etcd", False),
-    "docker-registry": ("registry", False),
-}
 
 
 @contextmanager
@@ -77,12 +67,12 @@ def processes(mine: Cluster) -> dict[str, list[int]]:
 
 
 def resident_mb(pid: int) -> float:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_KB / 1024
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_KB / 1024
 
 
 def cpu_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def idle_cpu(mine: Cluster) -> dict[str, float]:

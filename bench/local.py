@@ -21,8 +21,8 @@ from inaetics.hosts.observe import Observation
 from inaetics.hosts.paths import ClusterPaths
 from inaetics.hosts.processes import power_cut
 
-_TICKS = os.sysconf("SC_CLK_TCK")
-_PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
+TICKS = os.sysconf("SC_CLK_TCK")
+PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
 
 # What a process is, by what its command line holds: (name, is it ours?).
 KINDS = {
@@ -108,12 +108,12 @@ def _marked(mine: Cluster) -> Iterator[tuple[int, str, str]]:
 
 
 def resident_mb(pid: int) -> float:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_KB / 1024
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_KB / 1024
 
 
 def cpu_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def cpu_by_kind(mine: Cluster, during_s: float) -> dict[str, float]:
