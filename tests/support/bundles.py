@@ -6,7 +6,7 @@ import json
 import textwrap
 from pathlib import Path
 
-from inaetics.provisioning.archive import pack
+from inaetics.bundles.archive import pack
 
 
 def bundle_folder(root: Path, name: str, version: str = "1.0.0", *, entry: str = "", **files: str) -> Path:

@@ -15,7 +15,7 @@ from inaetics.errors import InvalidInput, NotFound
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from inaetics.provisioning.archive import Manifest
+    from inaetics.bundles.manifest import Manifest
 
     Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -61,7 +61,7 @@ def deploy() -> None:
 @_common
 def show(targets: tuple[str, ...], output: str, cluster: str, endpoint: str | None, bundles: Path | None) -> None:
     """Show the mapping in force, or what the named targets get by it."""
-    from inaetics.provisioning.mapping import parse_mapping
+    from inaetics.bundles.mapping import parse_mapping
 
     text, source = _in_force(Session(cluster=cluster, endpoint=endpoint))
     if not targets:
@@ -85,7 +85,7 @@ def show(targets: tuple[str, ...], output: str, cluster: str, endpoint: str | No
 @_common
 def apply(file: Path | None, shipped: bool, cluster: str, endpoint: str | None, bundles: Path | None) -> None:
     """Check the mapping in FILE ('-': standard input) and put it in force."""
-    from inaetics.provisioning.mapping import parse_mapping
+    from inaetics.bundles.mapping import parse_mapping
 
     if shipped == (file is not None):
         raise InvalidInput("name one mapping: inaetics deploy apply FILE, or inaetics deploy apply --shipped")

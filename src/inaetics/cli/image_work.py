@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inaetics import resources
+from inaetics.bundles.archive import pack
+from inaetics.bundles.manifest import MANIFEST
 from inaetics.containers.images import Built, Progress, Sources, build, check_names
 from inaetics.containers.push import Pushed, push
 from inaetics.containers.registry import Registry
@@ -19,7 +21,6 @@ from inaetics.errors import NotFound
 from inaetics.hosts.cluster import load
 from inaetics.hosts.engines import engine_of
 from inaetics.hosts.paths import HostPaths, cluster_paths
-from inaetics.provisioning.archive import MANIFEST, pack
 from inaetics.units.container import ContainerEngine
 
 BUILDER = "bootstrap"

@@ -3,7 +3,7 @@
 For authors of bundles
 ======================
 
-**A bundle is a folder** that is a Python package with a ``bundle.json`` (its form: `inaetics.provisioning.archive`)::
+**A bundle is a folder** that is a Python package with a ``bundle.json`` (its form: `inaetics.bundles.archive`)::
 
     clock/
         bundle.json      {"name": "clock", "version": "1.0.0", "entry": "component"}

@@ -17,12 +17,12 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from inaetics.bundles.archive import Archive, open_archive
+from inaetics.bundles.deployment import DeployedBundle, Deployment
 from inaetics.errors import InvalidInput, Unavailable
 from inaetics.node.installer import Installer
 from inaetics.node.provisioning_client import ProvisioningClient, archive_path
 from inaetics.node.servers import Servers
-from inaetics.provisioning.archive import Archive, open_archive
-from inaetics.provisioning.deployment import DeployedBundle, Deployment
 from inaetics.store.protocol import Store
 
 log = structlog.get_logger()

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import structlog
 
+from inaetics.bundles.archive import Archive
 from inaetics.errors import InvalidInput
 from inaetics.node.loader import BundleLoader, Installed
 from inaetics.node.plan import Plan, identity, plan
-from inaetics.provisioning.archive import Archive
 
 log = structlog.get_logger()
 

@@ -29,8 +29,9 @@ from pelix.ipopo.constants import IPOPO_FACTORY_CONTEXT, use_ipopo
 from pelix.ipopo.instance import StoredInstance
 from typing_extensions import override
 
+from inaetics.bundles.archive import Archive
+from inaetics.bundles.manifest import Manifest
 from inaetics.errors import InvalidInput
-from inaetics.provisioning.archive import Archive, Manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

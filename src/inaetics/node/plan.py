@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from inaetics.provisioning.archive import Archive
-from inaetics.provisioning.requirements import start_order
+from inaetics.bundles.archive import Archive
+from inaetics.bundles.requirements import start_order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

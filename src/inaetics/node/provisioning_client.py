@@ -12,9 +12,9 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import msgspec
 
+from inaetics.bundles.archive import MAX_BYTES, Archive, open_archive
+from inaetics.bundles.deployment import DeployedBundle, Deployment
 from inaetics.errors import InvalidInput, Unavailable
-from inaetics.provisioning.archive import MAX_BYTES, Archive, open_archive
-from inaetics.provisioning.deployment import DeployedBundle, Deployment
 
 TIMEOUT_S = 5.0
 MAX_ANSWER = 4 * 1024 * 1024

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from inaetics.bundles.deployment import Deployment, deployment_for
+from inaetics.bundles.mapping import Mapping, parse_mapping
 from inaetics.errors import InvalidInput, Unavailable
-from inaetics.provisioning.deployment import Deployment, deployment_for
-from inaetics.provisioning.mapping import Mapping, parse_mapping
 from inaetics.provisioning.repository import Repository
 
 log = structlog.get_logger()

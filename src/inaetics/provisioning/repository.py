@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from inaetics.bundles.archive import Archive, open_archive, pack
+from inaetics.bundles.manifest import MANIFEST, Manifest, read_manifest
 from inaetics.errors import InvalidInput
-from inaetics.provisioning.archive import MANIFEST, Archive, Manifest, open_archive, pack, read_manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

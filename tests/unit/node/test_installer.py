@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from pelix.framework import BundleContext
 
+from inaetics.bundles.archive import Archive, open_archive
 from inaetics.errors import InvalidInput
 from inaetics.node.installer import Installer
 from inaetics.node.loader import BundleLoader
-from inaetics.provisioning.archive import Archive, open_archive
 from tests.support.bundles import packed
 
 ACTIVATOR = """

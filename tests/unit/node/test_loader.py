@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from pelix.framework import BundleContext
 
+from inaetics.bundles.archive import Archive, open_archive
 from inaetics.errors import InvalidInput
 from inaetics.node.loader import BundleLoader, Installed, package_name
-from inaetics.provisioning.archive import Archive, open_archive
 from tests.support.bundles import packed
 
 COMPONENT = """

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inaetics.bundles.archive import Archive
+from inaetics.bundles.manifest import Manifest
 from inaetics.errors import InvalidInput
 from inaetics.node.plan import Plan, plan
-from inaetics.provisioning.archive import Archive, Manifest
 
 
 def archive(name: str, version: str = "1.0", sha256: str = "0", requires: str = "", provides: str = "") -> Archive:

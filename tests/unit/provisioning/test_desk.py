@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from inaetics.bundles.deployment import Deployment
 from inaetics.errors import Unavailable
-from inaetics.provisioning.deployment import Deployment
 from inaetics.provisioning.desk import Contact, Desk
 from inaetics.provisioning.page import render
 from inaetics.provisioning.repository import read_repository

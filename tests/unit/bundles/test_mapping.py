@@ -8,9 +8,9 @@ from importlib.resources import files
 import pytest
 
 import inaetics.demonstrator
+from inaetics.bundles.manifest import Manifest
+from inaetics.bundles.mapping import Mapping, parse_mapping
 from inaetics.errors import InvalidInput
-from inaetics.provisioning.archive import Manifest
-from inaetics.provisioning.mapping import Mapping, parse_mapping
 from inaetics.provisioning.repository import read_sources
 
 

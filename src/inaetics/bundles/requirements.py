@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from inaetics.bundles.manifest import Manifest
 from inaetics.errors import InvalidInput
-from inaetics.provisioning.archive import Manifest
 
 
 def start_order(manifests: Sequence[Manifest]) -> tuple[Manifest, ...]:

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inaetics.bundles.archive import MAX_BYTES, open_archive, pack
+from inaetics.bundles.manifest import read_manifest, version_order
 from inaetics.errors import InvalidInput
-from inaetics.provisioning.archive import MAX_BYTES, open_archive, pack, read_manifest, version_order
 from tests.support.bundles import bundle_folder, packed
 
 MANIFEST = {"name": "greeter", "version": "1.0.0"}

@@ -29,9 +29,9 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
+from inaetics.bundles.manifest import Manifest, version_order
+from inaetics.bundles.requirements import start_order
 from inaetics.errors import InvalidInput
-from inaetics.provisioning.archive import Manifest, version_order
-from inaetics.provisioning.requirements import start_order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,8 @@ from typing import Annotated
 
 import msgspec
 
-from inaetics.provisioning.archive import Archive
-from inaetics.provisioning.mapping import Mapping
+from inaetics.bundles.archive import Archive
+from inaetics.bundles.mapping import Mapping
 
 
 class DeployedBundle(msgspec.Struct, frozen=True, kw_only=True):

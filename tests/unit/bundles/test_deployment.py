@@ -7,9 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from inaetics.provisioning.archive import Archive, Manifest
-from inaetics.provisioning.deployment import DeployedBundle, Deployment, deployment_for
-from inaetics.provisioning.mapping import parse_mapping
+from inaetics.bundles.archive import Archive
+from inaetics.bundles.deployment import DeployedBundle, Deployment, deployment_for
+from inaetics.bundles.manifest import Manifest
+from inaetics.bundles.mapping import parse_mapping
 
 A, B = Manifest(name="a", version="1.0"), Manifest(name="b", version="1.0")
 TEXT = '[[rules]]\ntarget = "x"\ninstall = ["a", "b"]\n[[rules]]\ntarget = "y"\ninstall = ["b"]'

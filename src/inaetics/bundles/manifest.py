@@ -1,0 +1,61 @@
+"""What a bundle says of itself: the ``bundle.json`` in its folder and its archive. Pure."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from inaetics.errors import InvalidInput
+
+MANIFEST = "bundle.json"
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
+_VERSION = re.compile(r"(0|[1-9]\d{0,8})(\.(0|[1-9]\d{0,8})){1,3}\Z")
+_MODULE = re.compile(r"[a-zA-Z_]\w*(\.[a-zA-Z_]\w*)*\Z", re.ASCII)
+_CAPABILITY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What ``bundle.json`` says. A person writes it: an unknown field is an error.
+
+    `version` is two to four numbers (``1.0.0``). `entry` is the module, inside the package, that Pelix installs as the
+    bundle; empty means the package itself. `requires` names bundles or capabilities that must be installed on the same
+    agent; `provides` names capabilities this bundle adds, beside its own name, which it always provides.
+    """
+
+    name: str
+    version: str
+    entry: str = ""
+    requires: tuple[str, ...] = ()
+    provides: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return f"{self.name}-{self.version}"
+
+
+def version_order(version: str) -> tuple[int, ...]:
+    """Sort key of a version: 1.10 comes after 1.9, and 1.0 equals 1.0.0."""
+    numbers = [int(part) for part in version.split(".")]
+    return tuple(numbers + [0] * (4 - len(numbers)))
+
+
+def read_manifest(data: bytes, *, source: str) -> Manifest:
+    """Decode and check ``bundle.json``; `source` is what messages call it. Raises `InvalidInput`."""
+    try:
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"cannot read the manifest of {source}: {error}") from error
+    _check(_NAME, manifest.name, "name", "lower-case letters, digits and _, a letter first", source)
+    _check(_VERSION, manifest.version, "version", "two to four numbers such as 1.0.0", source)
+    if manifest.entry:
+        _check(_MODULE, manifest.entry, "entry", "a module inside the bundle such as component", source)
+    for capability in (*manifest.requires, *manifest.provides):
+        _check(_CAPABILITY, capability, "capability", "letters, digits, '.', '_' and '-'", source)
+    return manifest
+
+
+def _check(pattern: re.Pattern[str], value: str, field: str, help_text: str, source: str) -> None:
+    if not pattern.match(value):
+        raise InvalidInput(f"{source}: {field} {value!r} is not valid: it takes {help_text}")
