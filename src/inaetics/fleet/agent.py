@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -19,6 +20,7 @@ from inaetics.fleet import agent_plan, keys, mapper
 from inaetics.fleet.agent_content import Content, Contents
 from inaetics.fleet.agent_desired import DesiredState, Saved
 from inaetics.fleet.agent_host import Host
+from inaetics.fleet.agent_images import ImageFinder
 from inaetics.fleet.agent_plan import Confirm, Load, Memory, Restart, Start, Stop, Task, Unload
 from inaetics.fleet.agent_reports import Reports
 from inaetics.fleet.agent_touch import Touch
@@ -59,6 +61,7 @@ class Agent:
         self._touch = Touch(supervisor, self._settings.touch, self._mark_what_waits)
         self._desired = DesiredState(desired_file, machine.id, delay_s=self._settings.disk_delay_s)
         self._host = Host(supervisor, self._mark, self._settings)
+        self._images = ImageFinder()
         self._placements: dict[UnitName, Placement] = {}
         self._placed_known = asyncio.Event()
         self._read_at = 0
@@ -121,7 +124,7 @@ class Agent:
                 with suppress(InvalidInput):  # of another version: that unit is looked at as if for the first time
                     state = mapper.state(keys.on_machine(item.key.removeprefix(keys.STATES)), item)
                     self._memories[state.unit] = Memory(
-                        answered=state.placement_revision, content_hash=state.content_hash
+                        answered=state.placement_revision, content_hash=state.content_hash, image=state.image
                     )
             return
 
@@ -272,6 +275,7 @@ class Agent:
                 self._memories[unit] = agent_plan.given_up(placement, self._host.seen(unit), memory)
         if placement is None and not self._host.seen(unit).known:
             self._memories.pop(unit, None)
+            self._images.forget(unit)
             self._touch.concern(unit, stops=False)
 
     async def _bring_up(self, unit: UnitName, placement: Placement, memory: Memory) -> None:
@@ -284,6 +288,13 @@ class Agent:
         for task in todo:
             await self._do(unit, task, content)
         self._memories[unit] = agent_plan.carried_out(placement, memory, text_hash=content.hash)
+        if content.container and not placement.image:
+            await self._find_image(unit, placement, content.container)
+
+    async def _find_image(self, unit: UnitName, placement: Placement, container: str) -> None:
+        engine = self._contents.engine(placement)
+        if found := await self._images.find(unit, self._host.seen(unit).status, container, engine):
+            self._memories[unit] = replace(self._memories[unit], image=found)
 
     async def _do(self, unit: UnitName, task: Task, content: Content | None) -> None:
         _log.info(type(task).__name__.lower(), unit=unit)

@@ -14,9 +14,10 @@ from inaetics.fleet.in_touch import TouchTimes, check_stop, stops_when_lost
 from inaetics.fleet.model import Placement
 from inaetics.fleet.settings import AgentSettings
 from inaetics.store.protocol import Store
-from inaetics.units.container import ContainerEngine, exec_prefix, is_container, to_service
+from inaetics.units.container import ContainerEngine, container_name, exec_prefix, is_container, to_service
 from inaetics.units.grammar import parse
 from inaetics.units.health import with_health
+from inaetics.units.image_names import followed
 from inaetics.units.names import parse_name
 
 K = TypeVar("K")
@@ -28,12 +29,16 @@ _KEPT = 256
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """`hash` is the SHA-256 in hex of `text`, as the supervisor reports it; `submitted` is what that was made from."""
+    """`hash` is the SHA-256 in hex of `text`, as the supervisor reports it; `submitted` is what that was made from.
+
+    `container` is the name of the container of a unit that follows a tag.
+    """
 
     text: str
     hash: str
     submitted: str
     stop_when_lost: bool = False
+    container: str = ""
 
 
 class Contents:
@@ -71,14 +76,18 @@ class Contents:
         """Return what the supervisor should have, and whether it stays so on this host."""
         unit_file, name, text = parse(submitted, source=placement.unit), parse_name(placement.unit), submitted
         check_stop(unit_file, name, self._times)
-        lasting = not is_container(unit_file)
+        lasting, container = not is_container(unit_file), ""
         if not lasting:
             engine = self.engine(placement)
-            service = to_service(unit_file, name, engine)
+            service = to_service(unit_file, name, engine, digest=placement.image)
+            if followed(unit_file, name):
+                container = container_name(
+                    service, name, machine_id=placement.machine, host_name=placement.machine_name
+                )
             text = str(with_health(service, prefix=exec_prefix(service, name, engine)))
         elif (service := with_health(unit_file)) is not unit_file:
             text = str(service)
-        return Content(text, mapper.content_hash(text), submitted, stops_when_lost(unit_file, name)), lasting
+        return Content(text, mapper.content_hash(text), submitted, stops_when_lost(unit_file, name), container), lasting
 
     async def _text(self, content_hash: str) -> str:
         known = self._texts.get(content_hash)

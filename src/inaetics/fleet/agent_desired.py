@@ -29,6 +29,7 @@ class _Unit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     desired: Desired
     revision: int = 0
     stop_when_lost: bool = False
+    image: str = ""
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +90,7 @@ class DesiredState:
             desired=placement.desired,
             revision=placement.revision,
             stop_when_lost=stop_when_lost,
+            image=placement.image,
         )
         if self._units.get(placement.unit) != (unit, text):
             self._units[placement.unit] = (unit, text)
@@ -131,6 +133,7 @@ class DesiredState:
             reason="on this machine's disk",
             since=0.0,
             revision=unit.revision,
+            image=unit.image,
         )
 
 

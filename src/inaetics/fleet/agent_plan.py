@@ -55,14 +55,15 @@ Task = Load | Start | Stop | Restart | Unload | Confirm
 class Memory:
     """What an agent knows of a unit beyond the supervisor's word.
 
-    `answered` is the revision of the last placement carried out, `content_hash` the submitted content it had,
-    `given_hash` that of the text given to the supervisor for it. `failure` is why placement `failed_revision` could not
-    be carried out.
+    `answered` is the revision of the last placement carried out, `content_hash` the submitted content it had, `image`
+    the digest it named or that the unit was found to run, `given_hash` the hash of the text given to the supervisor for
+    it. `failure` is why placement `failed_revision` could not be carried out.
     """
 
     answered: int = 0
     content_hash: str = ""
     given_hash: str = ""
+    image: str = ""
     failure: str = ""
     failed_revision: int = 0
 
@@ -97,12 +98,20 @@ def tasks(placement: Placement | None, seen: Seen, memory: Memory, *, text_hash:
             return ()  # it was loaded just now; its status is on its way
         return (Load(), Start()) if wanted else (Load(),)
     if status.content_hash != text_hash and memory.given_hash != text_hash:
+        if wanted and _is_same_run(placement, memory) and _is_up(status):
+            return (Load(),)
         return _with_new_content(status, wanted=wanted, carried_out=carried_out)
     if wanted and not _is_up(status) and (status.result == LOST_TOUCH or not carried_out):
         return (Start(),)
     if not wanted and _is_up(status):
         return (Stop(),)
     return ()
+
+
+def _is_same_run(placement: Placement, memory: Memory) -> bool:
+    """Whether what runs is what is asked for, and only the digest was not known when it was started."""
+    same = placement.content_hash == memory.content_hash and placement.image == memory.image
+    return same and bool(placement.image)
 
 
 def _with_new_content(status: UnitStatus, *, wanted: bool, carried_out: bool) -> tuple[Task, ...]:
@@ -134,7 +143,13 @@ def _is_up(status: UnitStatus) -> bool:
 
 def carried_out(placement: Placement, memory: Memory, *, text_hash: str) -> Memory:
     """The memory after the tasks for a placement that is not withdrawn were accepted."""
-    return Memory(answered=placement.revision, content_hash=placement.content_hash, given_hash=text_hash)
+    same = placement.content_hash == memory.content_hash
+    return Memory(
+        answered=placement.revision,
+        content_hash=placement.content_hash,
+        given_hash=text_hash,
+        image=placement.image or (memory.image if same else ""),
+    )
 
 
 def given_up(placement: Placement, seen: Seen, memory: Memory) -> Memory:
@@ -188,6 +203,7 @@ def _state(machine: MachineId, unit: UnitName, status: UnitStatus, memory: Memor
         since=status.since,
         pulled_at=status.pulled_at,
         started_at=status.started_at,
+        image=memory.image,
     )
 
 

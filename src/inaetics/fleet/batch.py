@@ -111,11 +111,12 @@ def following(old: Unit | None, *, name: str, content: tuple[str, str] | None, d
         desired=desired or (old.desired if old else Desired.INACTIVE),
         generation=old.generation + 1 if old else 1,
         revision=0,
+        image=old.image if old else "",
     )
 
 
-def _record(unit: Unit) -> tuple[str, Desired]:
-    return unit.content_hash, unit.desired
+def _record(unit: Unit) -> tuple[str, Desired, str]:
+    return unit.content_hash, unit.desired, unit.image
 
 
 def parts(changes: Iterable[Change], texts: Mapping[str, str]) -> Iterator[list[Change]]:
@@ -175,7 +176,7 @@ def packed(
             ops[unit] = Delete(key=unit)
         elif change.writes:
             new = change.new
-            ops[unit] = Put(key=unit, value=mapper.unit_value(new.content_hash, new.desired, new.generation))
+            ops[unit] = Put(key=unit, value=mapper.unit_value(new.content_hash, new.desired, new.generation, new.image))
     return list(ops.values()), list(guards.values())
 
 

@@ -57,6 +57,7 @@ def _ops(action: Action, snapshot: Snapshot, now: float) -> Iterator[Op]:
                 replace(
                     action.placement,
                     content_hash=action.content_hash,
+                    image=_image(action),
                     desired=action.unit.desired,
                     reason=action.reason,
                     since=now if action.placement.withdraw else action.placement.since,
@@ -72,6 +73,11 @@ def _ops(action: Action, snapshot: Snapshot, now: float) -> Iterator[Op]:
             yield _delete(action.placement)
             new = _new(action.unit, action.machine, action.reason, snapshot, now)
             yield _put(replace(new, moved_by=action.placement.moved_by if action.state else ""))
+
+
+def _image(action: Update) -> str:
+    """The unit's, unless the placement keeps its old content: then also the image of that."""
+    return action.unit.image if action.content_hash == action.unit.content_hash else action.placement.image
 
 
 def _still_moved_by(placement: Placement, snapshot: Snapshot) -> str:
@@ -127,6 +133,7 @@ def _new(unit: Unit, machine: MachineId, reason: str, snapshot: Snapshot, now: f
         unit=unit.name,
         machine=machine,
         content_hash=unit.content_hash,
+        image=unit.image,
         desired=unit.desired,
         reason=reason,
         since=now,

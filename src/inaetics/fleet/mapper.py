@@ -33,11 +33,12 @@ class FileRecord(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
-class UnitRecord(msgspec.Struct, frozen=True, kw_only=True):
+class UnitRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     version: int = FORMAT
     hash: str
     desired: Desired
     generation: int = 1
+    image: str = ""
 
 
 class PlacementRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -49,6 +50,7 @@ class PlacementRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     machine_name: str = ""
     withdraw: bool = False
     moved_by: str = ""
+    image: str = ""
 
 
 class MachineRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +94,7 @@ class StateRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     since: float = 0.0
     pulled_at: float = 0.0
     started_at: float = 0.0
+    image: str = ""
 
 
 Record = FileRecord | UnitRecord | PlacementRecord | MachineRecord | OperatorRecord | StateRecord | RebalanceRecord
@@ -134,6 +137,7 @@ def unit(name: UnitName, item: KeyValue, text: str = "") -> Unit:
         desired=record.desired,
         generation=record.generation,
         revision=item.mod_revision,
+        image=record.image,
     )
 
 
@@ -185,6 +189,7 @@ def placement(key: tuple[MachineId, UnitName], item: KeyValue) -> Placement:
         machine_name=record.machine_name,
         withdraw=record.withdraw,
         moved_by=record.moved_by,
+        image=record.image,
         revision=item.mod_revision,
         create_revision=item.create_revision,
     )
@@ -199,6 +204,7 @@ def placement_value(placement: Placement) -> bytes:
         machine_name=placement.machine_name,
         withdraw=placement.withdraw,
         moved_by=placement.moved_by,
+        image=placement.image,
     )
     return encode(record)
 
@@ -218,6 +224,7 @@ def state(key: tuple[MachineId, UnitName], item: KeyValue) -> UnitState:
         since=record.since,
         pulled_at=record.pulled_at,
         started_at=record.started_at,
+        image=record.image,
         revision=item.mod_revision,
     )
 
@@ -234,12 +241,13 @@ def state_value(state: UnitState) -> bytes:
         since=state.since,
         pulled_at=state.pulled_at,
         started_at=state.started_at,
+        image=state.image,
     )
     return encode(record)
 
 
-def unit_value(content_hash: str, desired: Desired, generation: int) -> bytes:
-    return encode(UnitRecord(hash=content_hash, desired=desired, generation=generation))
+def unit_value(content_hash: str, desired: Desired, generation: int, image: str = "") -> bytes:
+    return encode(UnitRecord(hash=content_hash, desired=desired, generation=generation, image=image))
 
 
 def file_value(text: str) -> bytes:

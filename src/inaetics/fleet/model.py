@@ -34,7 +34,11 @@ class Desired(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
-    """A submitted unit: the file's `text`, its SHA-256 in hex, and the mod `revision` of its key."""
+    """A submitted unit: the file's `text`, its SHA-256 in hex, and the mod `revision` of its key.
+
+    `image` is the digest that the unit runs of its image's tag ("sha256:…"), whatever the tag means meanwhile; empty
+    while it is not known, and for what has no tag to follow.
+    """
 
     name: UnitName
     text: str
@@ -42,6 +46,7 @@ class Unit:
     desired: Desired
     generation: int
     revision: int
+    image: str = ""
 
     @property
     def is_template(self) -> bool:
@@ -78,7 +83,7 @@ class Placement:
     """The engine's decision that `unit` is on `machine`; `withdraw` asks the machine to give it up.
 
     `machine_name` is what people call the machine: it may be gone when the placement is shown. `moved_by` names the
-    drain or rebalance that takes the unit away (while it is withdrawn) or brought it here.
+    drain or rebalance that takes the unit away (while it is withdrawn) or brought it here. `image` is the digest to run.
     """
 
     unit: UnitName
@@ -90,6 +95,7 @@ class Placement:
     machine_name: str = ""
     withdraw: bool = False
     moved_by: str = ""
+    image: str = ""
     revision: int = 0
     create_revision: int = 0
 
@@ -100,6 +106,7 @@ class UnitState:
 
     `since`, `pulled_at` and `started_at` are Unix seconds by that machine's clock: of the last change of `active`, and
     of the moments at which all was there to start its main process, and at which that was launched (0: not yet).
+    `image` is the digest of the image it was given, or was found to run.
     """
 
     unit: UnitName
@@ -114,6 +121,7 @@ class UnitState:
     since: float = 0.0
     pulled_at: float = 0.0
     started_at: float = 0.0
+    image: str = ""
     revision: int = 0
 
 

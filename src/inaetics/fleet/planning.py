@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from inaetics.fleet.actions import Action, Move, Place, Remove, Update, Withdraw
 from inaetics.fleet.board import Board
-from inaetics.fleet.model import MachineId, Placement, Unit, UnitName, UnitState
+from inaetics.fleet.model import Desired, MachineId, Placement, Unit, UnitName, UnitState
 from inaetics.fleet.moving import Departure, Mover
 from inaetics.fleet.replacing import claimant, victims
 from inaetics.fleet.requirements import Requirements
@@ -106,7 +106,7 @@ class Pass:
             if self._acknowledgement(placement):
                 self._given_up.append(placement)
         elif self._stays(placement, unit, requirements):
-            if (placement.content_hash, placement.desired) != (unit.content_hash, unit.desired):
+            if _carries(placement) != _carries(unit):
                 self._update(placement, unit, unit.content_hash, placement.reason)
         else:
             self._dislodge(placement, unit, requirements)
@@ -140,7 +140,8 @@ class Pass:
             self._release(placement, unit, "the machine does not fit any more and another one does")
         else:
             self.waiting.add(unit.name)
-            if placement.desired != unit.desired:
+            other_image = placement.content_hash == unit.content_hash and placement.image != unit.image
+            if placement.desired != unit.desired or other_image:
                 self._update(placement, unit, placement.content_hash, placement.reason)
 
     def _release(
@@ -328,3 +329,8 @@ class Pass:
     def _moved(self, old: MachineId, new: MachineId, name: UnitName, requirements: Requirements) -> None:
         self._board.remove(old, name)
         self._board.add(new, name, requirements)
+
+
+def _carries(what: Unit | Placement) -> tuple[str, str, Desired]:
+    """What of a unit its placement carries."""
+    return what.content_hash, what.image, what.desired

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from inaetics.units.container_arguments import SECTION, check_keys, flags, notifies, pulls, words
 from inaetics.units.container_limits import PASSED_ON, limit_flags
 from inaetics.units.grammar import Option, UnitFile, from_options
+from inaetics.units.image_names import pinned
 from inaetics.units.names import Name
 from inaetics.units.quoting import join, quote, quote_literal
 from inaetics.units.service import check
@@ -54,8 +55,8 @@ def is_container(unit: UnitFile) -> bool:
     return SECTION in unit.section_names
 
 
-def to_service(unit: UnitFile, name: Name, engine: ContainerEngine) -> UnitFile:
-    """Turn a container unit into the service that runs it on a host with `engine`.
+def to_service(unit: UnitFile, name: Name, engine: ContainerEngine, *, digest: str = "") -> UnitFile:
+    """Turn a container unit into the service that runs it on a host with `engine`, by its `digest` where that is known.
 
     Raises `UnitFileError` with the line for a key that is unknown or refused, a value that is not understood, and
     directives of [Service] that would overrule what is generated.
@@ -64,7 +65,7 @@ def to_service(unit: UnitFile, name: Name, engine: ContainerEngine) -> UnitFile:
     check_keys(unit, name)
     _refuse_overruling(unit)
     image = unit.of(SECTION, "Image")[-1]
-    generated = [Option("Service", key, value, image.line) for key, value in _service(unit, name, engine)]
+    generated = [Option("Service", key, value, image.line) for key, value in _service(unit, name, engine, digest)]
     return from_options([*_kept(unit), *generated], source=unit.source)
 
 
@@ -96,7 +97,7 @@ def _kept(unit: UnitFile) -> Iterator[Option]:
         yield replace(option, section=KEPT_SECTION) if elsewhere else option
 
 
-def _service(unit: UnitFile, name: Name, engine: ContainerEngine) -> Iterator[tuple[str, str]]:
+def _service(unit: UnitFile, name: Name, engine: ContainerEngine, digest: str) -> Iterator[tuple[str, str]]:
     """The generated directives of [Service]."""
     container = quote(_container(unit.get(SECTION, "ContainerName"), name))
     yield from _kind(engine)
@@ -106,7 +107,7 @@ def _service(unit: UnitFile, name: Name, engine: ContainerEngine) -> Iterator[tu
         yield "TimeoutStartSec", str(START_TIMEOUT_S)
     for command in _clean_up(engine):
         yield "ExecStartPre", f"-{_engine(engine)} {command} {container}"
-    image = quote(unit.of(SECTION, "Image")[-1].value)
+    image = quote(pinned(unit.of(SECTION, "Image")[-1].value, digest))
     if pulls(unit):
         yield "ExecStartPre", _pull(engine, image)
     yield "ExecStart", _run(unit, name, engine, container, image)
