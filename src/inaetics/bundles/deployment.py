@@ -1,41 +1,20 @@
-"""What one target shall run, as the server says it and agents read it.
+"""What one target shall run. Pure.
 
 A deployment's `version` names its content: ``<counter>-<hash>``. The hash is of the bundles alone; the counter is the
-revision of the mapping in etcd (0 for the one shipped), so people see which is newer. A server keeps nothing, and any
-other server with the same bundles gives the same versions.
+version of the mapping, so people see which is newer. A server keeps nothing, and any other server with the same bundles
+gives the same versions.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping as Map
-from typing import Annotated
 
 import msgspec
 
 from inaetics.bundles.archive import Archive
+from inaetics.bundles.exchange import DeployedBundle, Deployment
 from inaetics.bundles.mapping import Mapping
-
-
-class DeployedBundle(msgspec.Struct, frozen=True, kw_only=True):
-    """`url` is relative to the server the deployment came from. The other fields become a file's name at the agent."""
-
-    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,62}\Z")]
-    version: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9}){1,3}\Z")]
-    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
-    url: str
-
-
-class Deployment(msgspec.Struct, frozen=True, kw_only=True):
-    """The JSON of ``GET /deployments/TARGET``; agents of other versions ignore what they do not know."""
-
-    version: str
-    bundles: tuple[DeployedBundle, ...] = ()
-
-    @property
-    def content(self) -> str:
-        """The part of the version that names the bundles: two deployments with the same content are the same."""
-        return self.version.rpartition("-")[2]
 
 
 def deployment_for(
@@ -49,4 +28,6 @@ def deployment_for(
 
 def _deployed(archive: Archive) -> DeployedBundle:
     name, version = archive.manifest.name, archive.manifest.version
-    return DeployedBundle(name=name, version=version, sha256=archive.sha256, url=f"/bundles/{name}/{version}")
+    return DeployedBundle(
+        name=name, version=version, sha256=archive.sha256, url=f"/bundles/{name}/{version}", size=archive.size
+    )

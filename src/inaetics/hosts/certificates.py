@@ -44,8 +44,12 @@ def new_certificate(
     days: float,
     issuer: Authority | None = None,
     address: str | None = None,
+    signs_code: bool = False,
 ) -> x509.Certificate:
-    """Sign a certificate for `key`: without `issuer` an authority's own; with `address` one that may also serve."""
+    """Sign a certificate for `key`: without `issuer` an authority's own; with `address` one that may also serve.
+
+    One that `signs_code` does that and nothing else: it opens no connection.
+    """
     from cryptography import x509
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.x509.oid import NameOID
@@ -65,13 +69,13 @@ def new_certificate(
         .not_valid_before(now - CLOCK_SKEW)
         .not_valid_after(ends)
     )
-    for extension, critical in _extensions(key, signer, authority=issuer is None, address=address):
+    for extension, critical in _extensions(key, signer, authority=issuer is None, address=address, code=signs_code):
         builder = builder.add_extension(extension, critical=critical)
     return builder.sign(signer, SHA256())
 
 
 def _extensions(
-    key: EllipticCurvePrivateKey, signer: EllipticCurvePrivateKey, *, authority: bool, address: str | None
+    key: EllipticCurvePrivateKey, signer: EllipticCurvePrivateKey, *, authority: bool, address: str | None, code: bool
 ) -> list[tuple[x509.ExtensionType, bool]]:
     """Every extension with whether it is critical. The key identifiers are what strict verifiers ask for."""
     from cryptography import x509
@@ -84,8 +88,8 @@ def _extensions(
         (x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), False),
     ]
     if not authority:
-        uses = [ExtendedKeyUsageOID.CLIENT_AUTH, *([ExtendedKeyUsageOID.SERVER_AUTH] if address else [])]
-        found.append((x509.ExtendedKeyUsage(uses), False))
+        connects = [ExtendedKeyUsageOID.CLIENT_AUTH, *([ExtendedKeyUsageOID.SERVER_AUTH] if address else [])]
+        found.append((x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING] if code else connects), False))
     if address:
         addresses = [x509.IPAddress(ipaddress.ip_address(each)) for each in _addresses(address)]
         names = [*addresses, x509.DNSName("localhost"), x509.DNSName(SHARED_NAME)]

@@ -48,18 +48,22 @@ CA, NODES, READERS, PEERS = "ca", "nodes-ca", "readers-ca", "peers-ca"
 OPERATOR, API = "operator", "api"
 """Common names that other parts know: whoever bears one of them may change things (see `inaetics.hosts.rights`)."""
 
+SIGNER = "signer"
+"""Its certificate signs bundles; node agents run none that it, or an elder of the same authority, did not sign."""
+
 PEER_CERTIFICATE = "etcd-peer.pem"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """A certificate a host needs: files below its `pki/`, the common name, who signs it, and whether it serves."""
+    """A certificate a host needs: files below its `pki/`, the common name, who signs it, and what it is for."""
 
     certificate: str
     key: str
     common_name: str
     authority: str = CA
     server: bool = True
+    signs_code: bool = False
 
 
 def wanted(host: Host) -> tuple[Wanted, ...]:
@@ -123,9 +127,12 @@ def ensure_authorities(
 
 
 def people(paths: ClusterPaths) -> tuple[Wanted, ...]:
-    """The certificates that belong to no host: the operator's, and those of who may only read."""
+    """The certificates that belong to no host: the operator's, the signer's, and those of who may only read."""
     operator = Wanted(certificate="operator.pem", key="operator.key", common_name=OPERATOR, server=False)
-    return (operator, *map(_reader, readers(paths)))
+    signer = Wanted(
+        certificate=f"{SIGNER}.pem", key=f"{SIGNER}.key", common_name=SIGNER, server=False, signs_code=True
+    )
+    return (operator, signer, *map(_reader, readers(paths)))
 
 
 def introduce_authorities(paths: ClusterPaths, cluster: str) -> None:
@@ -192,6 +199,7 @@ def _bundles(host: Host, authorities: dict[str, Authority]) -> dict[str, str]:
     found = {"ca.pem": ca, "etcd-clients.pem": ca + nodes, "registry-client/ca.crt": ca}
     if host.role is Role.WORKER:
         found["node/ca.pem"] = ca + nodes
+        found["node/signers.pem"] = ca
     if host.control:
         found["api-clients.pem"] = ca + pems[READERS]
         if PEERS in pems:
@@ -251,7 +259,9 @@ def _ensure_leaf(
         if describes(*pems, want.common_name, issuer=issuer, address=served, days=RENEW_BEFORE_DAYS):
             return False
     key = new_key()
-    certificate = new_certificate(want.common_name, key, days=_leaf_days(), issuer=issuer, address=served)
+    certificate = new_certificate(
+        want.common_name, key, days=_leaf_days(), issuer=issuer, address=served, signs_code=want.signs_code
+    )
     write_atomically(key_file, pem_of_key(key))
     write_atomically(certificate_file, pem_of_certificate(certificate))
     return True

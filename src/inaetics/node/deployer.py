@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 from inaetics.bundles.archive import Archive, open_archive
-from inaetics.bundles.deployment import DeployedBundle, Deployment
+from inaetics.bundles.exchange import DeployedBundle, Deployment
 from inaetics.errors import InvalidInput, Unavailable
 from inaetics.node.installer import Installer
 from inaetics.node.provisioning_client import ProvisioningClient, archive_path

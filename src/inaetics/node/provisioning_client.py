@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 import msgspec
 
 from inaetics.bundles.archive import MAX_BYTES, Archive, open_archive
-from inaetics.bundles.deployment import DeployedBundle, Deployment
+from inaetics.bundles.exchange import DeployedBundle, Deployment
 from inaetics.errors import InvalidInput, Unavailable
 
 TIMEOUT_S = 5.0

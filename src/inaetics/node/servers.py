@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 import structlog
 
-from inaetics.provisioning.server import SERVERS, Registration
+from inaetics.bundles.exchange import SERVERS, Registration
 from inaetics.store.protocol import Changed, Relisted, Store, Synced
 
 log = structlog.get_logger()

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from inaetics.bundles.deployment import Deployment, deployment_for
+from inaetics.bundles.deployment import deployment_for
+from inaetics.bundles.exchange import Deployment
 from inaetics.bundles.mapping import Mapping, parse_mapping
 from inaetics.errors import InvalidInput, Unavailable
 from inaetics.provisioning.repository import Repository

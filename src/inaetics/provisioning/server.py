@@ -12,6 +12,7 @@ import structlog
 from pelix.framework import Framework
 from pelix.http import HTTP_SERVLET, HTTP_SERVLET_PATH
 
+from inaetics.bundles.exchange import SERVERS, Registration
 from inaetics.provisioning.desk import Desk
 from inaetics.provisioning.etcd_thread import EtcdThread, hold_lease
 from inaetics.provisioning.framework import FrameworkSettings, StopRequest, start_framework, stop_framework
@@ -23,14 +24,8 @@ from inaetics.store.protocol import Changed, KeyValue, Relisted, Store, WatchEve
 
 log = structlog.get_logger()
 
-SERVERS = "/inaetics/node-provisioning-service/"
-"""Every server has a key below it, under a lease; its value is the JSON of `Registration`."""
 MAPPING = "/inaetics/provisioning/mapping"
 LEASE_TTL_S = 5.0
-
-
-class Registration(msgspec.Struct, frozen=True, kw_only=True):
-    url: str
 
 
 class Server:

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from inaetics.bundles.archive import Archive
-from inaetics.bundles.deployment import DeployedBundle, Deployment, deployment_for
+from inaetics.bundles.deployment import deployment_for
+from inaetics.bundles.exchange import DeployedBundle, Deployment
 from inaetics.bundles.manifest import Manifest
 from inaetics.bundles.mapping import parse_mapping
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from inaetics.bundles.deployment import Deployment
+from inaetics.bundles.exchange import Deployment
 from inaetics.errors import Unavailable
 from inaetics.provisioning.desk import Contact, Desk
 from inaetics.provisioning.page import render
