@@ -6,7 +6,9 @@ archive under a package name of its own (``processor_1_0_0_3fa91c02``), and hand
 A new version is started beside the old one; the old one is stopped afterwards. So services are handed over without a
 gap, and a version that does not start is removed again while the old one has not even noticed.
 
-After `uninstall` nothing of the bundle is left in `sys.modules` and in the import system's caches.
+After `uninstall` nothing of the bundle is left in `sys.modules` and in the import system's caches. Whatever calls a
+bundle's code may hang in it: `inaetics.node.installer` runs these calls for a limited time, and `force` removes what
+did not come back.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import importlib.util
 import sys
 import types
 import zipimport
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.readers import ZipReader
 from pathlib import Path
@@ -25,6 +28,7 @@ from typing import Any, cast
 
 from pelix.constants import BundleException, FrameworkException
 from pelix.framework import Bundle, BundleContext
+from pelix.internals.events import BundleEvent, ServiceEvent
 from pelix.ipopo.constants import IPOPO_FACTORY_CONTEXT, use_ipopo
 from pelix.ipopo.instance import StoredInstance
 from typing_extensions import override
@@ -53,6 +57,13 @@ class BundleLoader:
     def __init__(self, context: BundleContext) -> None:
         self._context = context
         self._installed: dict[str, Installed] = {}
+        self._importing: set[str] = set()
+        self._factories: dict[str, set[str]] = {}
+
+    @property
+    def packages(self) -> list[str]:
+        """The names under which bundles' code runs now."""
+        return [*self._installed, *self._importing]
 
     @property
     def installed(self) -> tuple[Installed, ...]:
@@ -68,15 +79,20 @@ class BundleLoader:
         package = package_name(archive)
         if package in self._installed:
             return self._installed[package]
+        self._importing.add(package)
         try:
             module = _import(archive, package)
-            self._check_factories(module, archive)
+            factories = _factory_names(module)
+            self._check_factories(factories, archive)
             bundle = self._context.install_bundle(module.__name__)
         except BaseException:
             _purge(package, archive.path)
             raise
+        finally:
+            self._importing.discard(package)
         installed = Installed(archive=archive, package=package, bundle=bundle)
         self._installed[package] = installed
+        self._factories[package] = factories
         return installed
 
     def start(self, installed: Installed) -> None:
@@ -92,16 +108,47 @@ class BundleLoader:
             installed.bundle.stop()
             raise
 
+    def withdraw(self, installed: Installed) -> None:
+        """Take its services off the market and let everybody who uses them know; it runs on.
+
+        Their users go to other services now, if there are any; calls in flight are not disturbed. Whoever registered
+        the services may unregister them afterwards, as always.
+        """
+        framework: Any = self._context.get_framework()
+        for reference in framework._hide_bundle_services(installed.bundle):
+            if not reference.is_factory():
+                framework._dispatcher.fire_service_event(ServiceEvent(ServiceEvent.UNREGISTERING, reference))
+
     def uninstall(self, installed: Installed) -> None:
         """Stop it and remove it with all its modules. Raises `InvalidInput` when its stop fails, after removing it."""
-        self._installed.pop(installed.package, None)
         try:
             installed.bundle.stop()
         except (BundleException, FrameworkException) as error:
             raise InvalidInput(f"bundle {installed.manifest.key} failed to stop: {_words(error)}") from error
         finally:
+            self._remove(installed)
+
+    def force(self, installed: Installed) -> None:
+        """Remove it whatever it is doing: its stop was called and did not return, or must not be called any more."""
+        bundle: Any = installed.bundle
+        framework: Any = self._context.get_framework()
+        framework._hide_bundle_services(bundle)
+        bundle._fire_bundle_event(BundleEvent.STOPPING_PRECLEAN)  # iPOPO removes its factories and components
+        _drop_services(bundle)
+        framework._unget_used_services(bundle)
+        bundle._state = Bundle.RESOLVED
+        self._remove(installed)
+
+    def forget(self, archive: Archive) -> None:
+        """Drop what an import left that did not come to its end."""
+        _purge(package_name(archive), archive.path)
+
+    def _remove(self, installed: Installed) -> None:
+        self._installed.pop(installed.package, None)
+        self._factories.pop(installed.package, None)
+        with suppress(BundleException):  # a stop that came back late has removed it
             installed.bundle.uninstall()
-            _purge(installed.package, installed.archive.path)
+        _purge(installed.package, installed.archive.path)
 
     def upgrade(self, old: Installed, archive: Archive) -> Installed:
         """Start `archive` beside `old`, then remove `old`; when it does not start, `old` goes on and this raises."""
@@ -116,16 +163,20 @@ class BundleLoader:
         self.uninstall(old)
         return new
 
-    def _check_factories(self, module: types.ModuleType, archive: Archive) -> None:
-        """Factory names are global in iPOPO, which only logs a second one: refuse it here."""
+    def _check_factories(self, names: set[str], archive: Archive) -> None:
+        """Factory names are global in iPOPO, which only logs a second one: refuse it here.
+
+        What is installed may not have started yet, so iPOPO alone does not know all names.
+        """
         with use_ipopo(self._context) as ipopo:
-            taken = set(ipopo.get_factories())
-            for name in sorted(_factory_names(module) & taken):
-                owner = ipopo.get_factory_bundle(name).get_symbolic_name()
-                raise InvalidInput(
-                    f"cannot install bundle {archive.manifest.key}: its factory {name!r} exists already, in {owner} "
-                    '(begin factory names with f"{__name__}.", so that they differ by version)'
-                )
+            taken = {name: ipopo.get_factory_bundle(name).get_symbolic_name() for name in ipopo.get_factories()}
+        for package, factories in self._factories.items():
+            taken.update(dict.fromkeys(factories, package))
+        for name in sorted(names & taken.keys()):
+            raise InvalidInput(
+                f"cannot install bundle {archive.manifest.key}: its factory {name!r} exists already, in {taken[name]} "
+                '(begin factory names with f"{__name__}.", so that they differ by version)'
+            )
 
     def _check_components(self, installed: Installed) -> None:
         """iPOPO logs a component that fails to validate and goes on: a bundle that has one did not start."""

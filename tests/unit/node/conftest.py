@@ -7,9 +7,12 @@ from collections.abc import Iterator
 import pytest
 from pelix.framework import BundleContext, FrameworkFactory, create_framework
 
+from inaetics.node.locks import break_locks
+
 
 @pytest.fixture
 def context() -> Iterator[BundleContext]:
+    break_locks()
     framework = create_framework(["pelix.ipopo.core"])
     framework.start()
     try:
