@@ -21,7 +21,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     `version` is two to four numbers (``1.0.0``). `entry` is the module, inside the package, that Pelix installs as the
     bundle; empty means the package itself. `requires` names bundles or capabilities that must be installed on the same
-    agent; `provides` names capabilities this bundle adds, beside its own name, which it always provides.
+    agent; `provides` names capabilities this bundle adds, beside its own name, which it always provides. `exclusive`
+    names those of them that no bundle beside it may provide: a port, a page's path, a factory's name.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     entry: str = ""
     requires: tuple[str, ...] = ()
     provides: tuple[str, ...] = ()
+    exclusive: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -53,6 +55,8 @@ def read_manifest(data: bytes, *, source: str) -> Manifest:
         _check(_MODULE, manifest.entry, "entry", "a module inside the bundle such as component", source)
     for capability in (*manifest.requires, *manifest.provides):
         _check(_CAPABILITY, capability, "capability", "letters, digits, '.', '_' and '-'", source)
+    if strays := sorted({*manifest.exclusive} - {manifest.name, *manifest.provides}):
+        raise InvalidInput(f"{source}: exclusive names {strays[0]!r}, which is not among what it provides")
     return manifest
 
 

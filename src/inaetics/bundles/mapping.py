@@ -1,45 +1,69 @@
-"""Which bundles each target gets: features are named lists of bundles, rules give them to targets. Pure.
+"""Which bundles each target gets: bundles in features, features in distributions, rules that give them. Pure.
 
 A person writes it, as TOML::
 
+    within_s = 20                           # a bundle that takes longer to start has failed (20 unless said)
+
     [features]
-    basis = ["statistics"]                  # bundles, newest version known
+    basis = ["statistics"]                  # bundles, the newest version known when the mapping is applied
     viewing = ["basis", "viewer@1.2.0"]     # features inside features; a version when it shall be that one
 
-    [[rules]]                               # in order; the first whose target fits is taken, the others are not
-    target = "felix@1"
-    install = ["viewing", "datastore"]
+    [distributions]
+    desk = ["viewing", "basis"]             # features
+
+    [targets."celix@3"]                     # what is known of targets, for rules to ask for
+    zone = "north"
+
+    [[rules]]                               # in order; the first that fits a target is taken, the others are not
+    target = "felix@1"                      # a name or a glob; any target unless said
+    install = ["desk", "datastore"]         # distributions, features, bundles
 
     [[rules]]
     target = "celix@*"
+    where = {zone = ["north", "east"]}      # and its metadata: all of these, one of several values
     install = ["basis"]
 
-It is read strictly: an unknown field, bundle, version or feature is an error that names it and the nearest known one;
-so are circles, and requirements that the bundles of one rule do not meet. A mapping that `parse_mapping` returned is
-right for the bundles it was given.
+It is read strictly: an unknown field, bundle, version, feature or key of metadata is an error that names it and the
+nearest known one; so are circles, and requirements that the bundles of one rule do not meet. A mapping that
+`parse_mapping` returned is right for the bundles it was given.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from difflib import get_close_matches
+from collections.abc import Iterable
+from collections.abc import Mapping as Map
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Annotated
 
 import msgspec
 
+from inaetics.bundles.exchange import WITHIN_S
 from inaetics.bundles.manifest import Manifest, version_order
+from inaetics.bundles.records import Held
 from inaetics.bundles.requirements import start_order
+from inaetics.bundles.words import nearest
 from inaetics.errors import InvalidInput
+
+Metadata = Map[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """Targets that fit the glob `target` get `bundles`, which start in this order."""
+    """Targets that fit the glob `target` and have the metadata get `bundles`, which start in this order."""
 
     target: str
     bundles: tuple[Manifest, ...]
+    where: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def fits(self, target: str, metadata: Metadata) -> bool:
+        return fnmatchcase(target, self.target) and all(metadata.get(key) in values for key, values in self.where)
+
+    @property
+    def name(self) -> str:
+        """As messages and pages call it."""
+        return _rule_name(self.target, self.where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,43 +71,94 @@ class Mapping:
     """Rules in order, checked against the bundles that exist."""
 
     rules: tuple[Rule, ...]
+    metadata: Map[str, Metadata] = field(default_factory=dict)
+    """Of each target that has any."""
+    held: Map[str, tuple[Manifest, ...]] = field(default_factory=dict)
+    """Targets that follow no rule for now, and what they keep."""
+    lock: Map[str, str] = field(default_factory=dict)
+    """Which version each name without one means."""
+    within_s: float = WITHIN_S
 
     def bundles_for(self, target: str) -> tuple[Manifest, ...]:
-        """What `target` gets by the first rule that fits; nothing when none does."""
+        """What `target` gets: what it is held at, else by the first rule that fits; nothing when none does."""
+        if target in self.held:
+            return self.held[target]
         rule = self.rule_for(target)
         return rule.bundles if rule else ()
 
     def rule_for(self, target: str) -> Rule | None:
-        return next((rule for rule in self.rules if fnmatchcase(target, rule.target)), None)
+        metadata = self.metadata.get(target, {})
+        return next((rule for rule in self.rules if rule.fits(target, metadata)), None)
+
+    @property
+    def named_targets(self) -> frozenset[str]:
+        """Targets that the mapping itself names: in rules without a glob, by metadata, or held."""
+        literal = {rule.target for rule in self.rules if not set("*?[") & set(rule.target)}
+        return frozenset({*literal, *self.metadata, *self.held})
+
+    @property
+    def used(self) -> tuple[Manifest, ...]:
+        """Every bundle that some target may get, each once, in the order of the rules."""
+        parts = (*(rule.bundles for rule in self.rules), *self.held.values())
+        return tuple({bundle.key: bundle for part in parts for bundle in part}.values())
 
 
 class _RuleText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    target: str
     install: list[str]
+    target: Annotated[str, msgspec.Meta(min_length=1)] = "*"
+    where: dict[str, str | list[str]] = {}
 
 
 class _MappingText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rules: list[_RuleText]
     features: dict[str, list[str]] = {}
+    distributions: dict[str, list[str]] = {}
+    targets: dict[str, dict[str, str]] = {}
+    within_s: Annotated[float, msgspec.Meta(gt=0, le=600)] = WITHIN_S
 
 
-def parse_mapping(text: str, bundles: Iterable[Manifest], *, source: str = "mapping") -> Mapping:
+def parse_mapping(
+    text: str,
+    bundles: Iterable[Manifest],
+    *,
+    source: str = "mapping",
+    lock: Map[str, str] | None = None,
+    held: Map[str, Held] | None = None,
+) -> Mapping:
     """Read a mapping of `bundles`, of which there may be several versions each.
 
-    Raises `InvalidInput`, beginning with `source`, for the first thing that is wrong.
+    A name without a version means the one in `lock`, and the newest where that has none. Raises `InvalidInput`,
+    beginning with `source`, for the first thing that is wrong.
     """
     try:
         wanted = msgspec.convert(tomllib.loads(text), _MappingText)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        return _mapping(wanted, _Names(wanted, _by_name(bundles), lock or {}), held or {})
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError, InvalidInput) as error:
         raise InvalidInput(f"{source}: {error}") from error
-    try:
-        names = _Names(wanted.features, _by_name(bundles))
-        for feature in wanted.features:
-            names.expand(feature, where=f"feature {feature!r}")
-        rules = tuple(names.rule(rule) for rule in wanted.rules)
-    except InvalidInput as error:
-        raise InvalidInput(f"{source}: {error}") from error
-    return Mapping(rules=rules)
+
+
+def _mapping(wanted: _MappingText, names: _Names, held: Map[str, Held]) -> Mapping:
+    names.check()
+    rules = tuple(_rule(rule, names, wanted.targets) for rule in wanted.rules)
+    kept = {target: names.start_order(held[target].bundles, where=f"target {target!r}, held") for target in held}
+    return Mapping(
+        rules=rules, metadata=wanted.targets, held=kept, lock=dict(sorted(names.lock.items())), within_s=wanted.within_s
+    )
+
+
+def _rule(text: _RuleText, names: _Names, targets: Map[str, Metadata]) -> Rule:
+    where = tuple((key, (value,) if isinstance(value, str) else tuple(value)) for key, value in text.where.items())
+    name = f"rule {_rule_name(text.target, where)}"
+    known = {key for metadata in targets.values() for key in metadata}
+    for key, _ in where:
+        if key not in known:
+            raise InvalidInput(f"{name}: no target has {key!r}{nearest(key, known)}")
+    return Rule(target=text.target, where=where, bundles=names.start_order(text.install, where=name))
+
+
+def _rule_name(target: str, where: tuple[tuple[str, tuple[str, ...]], ...]) -> str:
+    asked = ", ".join(f"{key}={'|'.join(values)}" for key, values in where)
+    return f"{target!r}" + (f" where {asked}" if asked else "")
 
 
 def _by_name(bundles: Iterable[Manifest]) -> dict[str, dict[str, Manifest]]:
@@ -95,56 +170,77 @@ def _by_name(bundles: Iterable[Manifest]) -> dict[str, dict[str, Manifest]]:
 
 
 class _Names:
-    """What a name in a list stands for."""
+    """What a name in a list stands for. `lock` collects what names without a version came to mean."""
 
-    def __init__(self, features: dict[str, list[str]], bundles: dict[str, dict[str, Manifest]]) -> None:
-        self._features = features
+    def __init__(self, text: _MappingText, bundles: dict[str, dict[str, Manifest]], given_lock: Map[str, str]) -> None:
+        self._features = text.features
+        self._distributions = text.distributions
         self._bundles = bundles
+        self._given_lock = given_lock
         self._expanded: dict[str, tuple[Manifest, ...]] = {}
-        for name in sorted(features.keys() & bundles.keys()):
-            raise InvalidInput(f"feature {name!r} has the name of a bundle: give it another")
+        self.lock: dict[str, str] = {}
 
-    def rule(self, text: _RuleText) -> Rule:
-        where = f"rule {text.target!r}"
+    def check(self) -> None:
+        """Raise for what is wrong in features and distributions, whether a rule uses them or not."""
+        kinds = {"feature": self._features, "distribution": self._distributions}
+        for kind, names in kinds.items():
+            for name in sorted(names.keys() & self._bundles.keys()):
+                raise InvalidInput(f"{kind} {name!r} has the name of a bundle: give it another")
+        for name in sorted(self._features.keys() & self._distributions.keys()):
+            raise InvalidInput(f"distribution {name!r} has the name of a feature: give it another")
+        for feature in self._features:
+            self._expand(feature, where=f"feature {feature!r}")
+        for name, features in self._distributions.items():
+            for feature in features:
+                if feature not in self._features:
+                    raise InvalidInput(
+                        f"distribution {name!r}: no feature {feature!r}{nearest(feature, self._features)}"
+                    )
+
+    def start_order(self, names: Iterable[str], *, where: str) -> tuple[Manifest, ...]:
+        """The bundles behind `names`, as they start; raises `InvalidInput`, beginning with `where`."""
         found: dict[str, Manifest] = {}
-        for name in text.install:
-            for manifest in self.expand(name, where=where):
-                other = found.setdefault(manifest.name, manifest)
-                if other.version != manifest.version:
-                    raise InvalidInput(f"{where}: two versions of one bundle, {other.key} and {manifest.key}")
+        for manifest in (each for name in names for each in self._expand(name, where=where)):
+            other = found.setdefault(manifest.name, manifest)
+            if other.version != manifest.version:
+                raise InvalidInput(f"{where}: two versions of one bundle, {other.key} and {manifest.key}")
         try:
-            return Rule(target=text.target, bundles=start_order(tuple(found.values())))
+            return start_order(tuple(found.values()))
         except InvalidInput as error:
             raise InvalidInput(f"{where}: {error}") from error
 
-    def expand(self, name: str, *, where: str, path: tuple[str, ...] = ()) -> tuple[Manifest, ...]:
+    def _expand(self, name: str, *, where: str, path: tuple[str, ...] = ()) -> tuple[Manifest, ...]:
         """The bundles behind one name, each once. `path` is the features that led here."""
-        if name not in self._features:
+        parts = self._features.get(name)
+        if parts is None and not path:
+            parts = self._distributions.get(name)
+        if parts is None:
             return (self._bundle(name, where),)
         if name in path:
             circle = " → ".join((*path[path.index(name) :], name))
             raise InvalidInput(f"features contain each other in a circle: {circle}")
         if name not in self._expanded:
             inside, here = (*path, name), f"feature {name!r}"
-            parts = [self.expand(part, where=here, path=inside) for part in self._features[name]]
-            self._expanded[name] = tuple({bundle.key: bundle for part in parts for bundle in part}.values())
+            found = [self._expand(part, where=here, path=inside) for part in parts]
+            self._expanded[name] = tuple({bundle.key: bundle for part in found for bundle in part}.values())
         return self._expanded[name]
 
     def _bundle(self, text: str, where: str) -> Manifest:
         name, at, version = text.partition("@")
         versions = self._bundles.get(name)
         if versions is None:
-            known = [*self._bundles, *(() if at else self._features)]
-            raise InvalidInput(f"{where}: no bundle or feature {name!r}{_nearest(name, known)}")
+            raise InvalidInput(f"{where}: {self._unknown(name, bundle=bool(at))}")
         if not at:
-            return list(versions.values())[-1]
+            version = self._given_lock.get(name) or list(versions)[-1]
+            self.lock[name] = version
         if version not in versions:
-            raise InvalidInput(f"{where}: no version {version!r} of bundle {name!r}{_nearest(version, versions)}")
+            raise InvalidInput(f"{where}: no version {version!r} of bundle {name!r}{nearest(version, versions)}")
         return versions[version]
 
-
-def _nearest(name: str, known: Collection[str]) -> str:
-    close = get_close_matches(name, known, n=1)
-    if close:
-        return f" (did you mean {close[0]!r}?)"
-    return f" (known: {', '.join(sorted(known)) or 'none'})"
+    def _unknown(self, name: str, *, bundle: bool) -> str:
+        if name in self._distributions:
+            return f"{name!r} is a distribution: features hold bundles and features"
+        if bundle:
+            return f"no bundle {name!r}{nearest(name, self._bundles)}"
+        known = [*self._bundles, *self._features, *self._distributions]
+        return f"no bundle, feature or distribution {name!r}{nearest(name, known)}"

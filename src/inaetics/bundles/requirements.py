@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from inaetics.bundles.manifest import Manifest
+from inaetics.bundles.words import nearest
 from inaetics.errors import InvalidInput
 
 
@@ -12,9 +13,11 @@ def start_order(manifests: Sequence[Manifest]) -> tuple[Manifest, ...]:
     """`manifests` with providers before those that require them; otherwise in the given order.
 
     A bundle provides its own name and what its manifest says. Raises `InvalidInput` for a bundle that is there twice, a
-    requirement nobody meets, and a circle, which it names.
+    requirement nobody meets, a capability with two providers of which one wants to be the only one, and a circle, which
+    it names.
     """
     providers = _providers(manifests)
+    _check_exclusive(manifests, providers)
     started: dict[str, Manifest] = {}
     for manifest in manifests:
         _start(manifest, providers, started, path=())
@@ -33,6 +36,17 @@ def _providers(manifests: Iterable[Manifest]) -> dict[str, list[Manifest]]:
     return providers
 
 
+def _check_exclusive(manifests: Iterable[Manifest], providers: dict[str, list[Manifest]]) -> None:
+    for manifest in manifests:
+        for capability in manifest.exclusive:
+            others = [other.key for other in providers[capability] if other.name != manifest.name]
+            if others:
+                raise InvalidInput(
+                    f"bundles {manifest.key} and {others[0]} both provide {capability!r}, "
+                    f"and {manifest.key} must be the only one: install one of them"
+                )
+
+
 def _start(
     manifest: Manifest, providers: dict[str, list[Manifest]], started: dict[str, Manifest], *, path: tuple[str, ...]
 ) -> None:
@@ -43,7 +57,10 @@ def _start(
         raise InvalidInput(f"bundles require each other in a circle: {circle}")
     for requirement in manifest.requires:
         if requirement not in providers:
-            raise InvalidInput(f"bundle {manifest.key} requires {requirement!r}, which no bundle beside it provides")
+            raise InvalidInput(
+                f"bundle {manifest.key} requires {requirement!r}, which no bundle beside it provides"
+                f"{nearest(requirement, providers)}"
+            )
         for provider in providers[requirement]:
             if provider.name != manifest.name:
                 _start(provider, providers, started, path=(*path, manifest.name))

@@ -75,16 +75,16 @@ def rule(*install: str, features: str = "") -> str:
         pytest.param("", "required field `rules`", id="no rules at all"),
         pytest.param(rule("queue") + "instal = []", "unknown field `instal` - at `$.rules[0]`", id="an unknown field"),
         pytest.param("colour = 1\n" + rule("queue"), "unknown field `colour`", id="an unknown section"),
-        pytest.param(rule("veiwer"), "rule 'a': no bundle or feature 'veiwer' (did you mean 'viewer'?)", id="nearest"),
+        pytest.param(rule("veiwer"), "rule 'a': no bundle, feature or distribution 'veiwer' (did you mean 'viewer'?)", id="nearest"),
         pytest.param(
             rule("zzz"), "(known: datastore, queue, statistics, viewer, writer)", id="nothing near: all known"
         ),
         pytest.param(rule("viewer@1.9"), "no version '1.9' of bundle 'viewer' (did you mean '1.9.0'?)", id="version"),
         pytest.param(
-            rule("f@1.0.0", features='f = ["queue"]'), "no bundle or feature 'f'", id="features have no version"
+            rule("f@1.0.0", features='f = ["queue"]'), "no bundle, feature or distribution 'f'", id="features have no version"
         ),
         pytest.param(
-            rule("queue", features='f = ["quueue"]'), "feature 'f': no bundle or feature 'quueue'", id="unused too"
+            rule("queue", features='f = ["quueue"]'), "feature 'f': no bundle, feature or distribution 'quueue'", id="unused too"
         ),
         pytest.param(
             rule("queue", features='queue = ["viewer"]'), "name of a bundle", id="a feature named as a bundle"

@@ -1,0 +1,126 @@
+"""What provisioning keeps in etcd: artifacts, versions of the mapping, and what became of them at each target. Pure.
+
+| key | value | written by |
+|---|---|---|
+| `…/provisioning/artifacts/NAME/VERSION` | `Artifact` | the API |
+| `…/provisioning/current` | `Version`: the one in force | the API |
+| `…/provisioning/versions/NUMBER` | `Version`, the last `KEPT_VERSIONS` | the API |
+| `/inaetics/node-provisioning-log/TARGET/TIME-ID` | `Entry`, the last `KEPT_ENTRIES` of each target | servers |
+
+One transaction, guarded by the revision of `current`, makes a version: so versions are numbered without gaps, and of
+two people who decide from the same one the second is told. A version decides everything: its text, which version of a
+bundle each unpinned name means (`lock`), and which targets are held where they were (`held`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+import msgspec
+
+from inaetics.bundles.manifest import Manifest
+from inaetics.bundles.signature import Signature
+from inaetics.errors import InvalidInput
+
+PREFIX = "/inaetics/provisioning/"
+ARTIFACTS = f"{PREFIX}artifacts/"
+CURRENT = f"{PREFIX}current"
+VERSIONS = f"{PREFIX}versions/"
+LOG = "/inaetics/node-provisioning-log/"
+
+KEPT_VERSIONS = 50
+KEPT_ENTRIES = 50
+MAX_RECORD = 1_000_000
+"""Bytes of one version: etcd takes one and a half million a request, and a version is written twice."""
+
+REPOSITORY = "inaetics/bundles/"
+"""Where archives are in the registry: a repository for each bundle, a tag for each version, the blob by its sha256."""
+
+_TARGET = re.compile(r"[A-Za-z0-9][A-Za-z0-9@:_.+-]{0,99}\Z")
+
+
+class Artifact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One version of a bundle: what its manifest says, and which archive (in the registry) it is."""
+
+    name: str
+    version: str
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+    size: Annotated[int, msgspec.Meta(ge=0)]
+    entry: str = ""
+    requires: tuple[str, ...] = ()
+    provides: tuple[str, ...] = ()
+    exclusive: tuple[str, ...] = ()
+    signature: Signature | None = None
+    by: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    at: float = 0.0
+    """When it was pushed, in Unix seconds."""
+
+    @property
+    def manifest(self) -> Manifest:
+        return Manifest(
+            name=self.name,
+            version=self.version,
+            entry=self.entry,
+            requires=self.requires,
+            provides=self.provides,
+            exclusive=self.exclusive,
+        )
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """A target that stays at these bundles (``name@version``), as version `version` gave it, until it is released."""
+
+    version: int
+    bundles: tuple[str, ...]
+    by: str = ""
+    at: float = 0.0
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of the mapping, as it was put in force."""
+
+    version: int
+    text: str
+    lock: dict[str, str] = {}
+    held: dict[str, Held] = {}
+    by: str = ""
+    at: float = 0.0
+    note: str = ""
+    """What was asked for: "applied", "back to version 3", "felix@1 held at version 3", "felix@1 released"."""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that happened at a target. `version` is the deployment's; `by` is who put its mapping in force."""
+
+    at: float
+    event: Literal["given", "installed", "failed", "rolled-back"]
+    version: str
+    by: str = ""
+    bundles: tuple[str, ...] = ()
+    started: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
+    error: str = ""
+    seconds: float = 0.0
+    where: str = ""
+    """The agent's host."""
+    server: str = ""
+
+
+def artifact_key(name: str, version: str) -> str:
+    return f"{ARTIFACTS}{name}/{version}"
+
+
+def version_key(number: int) -> str:
+    return f"{VERSIONS}{number:010d}"
+
+
+def log_prefix(target: str) -> str:
+    return f"{LOG}{target}/"
+
+
+def check_target(target: str) -> str:
+    """Return `target` if it may be one: it becomes part of a key."""
+    if not _TARGET.match(target):
+        raise InvalidInput(f"{target[:110]!r} is no target: it takes letters, digits and @ : _ . + -, at most 100")
+    return target
