@@ -60,11 +60,9 @@ class BreakableLock:
             if self._owner == me:
                 self._count += 1
                 return True
-        if me in _condemned:
-            _leave(me)
         if not self._take(me, blocking, timeout):
             return False
-        if me in _condemned and _condemned[me] is threading.current_thread():  # since it waits
+        if me in _condemned and _is_condemned(me):
             self._inner.release()
             raise Abandoned
         with _guard:
@@ -130,11 +128,12 @@ def condemn(thread: threading.Thread) -> None:
         _condemned[thread.ident] = thread
 
 
-def _leave(me: int) -> None:
-    """Raise `Abandoned` if the calling thread is the one that was condemned under this number."""
+def _is_condemned(me: int) -> bool:
+    """Whether the calling thread is the one that was condemned under this number."""
     if _condemned.get(me) is threading.current_thread():
-        raise Abandoned
+        return True
     _condemned.pop(me, None)
+    return False
 
 
 class _Threading:
