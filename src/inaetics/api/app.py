@@ -17,6 +17,7 @@ from inaetics.api import (
     control_v1,
     events_v1,
     fleet_v1,
+    images_v1,
     inaetics_v1,
     machines_v1,
     metrics,
@@ -39,6 +40,7 @@ RESOURCES = (
     inaetics_v1,
     machines_v1,
     rollouts_v1,
+    images_v1,
     metrics,
     openapi_v1,
 )

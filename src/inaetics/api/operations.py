@@ -9,7 +9,7 @@ from inaetics.api import wire
 from inaetics.api.control_v1 import FRAMES
 from inaetics.api.events_wire import EventEntry, EventList
 from inaetics.api.machines_wire import MachineChange, MachineDetail, MachineWritten, RebalanceAsk, RebalanceReport
-from inaetics.api.rollouts_wire import RolloutList, RolloutReply, RolloutRequest
+from inaetics.api.rollouts_wire import ImageUpdateRequest, RolloutList, RolloutReply, RolloutRequest
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
@@ -167,6 +167,13 @@ OPERATIONS: dict[str, Operation] = {
         summary="Cancel an update: what was changed is changed back.",
         query=(Parameter("by", {"type": "string"}, "Who asks."),),
         answer=RolloutReply,
+    ),
+    "POST /inaetics/v1/image-updates": Operation(
+        summary="Bring units to what their images' tags mean now, or only say what that would do.",
+        body=ImageUpdateRequest,
+        body_kind=JSON,
+        answer=RolloutReply,
+        statuses=(200, 201),
     ),
     "GET /inaetics/v1/mapping": Operation(summary="The provisioning mapping.", answer_kind="application/toml"),
     "PUT /inaetics/v1/mapping": Operation(

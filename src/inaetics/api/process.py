@@ -21,6 +21,7 @@ from inaetics.api.services import Services
 from inaetics.api.settings import ApiSettings
 from inaetics.fleet.engine import Engine
 from inaetics.fleet.events_chronicle import Chronicle
+from inaetics.fleet.image_tags import RegistryTags, Tags
 from inaetics.fleet.mirror import Mirror
 from inaetics.fleet.registry import Registry
 from inaetics.store.etcd import Tls, connect
@@ -42,17 +43,24 @@ async def serve(settings: ApiSettings, *, stopping: asyncio.Event, ready: Callab
 
 
 async def serve_over(
-    store: Store, settings: ApiSettings, *, stopping: asyncio.Event, ready: Callable[[], object]
+    store: Store,
+    settings: ApiSettings,
+    *,
+    stopping: asyncio.Event,
+    ready: Callable[[], object],
+    tags: Tags | None = None,
 ) -> None:
-    """As `serve`, over a store that is open."""
+    """As `serve`, over a store that is open; `tags` in the place of the cluster's registries."""
     metrics = Metrics()
     store = MeteredStore(store, metrics.on_store)
     mirror = Mirror(store)
+    tags = tags or RegistryTags(settings.registries, settings.registry_certificates)
     services = Services(
         metrics=metrics,
         store=store,
         mirror=mirror,
-        registry=Registry(store),
+        registry=Registry(store, tags),
+        tags=tags,
         agents=RemoteAgents(_agents_context(settings.tls)),
         pulse=Pulse(store),
         chronicle=Chronicle(store, mirror, settings.events),

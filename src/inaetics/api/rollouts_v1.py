@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -9,12 +11,21 @@ from starlette.routing import Route
 from inaetics.api.inaetics_v1 import MAX_WAIT_S
 from inaetics.api.queries import number, seconds
 from inaetics.api.replies import read_json, reply
-from inaetics.api.rollouts_wire import RolloutEntry, RolloutList, RolloutReply, RolloutRequest, StepEntry
+from inaetics.api.rollouts_wire import (
+    PullEntry,
+    RolloutEntry,
+    RolloutList,
+    RolloutReply,
+    RolloutRequest,
+    StepEntry,
+)
 from inaetics.api.services import Services
 from inaetics.errors import NotFound
 from inaetics.fleet.model import Snapshot
-from inaetics.fleet.rollout import Rollout
+from inaetics.fleet.rollout import Rollout, Step
 from inaetics.fleet.rollout_desk import RolloutDesk
+from inaetics.fleet.rollout_images import Pull
+from inaetics.fleet.rollout_words import doing, machines_of
 from inaetics.units.names import parse_name
 
 PATH = "/inaetics/v1/rollouts"
@@ -40,7 +51,7 @@ class _Rollouts:
         snapshot, unit = await self._services.snapshot(), request.query_params.get("unit", "")
         found = [each for each in snapshot.rollouts.values() if _concerns(each, unit)]
         found.sort(key=lambda each: (each.started_at, each.id), reverse=True)
-        return reply(RolloutList(revision=snapshot.revision, rollouts=tuple(_entry(each) for each in found)))
+        return reply(RolloutList(revision=snapshot.revision, rollouts=tuple(entry(each, snapshot) for each in found)))
 
     async def one(self, request: Request) -> Response:
         rollout_id = request.path_params["id"]
@@ -51,7 +62,7 @@ class _Rollouts:
             wait_s = seconds(request, "wait_s", limit=MAX_WAIT_S)
             if rollout.runs:
                 snapshot = await self._services.changed(after, wait_s)
-        return reply(RolloutReply(revision=snapshot.revision, rollout=_entry(_known(snapshot, rollout_id))))
+        return reply(RolloutReply(revision=snapshot.revision, rollout=entry(_known(snapshot, rollout_id), snapshot)))
 
     async def begin(self, request: Request) -> Response:
         asked = await read_json(request, RolloutRequest)
@@ -59,16 +70,17 @@ class _Rollouts:
         snapshot = await self._services.snapshot()
         if asked.plan:
             made, _ = self._desk.plan(snapshot, asked.name, asked.text, at_once=asked.at_once, by=asked.by)
-            return reply(RolloutReply(revision=snapshot.revision, rollout=_entry(made)))
+            return reply(RolloutReply(revision=snapshot.revision, rollout=entry(made, snapshot)))
         made, revision = await self._desk.begin(snapshot, asked.name, asked.text, at_once=asked.at_once, by=asked.by)
-        return reply(RolloutReply(revision=await self._services.seen(revision), rollout=_entry(made)), 201)
+        seen = await self._services.seen(revision)
+        return reply(RolloutReply(revision=seen, rollout=entry(made, await self._services.snapshot())), 201)
 
     async def cancel(self, request: Request) -> Response:
         rollout_id = request.path_params["id"]
         revision = await self._desk.cancel(rollout_id, by=request.query_params.get("by", ""))
         await self._services.seen(revision)
         snapshot = await self._services.snapshot()
-        return reply(RolloutReply(revision=snapshot.revision, rollout=_entry(_known(snapshot, rollout_id))))
+        return reply(RolloutReply(revision=snapshot.revision, rollout=entry(_known(snapshot, rollout_id), snapshot)))
 
 
 def _known(snapshot: Snapshot, rollout_id: str) -> Rollout:
@@ -82,8 +94,8 @@ def _concerns(rollout: Rollout, unit: str) -> bool:
     return not unit or unit == rollout.target or unit in rollout.units
 
 
-def _entry(rollout: Rollout) -> RolloutEntry:
-    """A rollout, for clients."""
+def entry(rollout: Rollout, snapshot: Snapshot, pulls: Sequence[Pull] = ()) -> RolloutEntry:
+    """A rollout, for clients: with what its units are doing, and with `pulls` what machines have to fetch for it."""
     return RolloutEntry(
         id=rollout.id,
         target=rollout.target,
@@ -96,9 +108,21 @@ def _entry(rollout: Rollout) -> RolloutEntry:
         ended_at=rollout.ended_at,
         reason=rollout.reason,
         cancelled_by=rollout.cancelled_by,
-        steps=tuple(
-            StepEntry(unit=step.unit, progress=step.progress.value, at=step.at, message=step.message)
-            for step in rollout.steps
-        ),
+        steps=tuple(_step(rollout, step, snapshot, pulls) for step in rollout.steps),
         skipped=tuple(StepEntry(unit=name, progress="skipped", message=why) for name, why in rollout.skipped),
+        of_images=rollout.of_images,
+    )
+
+
+def _step(rollout: Rollout, step: Step, snapshot: Snapshot, pulls: Sequence[Pull]) -> StepEntry:
+    return StepEntry(
+        unit=step.unit,
+        progress=step.progress.value,
+        at=step.at,
+        message=step.message,
+        machine=", ".join(machines_of(snapshot, step.unit)) if rollout.runs else "",
+        doing=doing(snapshot, step) if rollout.runs else "",
+        old_image=step.old_image,
+        new_image=step.new_image,
+        pulls=tuple(PullEntry(machine=each.machine, size=each.size) for each in pulls if each.unit == step.unit),
     )

@@ -20,6 +20,7 @@ from inaetics.errors import InvalidInput, NotFound, Unavailable
 from inaetics.fleet.company import check_company
 from inaetics.fleet.events_chronicle import Chronicle
 from inaetics.fleet.explain import Explainer
+from inaetics.fleet.image_tags import NoTags, Tags
 from inaetics.fleet.mirror import Mirror
 from inaetics.fleet.model import Snapshot, UnitName
 from inaetics.fleet.registry import Registry
@@ -60,6 +61,7 @@ class Services:
     pulse: Pulse
     chronicle: Chronicle
     stopping: asyncio.Event
+    tags: Tags = field(default_factory=NoTags)
     check_mapping: Callable[[str], None] = field(default=check_toml)
     requirements: RequirementsCache = field(default_factory=RequirementsCache)
     recent: Recent = field(default_factory=Recent)

@@ -40,6 +40,12 @@ class ApiSettings:
     candidate: str
     """What the engine's office shows while this process holds it: the machine's name."""
 
+    registries: tuple[str, ...] = ()
+    """The cluster's image registries, the one that is pushed to first: they say what a tag means."""
+
+    registry_certificates: Path = Path()
+    """What is shown to them: a directory with ca.crt, client.cert and client.key."""
+
     events: Path | None = None
     """Where the events of the fleet are kept for the next start; None: nowhere."""
 
@@ -66,8 +72,15 @@ def from_environment(environment: Mapping[str, str]) -> ApiSettings:
         tls=ClientTls(ca=pki / "ca.pem", cert=pki / "api.pem", key=pki / "api.key"),
         etcd_endpoints=tuple(filter(None, environment["INAETICS_ETCD_ENDPOINTS"].split(","))),
         candidate=environment["INAETICS_HOST"],
+        registries=_registries(environment),
+        registry_certificates=pki / "registry-client",
         events=Path(environment["INAETICS_STATE"]) / "events" if environment.get("INAETICS_STATE") else None,
     )
+
+
+def _registries(environment: Mapping[str, str]) -> tuple[str, ...]:
+    named = [environment.get("INAETICS_REGISTRY", ""), *environment.get("INAETICS_REGISTRIES", "").split(",")]
+    return tuple(dict.fromkeys(filter(None, named)))
 
 
 def _port(text: str) -> int:

@@ -92,6 +92,13 @@ class Registry:
         identity = manifest["config"]["digest"]
         return RemoteImage(repository=repository, tag=tag, digest=digest, identity=identity, size=size)
 
+    def manifest(self, repository: str, reference: str) -> tuple[str, dict[str, int]]:
+        """The digest that a tag (or digest) means, and its layers with their compressed sizes."""
+        manifest, digest = self._manifest(repository, reference)
+        if "manifests" in manifest:
+            manifest, _ = self._manifest(repository, manifest["manifests"][0]["digest"])
+        return digest, {layer["digest"]: layer["size"] for layer in manifest["layers"]}
+
     def images(self) -> Iterator[RemoteImage]:
         """Every tag of every repository, in order. A tag deleted meanwhile is left out."""
         for repository in self.repositories():

@@ -83,7 +83,7 @@ class Placement:
     """The engine's decision that `unit` is on `machine`; `withdraw` asks the machine to give it up.
 
     `machine_name` is what people call the machine: it may be gone when the placement is shown. `moved_by` names the
-    drain or rebalance that takes the unit away (while it is withdrawn) or brought it here. `image` is the digest to run.
+    drain or rebalance that takes the unit away (while it is withdrawn) or brought it here. `image`: the digest to run.
     """
 
     unit: UnitName

@@ -26,6 +26,7 @@ from inaetics.fleet.batch import (
     refusal,
     unknown,
 )
+from inaetics.fleet.image_tags import ImageKeeper, NoTags, Tags
 from inaetics.fleet.model import Desired, Unit, UnitName
 from inaetics.fleet.submission import check_desired, check_submission
 from inaetics.store.protocol import Delete, Guard, KeyValue, ModIs, Op, Put, Store
@@ -40,8 +41,10 @@ _FEW: Final = 10
 class Registry:
     """Writes units. Each method returns once the store has it; raises InvalidInput, NotFound, Conflict, Unavailable."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, tags: Tags | None = None) -> None:
+        """`tags` says which digest a unit that is first to run keeps of its image's tag."""
         self._store = store
+        self._images = ImageKeeper(store, tags or NoTags())
 
     async def submit(self, name: str, text: str, *, desired: Desired | None = None, replace: bool = False) -> Unit:
         """Make `name` known with this content; `desired` is set with it (None: kept, or inactive for a new unit).
@@ -57,6 +60,7 @@ class Registry:
             if old and old.content_hash != content_hash and not replace:
                 raise exists(name)
             new = following(old, name=name, content=(content_hash, text), desired=desired)
+            new = await self._with_image(old, new, {content_hash: text})
             revision = await self._try_put(old, new, Put(key=keys.file(content_hash), value=mapper.file_value(text)))
             if revision is not None:
                 return dataclasses.replace(new, revision=revision)
@@ -71,7 +75,7 @@ class Registry:
                 raise unknown(name)
             if old.desired == desired:
                 return old.revision
-            new = following(old, name=name, content=None, desired=desired)
+            new = await self._with_image(old, following(old, name=name, content=None, desired=desired), {})
             revision = await self._try_put(old, new)
             if revision is not None:
                 return revision
@@ -125,7 +129,11 @@ class Registry:
                 check_desired(wish.name, wish.desired)
                 if wish.submits:
                     check_submission(wish.name, texts[_hash_of(wish)])
-                changes.append(decide(wish, stored.get(wish.name), texts))
+                change = decide(wish, stored.get(wish.name), texts)
+                if change.new:
+                    new = await self._with_image(change.old, change.new, texts)
+                    change = dataclasses.replace(change, new=new)
+                changes.append(change)
             except InaeticsError as error:
                 errors.append(error)
         if errors:
@@ -176,8 +184,12 @@ class Registry:
         item: KeyValue | None = await self._store.get(keys.unit(name))
         return mapper.unit(UnitName(name), item) if item else None
 
+    async def _with_image(self, old: Unit | None, new: Unit, texts: Mapping[str, str]) -> Unit:
+        image = await self._images.digest(old, new, texts)
+        return new if image == new.image else dataclasses.replace(new, image=image)
+
     async def _try_put(self, old: Unit | None, new: Unit, *beside: Op) -> int | None:
-        value = mapper.unit_value(new.content_hash, new.desired, new.generation)
+        value = mapper.unit_value(new.content_hash, new.desired, new.generation, new.image)
         guard = ModIs(key=keys.unit(new.name), revision=old.revision if old else 0)
         return await self._try([*beside, Put(key=keys.unit(new.name), value=value)], [guard])
 

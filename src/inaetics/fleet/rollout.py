@@ -1,4 +1,4 @@
-"""A rollout: new content for a unit, or for all instances of a template, given to a few at a time. Values only; pure.
+"""A rollout: new content or a new image for units, given to a few at a time. Values only; pure.
 
 A rollout is one record in the store, so that whoever leads goes on with it. `rollout_plan` says what is next.
 """
@@ -24,8 +24,9 @@ class Phase(StrEnum):
 class Progress(StrEnum):
     """Where one unit of a rollout stands.
 
-    `waiting` has the old content; `changing` was given the new one and has to prove itself; `failed` did not, and is
-    about to get the old one back; `restoring` has got it and has to prove itself; `skipped` was left as it is.
+    `waiting` has what it had before; `changing` was given the new content or image and has to prove itself; `failed`
+    did not, and is about to get the old one back; `restoring` has got it and has to prove itself; `skipped` was left as
+    it is.
     """
 
     WAITING = "waiting"
@@ -45,6 +46,9 @@ AWAY = frozenset({Progress.CHANGING, Progress.FAILED, Progress.RESTORING})
 class Step:
     """One unit's part. `at` is Unix seconds of the last progress, by the clock of who led then.
 
+    `new_image` is the digest it gets, empty where that is learnt once it runs; None: it keeps its own. `old_image` is
+    what it goes back to. `content_hash` is set in a rollout of images only: the content that the unit has and keeps.
+
     `before` tells the run before the last change of content: its report's `since`. A report with the same one says
     nothing about the new content yet.
     """
@@ -54,11 +58,17 @@ class Step:
     at: float = 0.0
     message: str = ""
     before: float = 0.0
+    old_image: str = ""
+    new_image: str | None = None
+    content_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
     """`target` is the unit or template that people named, `by` who they said they are; times are Unix seconds.
+
+    With `of_images` each step has the digest that its unit gets, `target` says which images or units were named, and
+    there is no old and new content.
 
     `template_hash` is the content the template was submitted with (empty: there is no such record): it becomes
     `new_hash` with the end. `skipped` names units left out from the start, with the reason.
@@ -78,12 +88,18 @@ class Rollout:
     reason: str = ""
     ended_at: float = 0.0
     cancelled_by: str = ""
+    of_images: bool = False
     revision: int = 0
 
     @property
     def runs(self) -> bool:
         """Whether there is something left to do."""
         return self.phase in (Phase.ROLLING, Phase.UNDOING)
+
+    @property
+    def what(self) -> str:
+        """What it gives units."""
+        return "image" if self.of_images else "content"
 
     @property
     def units(self) -> frozenset[UnitName]:

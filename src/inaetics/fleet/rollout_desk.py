@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from inaetics.errors import Conflict, InvalidInput, NotFound
@@ -16,6 +16,7 @@ from inaetics.fleet import keys, mapper, rollout_record
 from inaetics.fleet.model import Snapshot, UnitName
 from inaetics.fleet.rollout import Rollout
 from inaetics.fleet.rollout_draft import draft, refuse_second
+from inaetics.fleet.rollout_images import Meanings, draft_images
 from inaetics.fleet.submission import check_submission
 from inaetics.store.protocol import Delete, ModIs, Op, Put, Store
 
@@ -37,8 +38,7 @@ class RolloutDesk:
 
         Without `text` it is the one the template was submitted with.
         """
-        if not 1 <= at_once <= 1000:
-            raise InvalidInput(f"cannot update {at_once} units at once: give 1 to 1000")
+        _check_at_once(at_once)
         target = UnitName(name)
         if text is None:
             text = _submitted(snapshot, target)
@@ -51,19 +51,37 @@ class RolloutDesk:
             at_once=at_once,
             by=by[:200],
             now=time.time(),
+            new_text=text,
         )
         return made, text
+
+    def plan_images(
+        self, snapshot: Snapshot, asked: Sequence[str], means: Meanings, *, at_once: int, by: str
+    ) -> Rollout:
+        """Say what an update of images to what their tags mean would do; `asked` as `chosen` takes it."""
+        _check_at_once(at_once)
+        rollout_id, now = uuid.uuid4().hex[:8], time.time()
+        return draft_images(snapshot, asked, means, rollout_id=rollout_id, at_once=at_once, by=by[:200], now=now)
 
     async def begin(
         self, snapshot: Snapshot, name: str, text: str | None, *, at_once: int, by: str
     ) -> tuple[Rollout, int]:
         """Begin an update; returns it with the revision at which it began."""
+        rollout, content = self.plan(snapshot, name, text, at_once=at_once, by=by)
+        return await self._begin(rollout, Put(key=keys.file(rollout.new_hash), value=mapper.file_value(content)))
+
+    async def begin_images(
+        self, snapshot: Snapshot, asked: Sequence[str], means: Meanings, *, at_once: int, by: str
+    ) -> tuple[Rollout, int]:
+        """Begin an update of images; returns it with the revision at which it began."""
+        return await self._begin(self.plan_images(snapshot, asked, means, at_once=at_once, by=by))
+
+    async def _begin(self, rollout: Rollout, *beside: Op) -> tuple[Rollout, int]:
         ledger = await self._store.get(keys.ROLLOUT_LEDGER)
         on_record = await self.on_record()
-        rollout, content = self.plan(snapshot, name, text, at_once=at_once, by=by)
         refuse_second(rollout, on_record)
         ops: list[Op] = [
-            Put(key=keys.file(rollout.new_hash), value=mapper.file_value(content)),
+            *beside,
             Put(key=keys.rollout(rollout.id), value=rollout_record.value(rollout)),
             Put(key=keys.ROLLOUT_LEDGER, value=b'{"version":1}'),
             *(Delete(key=keys.rollout(old.id)) for old in surplus(on_record, rollout.target)),
@@ -73,7 +91,8 @@ class RolloutDesk:
             return rollout, await self._store.commit(ops, guards=[unchanged])
         except Conflict as error:
             raise Conflict(
-                f"cannot update {name}: somebody else began an update at the same moment (see: fleetctl rollouts)"
+                f"cannot update {rollout.target}: somebody else began an update at the same moment"
+                " (see: fleetctl rollouts)"
             ) from error
 
     async def cancel(self, rollout_id: str, *, by: str) -> int:
@@ -108,6 +127,11 @@ def surplus(on_record: Iterable[Rollout], target: UnitName) -> list[Rollout]:
     rest = [each for each in ended if each.id not in gone]
     gone |= {each.id: each for each in rest[: max(0, len(rest) - KEPT + 1)]}
     return list(gone.values())[:50]
+
+
+def _check_at_once(at_once: int) -> None:
+    if not 1 <= at_once <= 1000:
+        raise InvalidInput(f"cannot update {at_once} units at once: give 1 to 1000")
 
 
 def _submitted(snapshot: Snapshot, target: UnitName) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from inaetics.errors import Conflict, InvalidInput, NotFound
 from inaetics.fleet.model import Snapshot, UnitName
-from inaetics.fleet.rollout import Rollout, Step
-from inaetics.fleet.rollout_plan import instances
+from inaetics.fleet.rollout import Rollout
+from inaetics.fleet.rollout_plan import instances, step_of
 from inaetics.units.names import parse_name
 
 MAX_UNITS = 2_000
@@ -16,9 +16,17 @@ MAX_UNITS = 2_000
 
 
 def draft(
-    snapshot: Snapshot, target: UnitName, new_hash: str, *, rollout_id: str, at_once: int, by: str, now: float
+    snapshot: Snapshot,
+    target: UnitName,
+    new_hash: str,
+    *,
+    rollout_id: str,
+    at_once: int,
+    by: str,
+    now: float,
+    new_text: str | None = None,
 ) -> Rollout:
-    """Say which units get the content `new_hash`, and which do not and why.
+    """Say which units get the content `new_hash`, and which do not and why; `new_text` unless the store has it.
 
     Raises NotFound for a target that does not exist, Conflict when there is nothing to do or another rollout is at it,
     InvalidInput for what is too much.
@@ -34,6 +42,8 @@ def draft(
         raise Conflict(f"nothing to update: {why}")
     if len(taken) > MAX_UNITS:
         raise InvalidInput(f"cannot update {len(taken)} units in one rollout: at most {MAX_UNITS} are taken")
+    if new_text is None:
+        new_text = snapshot.files[new_hash].text if new_hash in snapshot.files else ""
     made = Rollout(
         id=rollout_id,
         target=target,
@@ -42,7 +52,7 @@ def draft(
         at_once=at_once,
         by=by,
         started_at=now,
-        steps=tuple(Step(unit=name, at=now) for name in taken),
+        steps=tuple(step_of(snapshot.units[name], new_text, now) for name in taken),
         skipped=tuple(skipped),
         template_hash=template_hash,
     )

@@ -85,5 +85,5 @@ def transaction(todo: Advance) -> tuple[list[Op], list[Guard]]:
 
 def _put(write: Write) -> Put:
     unit = write.unit
-    value = mapper.unit_value(write.content_hash, unit.desired, unit.generation + 1)
+    value = mapper.unit_value(write.content_hash, unit.desired, unit.generation + 1, write.image)
     return Put(key=keys.unit(unit.name), value=value)

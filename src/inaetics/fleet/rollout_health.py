@@ -88,11 +88,11 @@ def is_gated(unit: Unit) -> bool:
 
 
 def condition(snapshot: Snapshot, unit: Unit, *, content_hash: str, before: float, gate: Gate) -> Condition:
-    """How the unit is on the content `content_hash`, on every live machine where it is placed."""
+    """How the unit is on the content `content_hash` and its image, on every live machine where it is placed."""
     seats = list(_seats(snapshot, unit.name))
     if not seats:
         return Homeless()
-    found = [_on_machine(placement, state, content_hash, before, gate) for placement, state in seats]
+    found = [_on_machine(placement, state, content_hash, unit.image, before, gate) for placement, state in seats]
     for kind in (Unwell, OnTheWay):
         for one in found:
             if isinstance(one, kind):
@@ -114,17 +114,19 @@ def _seats(snapshot: Snapshot, unit: UnitName) -> Iterator[tuple[Placement, Unit
 
 
 def _on_machine(
-    placement: Placement, state: UnitState | None, content_hash: str, before: float, gate: Gate
+    placement: Placement, state: UnitState | None, content_hash: str, image: str, before: float, gate: Gate
 ) -> Condition:
     where = placement.machine_name or placement.machine
     if placement.content_hash != content_hash:
         return OnTheWay(f"{where} has other content")
+    if placement.image != image:
+        return OnTheWay(f"{where} has another image")
     if state is None or state.placement_revision < placement.revision:
         return OnTheWay(f"{where} has not answered yet")
     if state.load == "error":
         return Unwell(f"on {where}: {state.message or 'it cannot run there'}")
     if state.content_hash != content_hash or state.since == before:
-        return OnTheWay(f"{where} still runs the content before")
+        return OnTheWay(f"{where} still runs what it ran before")
     return _running(state, where, gate)
 
 

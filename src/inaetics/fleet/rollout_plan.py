@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from inaetics.fleet.images import followed_by
 from inaetics.fleet.model import Snapshot, Unit, UnitName, natural
 from inaetics.fleet.rollout import AWAY, Phase, Progress, Rollout, Step
 from inaetics.fleet.rollout_health import (
@@ -33,10 +34,11 @@ MAX_WRITES = 40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Write:
-    """Give `unit`, as it is in the store now, this content."""
+    """Give `unit`, as it is in the store now, this content and this image's digest."""
 
     unit: Unit
     content_hash: str
+    image: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +104,7 @@ class _Work:
                 self._judge(number, step)
         failed = [step for step in self._steps if step.progress is Progress.FAILED]
         if failed:
-            self._turn_back(f"{failed[0].unit} is not well on the new content: {failed[0].message}")
+            self._turn_back(f"{failed[0].unit} is not well on the new {self._rollout.what}: {failed[0].message}")
             return
         self._change_more()
         if all(step.progress in (Progress.DONE, Progress.SKIPPED) for step in self._steps):
@@ -116,9 +118,11 @@ class _Work:
             unit = self._snapshot.units.get(step.unit)
             if unit is None:
                 return f"{step.unit} was destroyed"
-            waits = step.progress is Progress.WAITING
-            if unit.content_hash != (self._rollout.old_hash if waits else self._rollout.new_hash):
+            new = step.progress is not Progress.WAITING
+            if unit.content_hash != self._content(step, new=new):
                 return f"{step.unit} was given other content ({unit.content_hash[:7]})"
+            if not self._has(step, unit, new=new):
+                return f"{step.unit} was given another image ({short_digest(unit.image)})"
         template = self._template()
         if self._rollout.template_hash and (not template or template.content_hash != self._rollout.template_hash):
             what = f"given other content ({template.content_hash[:7]})" if template else "destroyed"
@@ -127,15 +131,25 @@ class _Work:
 
     def _judge(self, number: int, step: Step) -> None:
         unit = self._snapshot.units[step.unit]
-        verdict, message = self._verdict(step, unit, self._rollout.new_hash)
+        verdict, message = self._verdict(step, unit, new=True)
         if verdict is not None:
             self._set(number, Progress.DONE if verdict else Progress.FAILED, message)
 
-    def _verdict(self, step: Step, unit: Unit, content_hash: str) -> tuple[bool | None, str]:
-        """Whether the unit has proved itself on `content_hash`; None while that is open. With words for people."""
+    def _content(self, step: Step, *, new: bool) -> str:
+        return step.content_hash or (self._rollout.new_hash if new else self._rollout.old_hash)
+
+    def _has(self, step: Step, unit: Unit, *, new: bool) -> bool:
+        """Whether the unit has what the rollout gave it. An image that was not known may have been learnt."""
+        if unit.content_hash != self._content(step, new=new):
+            return False
+        image = step.new_image if new else step.old_image
+        return step.new_image is None or not image or unit.image == image
+
+    def _verdict(self, step: Step, unit: Unit, *, new: bool) -> tuple[bool | None, str]:
+        """Whether the unit has proved itself on what is new, or old; None while that is open. With words for people."""
         if not is_gated(unit):
             return True, f"it is {unit.desired}: nothing to prove"
-        gate, waited_s = gate_of(unit.text), self._now - step.at
+        gate, waited_s, content_hash = gate_of(unit.text), self._now - step.at, self._content(step, new=new)
         match condition(self._snapshot, unit, content_hash=content_hash, before=step.before, gate=gate):
             case Well():
                 if self._standing.restarted(step.unit):
@@ -153,7 +167,7 @@ class _Work:
         if waited_s > gate.within_s:
             return False, f"not well within {gate.within_s:g} s: {message}"
         if self._is_held(unit, content_hash) and _long(waited_s):
-            return False, "the new content fits on no machine that it could go to (see: fleetctl explain)"
+            return False, f"the new {self._rollout.what} fits on no machine that it could go to (see: fleetctl explain)"
         if message.startswith("it is inactive") and self._standing.stood(step.unit) > gate.after_s + 1:
             return False, f"{message}: it ended by itself"
         return None, ""
@@ -170,30 +184,34 @@ class _Work:
                 continue
             unit = self._snapshot.units[step.unit]
             if not is_gated(unit):
-                self._give(number, unit, self._rollout.new_hash, Progress.DONE, f"it is {unit.desired}: not started")
+                self._give(number, unit, Progress.DONE, f"it is {unit.desired}: not started", new=True)
             elif self._away() >= self._rollout.at_once:
                 continue
             elif self._waits(unit):
                 self._set(number, Progress.SKIPPED, "it waits for a machine, so it cannot prove itself")
             else:
-                self._give(number, unit, self._rollout.new_hash, Progress.CHANGING, "")
+                self._give(number, unit, Progress.CHANGING, "", new=True)
 
     def _waits(self, unit: Unit) -> bool:
         return not any(name == unit.name for machine, name in self._snapshot.placements)
 
     def _finish(self) -> None:
         """Take in instances that were made of the old content meanwhile; without any, the template is next and last."""
+        if self._rollout.of_images:
+            self._end(Phase.DONE, "")
+            return
         known = {step.unit for step in self._steps} | {name for name, _ in self._rollout.skipped}
         late = [name for name in instances(self._snapshot, self._rollout.target) if name not in known]
         late = [name for name in late if self._snapshot.units[name].content_hash == self._rollout.old_hash]
         if late:
-            self._steps += [Step(unit=name, at=self._now) for name in late]
+            new_text = self._snapshot.files[self._rollout.new_hash].text
+            self._steps += [step_of(self._snapshot.units[name], new_text, self._now) for name in late]
             return
         template = self._template()
         if self._rollout.template_hash and template and template.content_hash != self._rollout.new_hash:
             if len(self._writes) >= MAX_WRITES:
                 return
-            self._writes.append(Write(unit=template, content_hash=self._rollout.new_hash))
+            self._writes.append(Write(unit=template, content_hash=self._rollout.new_hash, image=template.image))
         self._end(Phase.DONE, "")
 
     def _template(self) -> Unit | None:
@@ -215,35 +233,44 @@ class _Work:
 
     def _judge_restored(self, number: int, step: Step) -> None:
         unit = self._snapshot.units.get(step.unit)
-        if unit is None or unit.content_hash != self._rollout.old_hash:
-            self._set(number, Progress.RESTORED, _left_alone(unit))
+        if unit is None or not self._has(step, unit, new=False):
+            self._set(number, Progress.RESTORED, self._left_alone(unit))
             return
-        verdict, message = self._verdict(step, unit, self._rollout.old_hash)
+        verdict, message = self._verdict(step, unit, new=False)
         if verdict is not None:
-            again = "" if verdict else f"it is not well on its old content either: {message}"
+            again = "" if verdict else f"it is not well on its old {self._rollout.what} either: {message}"
             self._set(number, Progress.RESTORED, "; ".join(filter(None, (step.message, again))))
 
     def _restore(self, number: int, step: Step) -> None:
         unit = self._snapshot.units.get(step.unit)
-        if unit is None or unit.content_hash != self._rollout.new_hash:
-            self._set(number, Progress.RESTORED, _left_alone(unit))
+        if unit is None or not self._has(step, unit, new=True):
+            self._set(number, Progress.RESTORED, self._left_alone(unit))
         elif not is_gated(unit):
-            self._give(number, unit, self._rollout.old_hash, Progress.RESTORED, step.message)
+            self._give(number, unit, Progress.RESTORED, step.message, new=False)
         elif step.progress in AWAY or self._away() < self._rollout.at_once:
-            self._give(number, unit, self._rollout.old_hash, Progress.RESTORING, step.message)
+            self._give(number, unit, Progress.RESTORING, step.message, new=False)
 
     def _with(self, *progress: Progress) -> list[int]:
         """The steps that stand there, the last first."""
         return [number for number in reversed(range(len(self._steps))) if self._steps[number].progress in progress]
+
+    def _left_alone(self, unit: Unit | None) -> str:
+        if unit is None:
+            return "somebody destroyed it meanwhile"
+        return f"somebody gave it other {self._rollout.what} meanwhile: left alone"
 
     # What is decided.
 
     def _away(self) -> int:
         return sum(step.progress in AWAY for step in self._steps)
 
-    def _give(self, number: int, unit: Unit, content_hash: str, progress: Progress, message: str) -> None:
-        self._writes.append(Write(unit=unit, content_hash=content_hash))
+    def _give(self, number: int, unit: Unit, progress: Progress, message: str, *, new: bool) -> None:
+        step = self._steps[number]
+        image = unit.image if step.new_image is None else step.new_image if new else step.old_image
+        self._writes.append(Write(unit=unit, content_hash=self._content(step, new=new), image=image))
         self._set(number, progress, message, before=since(self._snapshot, unit.name))
+        if new and not step.old_image:  # it may have been learnt since the rollout began
+            self._steps[number] = replace(self._steps[number], old_image=unit.image)
 
     def _set(self, number: int, progress: Progress, message: str, before: float = 0.0) -> None:
         step = self._steps[number]
@@ -274,5 +301,12 @@ def _long(waited_s: float) -> bool:
     return waited_s > PLACED_WITHIN_S
 
 
-def _left_alone(unit: Unit | None) -> str:
-    return "somebody destroyed it meanwhile" if unit is None else "somebody gave it other content meanwhile: left alone"
+def step_of(unit: Unit, new_text: str, now: float) -> Step:
+    """The part of `unit` in a rollout of content. With another tag to follow, its digest is learnt anew."""
+    same = followed_by(unit.name, unit.text) == followed_by(unit.name, new_text)
+    return Step(unit=unit.name, at=now, old_image=unit.image, new_image=None if same else "")
+
+
+def short_digest(digest: str) -> str:
+    """A digest as people read it."""
+    return digest.removeprefix("sha256:")[:7] or "none"

@@ -21,6 +21,7 @@ from inaetics.fleet.attendance import Attendance
 from inaetics.fleet.executor import Transaction, transactions
 from inaetics.fleet.fold import Change
 from inaetics.fleet.garbage import collections
+from inaetics.fleet.image_learner import ImageLearner
 from inaetics.fleet.mirror import Mirror
 from inaetics.fleet.model import Rebalance
 from inaetics.fleet.planner import Planner
@@ -57,6 +58,7 @@ class Term:
         self._cache = RequirementsCache()
         self._planner = Planner(mirror.snapshot, self._cache)
         self._rollouts = Rollouts(store, mirror, leadership)
+        self._images = ImageLearner(store, mirror, leadership)
         self._news = asyncio.Event()
         self._ledger_revision = 0
         self._pause_s = _AGAIN_S
@@ -66,6 +68,7 @@ class Term:
         """Lead, for ever; raises Unavailable when the store does not answer."""
         with self._mirror.listening(self._hear):
             await self._open()
+            self._images.hear(None)
             next_pass = self._now() + self._settings.full_pass_s
             while True:
                 if self._now() >= next_pass:
@@ -73,6 +76,7 @@ class Term:
                     next_pass = self._now() + self._settings.full_pass_s
                 self._news.clear()
                 await self._plan()
+                await self._images.step()
                 rollouts_due = await self._rollouts.step()
                 await self._wait_for_news(until=min(next_pass, rollouts_due))
 
@@ -81,6 +85,7 @@ class Term:
             self._planner = Planner(self._mirror.snapshot, self._cache)
         else:
             self._planner.changed(changes)
+        self._images.hear(changes)
         self._news.set()
 
     def _now(self) -> float:

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from inaetics.errors import UnitFileError
+from inaetics.units._override import override
 from inaetics.units.container_arguments import SECTION, pulls
 from inaetics.units.grammar import UnitFile
 from inaetics.units.names import Name
@@ -29,6 +30,7 @@ class Followed:
     repository: str
     tag: str
 
+    @override
     def __str__(self) -> str:
         return f"{self.registry}/{self.repository}:{self.tag}"
 

@@ -1,0 +1,51 @@
+"""What the units of a rollout are doing, in words for people. Pure.
+
+"on worker-2: pulling 34 of 38 MB" comes from the machine's report; nothing of it is stored with the rollout.
+"""
+
+from __future__ import annotations
+
+from inaetics.fleet.model import MachineId, Snapshot, UnitName, UnitState
+from inaetics.fleet.rollout import Progress, Step
+from inaetics.fleet.rollout_health import gate_of, is_gated
+
+PULLING = "pulling"
+"""How the words begin that the program which fetches an image says meanwhile."""
+
+
+def machines_of(snapshot: Snapshot, unit: UnitName) -> list[str]:
+    """The names of the live machines where the unit is placed."""
+    return [snapshot.machines[each].name for each in sorted(snapshot.machines) if (each, unit) in snapshot.placements]
+
+
+def sub_state(state: UnitState) -> str:
+    """The sub state as people read it: while an image is fetched it is `pulling`, not what runs the fetching."""
+    return PULLING if is_pulling(state) else state.sub
+
+
+def is_pulling(state: UnitState) -> bool:
+    """Whether the unit's image is being fetched."""
+    return state.sub == "start-pre" and state.message.startswith(PULLING)
+
+
+def doing(snapshot: Snapshot, step: Step) -> str:
+    """What goes on with a step's unit; empty for one that is at rest."""
+    if step.progress is Progress.DONE and not step.message:
+        unit = snapshot.units.get(step.unit)
+        return f"active, healthy after {gate_of(unit.text).after_s:g} s" if unit and is_gated(unit) else ""
+    if step.progress not in (Progress.CHANGING, Progress.RESTORING):
+        return ""
+    seats = [machine for machine in sorted(snapshot.machines) if (machine, step.unit) in snapshot.placements]
+    return "; ".join(_on(snapshot, step, machine) for machine in seats)
+
+
+def _on(snapshot: Snapshot, step: Step, machine: MachineId) -> str:
+    placement, state = snapshot.placements[machine, step.unit], snapshot.states.get((machine, step.unit))
+    where = f"on {snapshot.machines[machine].name}"
+    if state is None or state.placement_revision < placement.revision or state.since == step.before:
+        return f"{where}: stops what ran before"
+    if is_pulling(state):
+        return f"{where}: {state.message}"
+    if state.active == "active":
+        return f"{where}: active, to prove itself"
+    return f"{where}: {state.active} ({state.sub})" + (f", {state.message}" if state.message else "")
