@@ -233,6 +233,7 @@ def _import(archive: Archive, package: str) -> types.ModuleType:
         spec.submodule_search_locations = [root]
         spec.has_location = True
         module = importlib.util.module_from_spec(spec)
+        vars(module)["__bundle__"] = manifest.name  # whose code this is, without the version
         sys.modules[package] = module
         loader.exec_module(module)
         return importlib.import_module(f"{package}.{manifest.entry}") if manifest.entry else module

@@ -143,11 +143,11 @@ class _Advertiser(EndpointAdvertiser):
         there: dict[str, bytes | None] = {item.key: None for item in (await store.list(self.prefix)).items}
         while True:
             wanted = self._wanted
-            for key in there.keys() - wanted.keys():
-                await store.delete(key)
-            for key, value in wanted.items():
+            for key, value in wanted.items():  # first: what goes may have a successor among them
                 if there.get(key) != value:
                     await store.put(key, value, lease=lease)
+            for key in there.keys() - wanted.keys():
+                await store.delete(key)
             there = dict(wanted)
             await self._wake.wait()
 

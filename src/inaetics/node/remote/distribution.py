@@ -36,6 +36,7 @@ from typing_extensions import override
 from inaetics.node import api
 from inaetics.node.remote.client import Peer, Peers
 from inaetics.node.remote.server import Refused, Server
+from inaetics.node.remote.successors import Successors
 from inaetics.node.remote.tls import TlsContexts
 from inaetics.node.remote.wire import NO_ENDPOINT, NO_METHOD, Call
 
@@ -127,6 +128,7 @@ class _Exports(ExportContainer):
     def __init__(self, agent: str) -> None:
         super().__init__()
         self._agent = agent
+        self._successors = Successors()
 
     @override
     def prepare_endpoint_props(
@@ -134,9 +136,20 @@ class _Exports(ExportContainer):
     ) -> dict[str, Any]:
         return super().prepare_endpoint_props(intfs, svc_ref, export_props) | {api.REMOTE_AGENT: self._agent}
 
+    @override
+    def _unexport_service(self, ed: EndpointDescription) -> tuple[Any, EndpointDescription] | None:
+        leaving = self._get_export(ed.get_id())
+        if leaving is not None:
+            self._successors.leaves(ed.get_id(), leaving)
+        return super()._unexport_service(ed)
+
+    def _all(self) -> list[tuple[Any, EndpointDescription]]:
+        with self._exported_instances_lock:
+            return list(self._exported_services.values())
+
     def dispatch(self, call: Call) -> Any:
         """Carry out a call from the network: only public methods of what is exported. Raises `Refused`."""
-        found = self._get_export(call.endpoint)
+        found = self._get_export(call.endpoint) or self._successors.of(call.endpoint, self._all())
         if found is None:
             raise Refused(NO_ENDPOINT, f"no service {call.endpoint} is exported here")
         method = get_remote_method(found[0], call.method)
