@@ -37,7 +37,8 @@ class Store:
 
     `root` survives reboots, `runroot` need not. `settings` is the directory for the configuration files made by
     `prepare`. `cgroup` is the parent of its containers' cgroups ("/inaetics/demo/w1"). `registry` ("127.17.8.2:5000")
-    is where short image names are looked up, `certificates` a directory in podman's form (ca.crt, client.cert,
+    is where short names are looked up and what images are named after; they are pulled from the first of `sources`
+    (host:port; none: only `registry`) that has them. `certificates` a directory in podman's form (ca.crt, client.cert,
     client.key). Published ports are bound to `address`.
     """
 
@@ -46,6 +47,7 @@ class Store:
     settings: Path
     cgroup: str = ""
     registry: str = ""
+    sources: tuple[str, ...] = ()
     certificates: Path | None = None
     address: str = "127.0.0.1"
 

@@ -48,7 +48,12 @@ class Host:
         """The TCP ports its system units listen on."""
         if self.role is Role.BOOTSTRAP:
             return (ETCD_PORT, PEER_PORT, REGISTRY_PORT)
-        return (ETCD_PORT, PEER_PORT, API_PORT, AGENT_PORT) if self.control else (AGENT_PORT,)
+        return (ETCD_PORT, PEER_PORT, REGISTRY_PORT, API_PORT, AGENT_PORT) if self.control else (AGENT_PORT,)
+
+    @property
+    def registry(self) -> str:
+        """Where this host's image registry is, if it has one: host:port."""
+        return f"{self.address}:{REGISTRY_PORT}" if self.control or self.role is Role.BOOTSTRAP else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +66,15 @@ class Cluster:
     control: tuple[str, ...]
     created: float
     id: str
+    bootstrap: bool = True
+    """Whether there is a bootstrap host. Without one the store forms from the inventory alone."""
 
     @property
     def hosts(self) -> tuple[Host, ...]:
-        """Bootstrap first, then the workers by number."""
+        """Bootstrap first, if there is one, then the workers by number."""
         bootstrap = Host(name="bootstrap", role=Role.BOOTSTRAP, address=f"{self.subnet}.2")
-        return (bootstrap, *(self.worker(number) for number in range(1, self.workers + 1)))
+        workers = tuple(self.worker(number) for number in range(1, self.workers + 1))
+        return (bootstrap, *workers) if self.bootstrap else workers
 
     def worker(self, number: int) -> Host:
         name = f"worker-{number}"
@@ -79,11 +87,34 @@ class Cluster:
 
     @property
     def discovery(self) -> str:
-        return f"https://{self.subnet}.2:{ETCD_PORT}"
+        """Where the store's first members find each other; empty without a bootstrap host."""
+        return f"https://{self.subnet}.2:{ETCD_PORT}" if self.bootstrap else ""
+
+    @property
+    def builder(self) -> Host:
+        """The host whose container store images are built in."""
+        return self.hosts[0] if self.bootstrap else self.control_hosts[0]
 
     @property
     def registry(self) -> str:
-        return f"{self.subnet}.2:{REGISTRY_PORT}"
+        """The registry that images are named after, wherever they are pulled from."""
+        return self.builder.registry
+
+    @property
+    def registries(self) -> tuple[str, ...]:
+        """Every registry of the cluster, the one that images are named after first."""
+        return tuple(host.registry for host in self.hosts if host.registry)
+
+    def registries_for(self, host: Host) -> tuple[str, ...]:
+        """Where `host` pulls from, best first: its own, the other control hosts', the bootstrap host's.
+
+        Hosts without a registry of their own begin at different ones.
+        """
+        control = [each.registry for each in self.control_hosts]
+        turn = int(host.name.rpartition("-")[2]) % len(control) if host.role is Role.WORKER else 0
+        others = [each for each in (*control[turn:], *control[:turn]) if each != host.registry]
+        last = [] if host.role is Role.BOOTSTRAP or not self.bootstrap else [self.registry]
+        return ((host.registry,) if host.registry else ()) + (*others, *last)
 
     @property
     def etcd_endpoints(self) -> tuple[str, ...]:
@@ -98,7 +129,8 @@ class Cluster:
         for host in self.hosts:
             if host.name == name:
                 return host
-        names = f"bootstrap, worker-1 … worker-{self.workers}" if self.workers > 1 else "bootstrap, worker-1"
+        names = f"worker-1 … worker-{self.workers}" if self.workers > 1 else "worker-1"
+        names = f"bootstrap, {names}" if self.bootstrap else names
         raise NotFound(f"cluster {self.name!r} has no host {name!r}: its hosts are {names}")
 
 
@@ -133,6 +165,7 @@ def load(paths: ClusterPaths) -> Cluster:
             control=tuple(raw["control"]),
             created=raw["created"],
             id=raw["id"],
+            bootstrap=raw.get("bootstrap", True),
         )
     except FileNotFoundError:
         raise NotFound(f"there is no cluster {paths.name!r} (make one: {command(paths.name, 'up')})") from None
@@ -146,6 +179,7 @@ def save(paths: ClusterPaths, cluster: Cluster) -> None:
     """Write cluster.json, whole or not at all."""
     record = {"version": VERSION, "name": cluster.name, "subnet": cluster.subnet, "workers": cluster.workers}
     record |= {"control": cluster.control, "created": cluster.created, "id": cluster.id}
+    record |= {"bootstrap": cluster.bootstrap}
     write_atomically(paths.file, json.dumps(record, indent=2) + "\n")
 
 

@@ -26,6 +26,7 @@ def store_of(cluster: Cluster, host: Host, paths: HostPaths) -> Store:
         settings=paths.state / "containers.conf.d",
         cgroup=f"/inaetics/{cluster.name}/{host.name}",
         registry=cluster.registry,
+        sources=cluster.registries_for(host),
         certificates=paths.pki / "registry-client",
         address=host.address,
     )
@@ -41,7 +42,7 @@ def prepare_engines(cluster: Cluster, hosts: Iterable[Host], paths: ClusterPaths
     for host in hosts:
         engine = prepare(store_of(cluster, host, paths.host(host.name)), findings)
         write_atomically(paths.host(host.name).engine, msgspec.json.encode(engine).decode() + "\n")
-        write_podman(paths.host(host.name), engine, registry=cluster.registry)
+        write_podman(paths.host(host.name), engine, registries=cluster.registries)
     return findings
 
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from inaetics.errors import NotFound
-from inaetics.hosts.cluster import Cluster, Host, Role
+from inaetics.hosts.cluster import PEER_PORT, Cluster, Host, Role
 from inaetics.hosts.paths import SHELL, SUPERVISED, ClusterPaths, HostPaths
+from inaetics.hosts.pki import pushers
 from inaetics.units.values import environment_file
 
 PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "XDG_RUNTIME_DIR")
@@ -34,7 +35,13 @@ def host_environment(
     for name in NEVER_PASSED:
         passed.pop(name, None)
     passed["PATH"] = _with_system_path(passed.get("PATH", ""))
-    return {**passed, **_identity(cluster, host, paths, machine_id, python), **_places(cluster, paths)}
+    return {
+        **passed,
+        **_identity(cluster, host, paths, machine_id, python),
+        **_places(cluster, paths),
+        "INAETICS_REGISTRIES": ",".join(cluster.registries_for(host)),
+        "INAETICS_PUSHERS": ",".join(pushers(cluster)),
+    }
 
 
 def _identity(cluster: Cluster, host: Host, paths: HostPaths, machine_id: str, python: str) -> dict[str, str]:
@@ -62,6 +69,7 @@ def _places(cluster: Cluster, paths: HostPaths) -> dict[str, str]:
         "INAETICS_ETCD_SIZE": str(len(cluster.control_hosts)),
         "INAETICS_ETCD_ENDPOINTS": etcd,
         "INAETICS_DISCOVERY": cluster.discovery,
+        "INAETICS_ETCD_MEMBERS": "" if cluster.bootstrap else _members(cluster),
         "INAETICS_REGISTRY": cluster.registry,
         "INAETICS_API_ENDPOINTS": ",".join(cluster.api_endpoints),
         "FLEETCTL_ENDPOINT": ",".join(cluster.api_endpoints),
@@ -74,6 +82,11 @@ def _places(cluster: Cluster, paths: HostPaths) -> dict[str, str]:
         "ETCDCTL_CERT": str(paths.pki / "agent.pem"),
         "ETCDCTL_KEY": str(paths.pki / "agent.key"),
     }
+
+
+def _members(cluster: Cluster) -> str:
+    """The store's first members as etcd writes them, for a cluster that has nobody to ask for them."""
+    return ",".join(f"{host.name}=https://{host.address}:{PEER_PORT}" for host in cluster.control_hosts)
 
 
 def as_operator(cluster: ClusterPaths) -> dict[str, str]:

@@ -46,6 +46,8 @@ class Settings:
     discovery: str
     state: Path
     pki: Path
+    members: str = ""
+    """The members as etcd writes them (`name=url,…`), where they are known beforehand."""
 
     @property
     def formation(self) -> Path:
@@ -73,6 +75,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
             discovery=environment["INAETICS_DISCOVERY"],
             state=Path(environment["INAETICS_STATE"]),
             pki=Path(environment["INAETICS_PKI"]),
+            members=environment.get("INAETICS_ETCD_MEMBERS", ""),
         )
     except KeyError as error:
         raise InvalidInput(
@@ -120,6 +123,14 @@ async def _register(settings: Settings, store: Store) -> None:
             return
 
 
+def known(settings: Settings) -> dict[str, str]:
+    """The members by name, from the host's environment: without a bootstrap host the inventory says who they are."""
+    members = dict(each.split("=", 1) for each in settings.members.split(","))
+    if settings.name not in members:
+        raise Conflict(f"cannot join the store: {settings.name} is not one of its members ({settings.members})")
+    return members
+
+
 def choose(settings: Settings, registered: Iterable[KeyValue]) -> dict[str, str]:
     """The first `size` that registered are the members; raises `Conflict` when this one is not among them."""
     first = sorted(registered, key=lambda item: (item.create_revision, item.key))[: settings.size]
@@ -137,7 +148,7 @@ async def join(settings: Settings) -> None:
     if settings.formation.exists():
         members = json.loads(settings.formation.read_text())
     else:
-        members = await _discover_there(settings)
+        members = known(settings) if settings.members else await _discover_there(settings)
         settings.forming.touch()
         write_atomically(settings.formation, json.dumps(members, indent=2) + "\n")
         _log.info("members of the store are known", members=sorted(members))

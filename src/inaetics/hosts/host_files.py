@@ -22,14 +22,14 @@ from inaetics.hosts.services import etcd_config, registry_config
 from inaetics.hosts.wrappers import write_commands
 
 AGENT, API, ETCD, JOIN = "fleet-agent.service", "fleet-api.service", "etcd.service", "etcd-join.service"
-DISCOVERY, REGISTRY = "discovery.service", "registry.service"
+DISCOVERY, REGISTRY, GATE = "discovery.service", "registry.service", "registry-gate.service"
 
 
 def system_units(host: Host) -> tuple[str, ...]:
     """Which of the package's unit files `host` runs."""
     if host.role is Role.BOOTSTRAP:
-        return (DISCOVERY, REGISTRY)
-    return (JOIN, ETCD, API, AGENT) if host.control else (AGENT,)
+        return (DISCOVERY, REGISTRY, GATE)
+    return (JOIN, ETCD, API, AGENT, REGISTRY, GATE) if host.control else (AGENT,)
 
 
 def write_host(cluster: Cluster, host: Host, paths: HostPaths, authorities: dict[str, Authority]) -> list[str]:
@@ -42,9 +42,11 @@ def write_host(cluster: Cluster, host: Host, paths: HostPaths, authorities: dict
     _write_units(host, paths)
     write_commands(paths)
     if host.role is Role.BOOTSTRAP:
-        _write_bootstrap(host, paths)
+        _write_discovery(host, paths)
     elif host.control:
         _rewrite_member(environment)
+    if host.registry:
+        _write_registry(paths)
     return written
 
 
@@ -68,7 +70,7 @@ def _write_units(host: Host, paths: HostPaths) -> None:
             file.unlink()
 
 
-def _write_bootstrap(host: Host, paths: HostPaths) -> None:
+def _write_discovery(host: Host, paths: HostPaths) -> None:
     discovery = etcd_config(
         name=host.name,
         address=host.address,
@@ -78,7 +80,10 @@ def _write_bootstrap(host: Host, paths: HostPaths) -> None:
         clients="ca.pem",
     )
     write_atomically(paths.state / "discovery.yml", discovery)
-    config = registry_config(address=host.address, data=paths.registry, pki=paths.pki, secret=_ensure_secret(paths))
+
+
+def _write_registry(paths: HostPaths) -> None:
+    config = registry_config(socket=paths.registry_socket, data=paths.registry, secret=_ensure_secret(paths))
     write_atomically(paths.state / "registry.yml", config)
 
 

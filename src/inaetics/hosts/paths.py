@@ -97,6 +97,11 @@ class HostPaths:
         return self.state / "registry"
 
     @property
+    def registry_socket(self) -> Path:
+        """Where the image registry listens, behind its gate."""
+        return self.run / "registry.sock"
+
+    @property
     def containers(self) -> Path:
         """The host's own container store (podman --root)."""
         return self.state / "containers"

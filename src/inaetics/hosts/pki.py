@@ -6,7 +6,7 @@ changes nothing but what is missing, about to expire, or made for other names.
 Four authorities, so that a certificate opens nothing it is not for, whatever name it bears:
 
 - `ca` signs the cluster's own parts and the operator's: trusted by etcd, the API, agents and the registry;
-- `nodes-ca` signs what node agents carry in containers: trusted by etcd and other node agents;
+- `nodes-ca` signs what node agents carry in containers: trusted by etcd and other node agents, and to pull images;
 - `readers-ca` signs certificates for people who may only look: trusted by the API;
 - `peers-ca` signs etcd's members towards each other: a peer may write what it likes, past every role.
 """
@@ -31,7 +31,7 @@ from inaetics.hosts.certificates import (
     read_authority,
     read_certificate,
 )
-from inaetics.hosts.cluster import Host, Role, write_atomically
+from inaetics.hosts.cluster import Cluster, Host, Role, write_atomically
 from inaetics.hosts.paths import ClusterPaths, HostPaths
 
 AUTHORITY_DAYS = 3650.0
@@ -74,7 +74,7 @@ def wanted(host: Host) -> tuple[Wanted, ...]:
         Wanted(
             certificate="registry-client/client.cert",
             key="registry-client/client.key",
-            common_name=f"registry-client-{name}",
+            common_name=registry_client_name(name),
             server=False,
         ),
     ]
@@ -85,7 +85,7 @@ def wanted(host: Host) -> tuple[Wanted, ...]:
         found.append(
             Wanted(certificate=PEER_CERTIFICATE, key="etcd-peer.key", common_name=f"etcd-{name}", authority=PEERS)
         )
-    if host.role is Role.BOOTSTRAP:
+    if host.registry:
         found.append(Wanted(certificate="registry.pem", key="registry.key", common_name=f"registry-{name}"))
     if host.role is Role.WORKER:
         found.append(
@@ -97,6 +97,19 @@ def wanted(host: Host) -> tuple[Wanted, ...]:
             )
         )
     return tuple(found)
+
+
+def pushers(cluster: Cluster) -> tuple[str, ...]:
+    """Who may push to the cluster's registries; everybody else of `ca` and `nodes-ca` may pull.
+
+    The replicators are not among them: each writes to its own host's registry, behind the gate.
+    """
+    return (OPERATOR, registry_client_name(cluster.builder.name))
+
+
+def registry_client_name(host: str) -> str:
+    """The common name with which a host's container engine pulls."""
+    return f"registry-client-{host}"
 
 
 def agent_name(host: str) -> str:
@@ -200,6 +213,8 @@ def _bundles(host: Host, authorities: dict[str, Authority]) -> dict[str, str]:
     if host.role is Role.WORKER:
         found["node/ca.pem"] = ca + nodes
         found["node/signers.pem"] = ca
+    if host.registry:
+        found["registry-clients.pem"] = ca + nodes
     if host.control:
         found["api-clients.pem"] = ca + pems[READERS]
         if PEERS in pems:

@@ -1,8 +1,7 @@
 """Every certificate of a cluster with its end, and renewing them while the cluster runs.
 
 Whoever runs takes renewed files up by itself: etcd and our own servers and clients with their next connection, open
-connections to the store within ten seconds. Only the registry reads its certificate once: it is restarted. So no unit
-stops, and no process of one changes.
+connections to the store within ten seconds. So no unit stops, and no process of one changes.
 
 Authorities are replaced in three steps, each of which leaves everybody believing everybody: successors are trusted
 beside them; then they sign; then only they are trusted. etcd reads whom it trusts at its start, so its members are
@@ -21,7 +20,7 @@ from pathlib import Path
 from inaetics.errors import Conflict
 from inaetics.hosts import pki
 from inaetics.hosts.cluster import Cluster, command, load, write_atomically
-from inaetics.hosts.host_files import AGENT, API, DISCOVERY, ETCD, REGISTRY
+from inaetics.hosts.host_files import AGENT, API, DISCOVERY, ETCD
 from inaetics.hosts.lock import locked
 from inaetics.hosts.observe import Observation, observe
 from inaetics.hosts.paths import ClusterPaths
@@ -110,8 +109,6 @@ async def _renew(cluster: Cluster, paths: ClusterPaths, progress: Progress, *, e
     with progress.step("certificates") as step:
         written = _write(cluster, paths, seen, everything=everything)
         step.update(f"{len(written)} renewed")
-    if any(name.startswith("bootstrap/registry") for name in written):
-        await _restart(paths, seen, (REGISTRY,), progress)
     return written
 
 
@@ -121,15 +118,14 @@ async def _replace_authorities(cluster: Cluster, paths: ClusterPaths, progress: 
     with progress.step("successors are trusted"):
         pki.introduce_authorities(paths, cluster.name)
         _write(cluster, paths, seen)
-    await _restart(paths, seen, (DISCOVERY, REGISTRY, ETCD), progress)
+    await _restart(paths, seen, (DISCOVERY, ETCD), progress)
     with progress.step("successors sign") as step:
         pki.enthrone_authorities(paths)
         step.update(f"{len(_write(cluster, paths, seen))} renewed")
-    await _restart(paths, seen, (REGISTRY,), progress)
     with progress.step("predecessors are forgotten"):
         pki.dismiss_authorities(paths)
         _write(cluster, paths, seen)
-    await _restart(paths, seen, (DISCOVERY, REGISTRY, ETCD, API, AGENT), progress)
+    await _restart(paths, seen, (DISCOVERY, ETCD, API, AGENT), progress)
 
 
 def _write(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from inaetics.hosts.cluster import ETCD_PORT, PEER_PORT, REGISTRY_PORT
+from inaetics.hosts.cluster import ETCD_PORT, PEER_PORT
 
 HEARTBEAT_MS = 200
 """Between the leader and its followers. etcd's own 100 ms costs an idle cluster twice the CPU; loopback and local
@@ -79,25 +79,19 @@ def etcd_config(
     return json.dumps(settings, indent=2) + "\n"
 
 
-def registry_config(*, address: str, data: Path, pki: Path, secret: str) -> str:
-    """The configuration of the image registry: the cluster's certificates only, deletion allowed."""
+def registry_config(*, socket: Path, data: Path, secret: str) -> str:
+    """The configuration of the image registry: behind its gate, on a socket that its host's owner alone can reach.
+
+    It keeps nothing in memory of what is on its disk: what is removed there while it runs is gone for it too.
+    """
     settings = {
         "version": "0.1",
         "log": {"level": "warn", "accesslog": {"disabled": True}},
         "storage": {
             "filesystem": {"rootdirectory": str(data)},
             "delete": {"enabled": True},
-            "cache": {"blobdescriptor": "inmemory"},
             "maintenance": {"uploadpurging": {"enabled": True, "age": "24h", "interval": "24h", "dryrun": False}},
         },
-        "http": {
-            "addr": f"{address}:{REGISTRY_PORT}",
-            "secret": secret,
-            "tls": {
-                "certificate": str(pki / "registry.pem"),
-                "key": str(pki / "registry.key"),
-                "clientcas": [str(pki / "ca.pem")],
-            },
-        },
+        "http": {"net": "unix", "addr": str(socket), "secret": secret},
     }
     return json.dumps(settings, indent=2) + "\n"

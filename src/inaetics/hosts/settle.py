@@ -29,6 +29,8 @@ class Request:
     subnet: str | None = None
     remove: bool = False
     """Whether workers that are too many may be removed, with what they hold."""
+    bootstrap: bool = True
+    """Whether a new cluster gets a bootstrap host, and a bootstrap host that there is gets started."""
 
     def __post_init__(self) -> None:
         """Refuse what no cluster can be."""
@@ -82,13 +84,14 @@ def _new(name: str, request: Request, used: Mapping[str, str]) -> Cluster:
         subnet=subnet,
         workers=workers,
         control=control_of(workers),
+        bootstrap=request.bootstrap,
         created=time.time(),
         id=secrets.token_hex(8),
     )
 
 
 def _fewer(present: Cluster, workers: int, *, remove: bool) -> Settled:
-    surplus = present.hosts[1 + workers :]
+    surplus = tuple(present.worker(number) for number in range(workers + 1, present.workers + 1))
     names = ", ".join(host.name for host in surplus)
     if control := [host.name for host in surplus if host.control]:
         raise Conflict(

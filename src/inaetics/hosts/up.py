@@ -49,11 +49,16 @@ def up(paths: ClusterPaths, request: Request, progress: Progress) -> Cluster:
         cluster = settled.cluster
         if settled.surplus:
             _remove(present or cluster, settled.surplus, paths, progress)
-        hosts = [cluster.host(name) for name in request.hosts] or list(cluster.hosts)
+        hosts = [cluster.host(name) for name in request.hosts] or _all(cluster, request)
         written = _write_files(cluster, paths, progress)
         _prepare_engines(cluster, paths, progress)
         asyncio.run(_start(cluster, hosts, paths, written, progress))
     return cluster
+
+
+def _all(cluster: Cluster, request: Request) -> list[Host]:
+    """Every host, but for a bootstrap host that is to be left as it is."""
+    return [host for host in cluster.hosts if request.bootstrap or host.role is not Role.BOOTSTRAP]
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 from inaetics.hosts.cluster import write_atomically
 from inaetics.hosts.paths import HostPaths
@@ -23,17 +24,18 @@ def write_commands(paths: HostPaths) -> None:
         _write(paths, name, f'exec "$INAETICS_PYTHON" -P -c {code} "$@"')
 
 
-def write_podman(paths: HostPaths, engine: ContainerEngine, *, registry: str) -> None:
-    """`podman` (or `docker`) on the host's own store, with the certificate for the cluster's `registry` (host:port).
+def write_podman(paths: HostPaths, engine: ContainerEngine, *, registries: Sequence[str]) -> None:
+    """`podman` (or `docker`) on the host's own store, with the certificate for the cluster's `registries` (host:port).
 
     Engines look for certificates below $HOME, so they get one of the host's own; that also keeps a person's settings
     out, as units run without them.
     """
     home = paths.state / "home"
-    certificates = home / ".config" / "containers" / "certs.d" / registry
-    if not certificates.is_symlink():
-        certificates.parent.mkdir(parents=True, exist_ok=True)
-        certificates.symlink_to(paths.pki / "registry-client")
+    for registry in registries:
+        certificates = home / ".config" / "containers" / "certs.d" / registry
+        if not certificates.is_symlink():
+            certificates.parent.mkdir(parents=True, exist_ok=True)
+            certificates.symlink_to(paths.pki / "registry-client")
     _write(paths, engine.kind, f'HOME={shlex.quote(str(home))} exec {shlex.join(engine.command)} "$@"')
 
 

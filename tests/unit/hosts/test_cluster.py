@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,45 @@ def test_hosts_are_bootstrap_and_workers_with_the_original_addresses() -> None:
 )
 def test_control_hosts_are_an_odd_number(workers: int, control: list[str]) -> None:
     assert [host.name for host in a_cluster(workers).control_hosts] == control
+
+
+def test_without_a_bootstrap_host_the_first_control_host_takes_its_part() -> None:
+    cluster = replace(a_cluster(), bootstrap=False)
+    assert [host.name for host in cluster.hosts] == [f"worker-{number}" for number in range(1, 6)]
+    assert (cluster.builder.name, cluster.registry, cluster.discovery) == ("worker-1", "127.17.8.101:5000", "")
+    assert cluster.registries == tuple(f"127.17.8.10{number}:5000" for number in (1, 2, 3))
+    with pytest.raises(NotFound, match=r"its hosts are worker-1 … worker-5"):
+        cluster.host("bootstrap")
+
+
+@pytest.mark.parametrize(
+    ("host", "ends"),
+    [
+        ("bootstrap", ["2", "101", "102", "103"]),
+        ("worker-2", ["102", "103", "101", "2"]),
+        ("worker-4", ["102", "103", "101", "2"]),
+        ("worker-5", ["103", "101", "102", "2"]),
+    ],
+)
+def test_a_host_pulls_from_its_own_registry_then_the_others_and_the_bootstraps_last(host: str, ends: list[str]) -> None:
+    cluster = a_cluster()
+    assert list(cluster.registries_for(cluster.host(host))) == [f"127.17.8.{end}:5000" for end in ends]
+
+
+def test_a_cluster_made_before_there_was_a_choice_has_a_bootstrap_host(tmp_path: Path) -> None:
+    paths = ClusterPaths(name="demo", state=tmp_path / "demo", run=tmp_path / "run")
+    save(paths, a_cluster())
+    record = json.loads(paths.file.read_text())
+    del record["bootstrap"]
+    paths.file.write_text(json.dumps(record))
+    assert load(paths).bootstrap
+
+
+@pytest.mark.parametrize("bootstrap", [True, False])
+def test_a_cluster_keeps_what_it_was_made_with(bootstrap: bool) -> None:
+    made = settle(None, "demo", Request(bootstrap=bootstrap), {}).cluster
+    assert made.bootstrap is bootstrap
+    assert settle(made, "demo", Request(workers=6, bootstrap=not bootstrap), {}).cluster.bootstrap is bootstrap
 
 
 def test_an_unknown_host_is_answered_with_the_known_ones() -> None:

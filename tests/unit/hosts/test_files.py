@@ -83,10 +83,12 @@ def test_every_system_unit_is_one_our_supervisor_understands(host: str) -> None:
 
 def test_system_units_by_role() -> None:
     cluster = a_cluster()
-    assert system_units(cluster.host("bootstrap")) == ("discovery.service", "registry.service")
+    registry = ("registry.service", "registry-gate.service")
+    assert system_units(cluster.host("bootstrap")) == ("discovery.service", *registry)
     assert system_units(cluster.host("worker-3")) == (
         *("etcd-join.service", "etcd.service"),
         *("fleet-api.service", "fleet-agent.service"),
+        *registry,
     )
     assert system_units(cluster.host("worker-4")) == ("fleet-agent.service",)
 
@@ -104,19 +106,23 @@ def test_etcd_trusts_nobody_without_a_certificate() -> None:
     assert config["auto-compaction-mode"] == "periodic"
 
 
-def test_the_registry_asks_for_the_clusters_certificates() -> None:
-    config = json.loads(registry_config(address="127.17.8.2", data=Path("/d"), pki=Path("/p"), secret="s"))
-    assert config["http"]["tls"]["clientcas"] == ["/p/ca.pem"]
-    assert config["http"]["addr"] == "127.17.8.2:5000"
+def test_the_registry_is_reached_through_its_gate_only() -> None:
+    config = json.loads(registry_config(socket=Path("/run/r.sock"), data=Path("/d"), secret="s"))
+    assert (config["http"]["net"], config["http"]["addr"]) == ("unix", "/run/r.sock")
+
+
+def test_the_registry_keeps_no_memory_of_what_its_garbage_collector_removes() -> None:
+    assert "cache" not in json.loads(registry_config(socket=Path("/r"), data=Path("/d"), secret="s"))["storage"]
 
 
 def test_podman_in_a_hosts_shell_is_the_hosts_own(tmp_path: Path) -> None:
     paths = HostPaths(name="worker-1", state=tmp_path / "a b", run=tmp_path / "run")
     engine = ContainerEngine(command=("podman", "--root", "/r o"))
-    write_podman(paths, engine, registry="127.17.8.2:5000")
-    write_podman(paths, engine, registry="127.17.8.2:5000")
+    write_podman(paths, engine, registries=["127.17.8.2:5000", "127.17.8.101:5000"])
+    write_podman(paths, engine, registries=["127.17.8.2:5000", "127.17.8.101:5000"])
     write_commands(paths)
     assert "exec podman --root '/r o' \"$@\"" in (paths.bin / "podman").read_text()
     assert (paths.bin / "podman").stat().st_mode & 0o100
     certificates = paths.state / "home/.config/containers/certs.d/127.17.8.2:5000"
     assert certificates.readlink() == paths.pki / "registry-client"
+    assert certificates.with_name("127.17.8.101:5000").readlink() == paths.pki / "registry-client"

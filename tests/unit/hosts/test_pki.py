@@ -35,7 +35,7 @@ def made(paths: ClusterPaths, host: Host) -> Path:
 @pytest.mark.parametrize(
     ("host", "names"),
     [
-        (CONTROL, {"agent", "etcd", "api", "node", "registry-client"}),
+        (CONTROL, {"agent", "etcd", "api", "node", "registry", "registry-client"}),
         (WORKER, {"agent", "node", "registry-client"}),
         (BOOTSTRAP, {"agent", "etcd", "registry", "registry-client"}),
     ],

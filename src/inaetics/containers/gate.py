@@ -1,0 +1,335 @@
+"""The gate of an image registry: the one address at which people, hosts and other registries find it.
+
+docker-registry knows no names: whoever has a certificate may do everything. So it listens on a socket that only its
+host's owner can reach, and the gate stands in front of it: it speaks TLS, looks at the certificate, lets everybody of
+the cluster read and a few push, and writes down what every tag means since when. Anything it lets through is passed on
+as it is, so every client of the OCI distribution protocol works.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+import ssl
+import threading
+import time
+import urllib.parse
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from socketserver import TCPServer as _Server
+from socketserver import ThreadingMixIn
+from typing import Any
+
+from inaetics.containers import gate_http
+from inaetics.containers.daemon_log import log
+from inaetics.containers.gate_identity import Identity, identity_of
+from inaetics.containers.replicate_follow import refuse_full
+from inaetics.containers.replicate_http import Own
+from inaetics.containers.replicate_plan import NAME, REFERENCE
+from inaetics.errors import InaeticsError, InvalidInput, Unavailable
+from inaetics.units._override import override
+
+IDLE_S = 75.0
+"""A connection on which nobody asks anything is closed after this; one that stalls in a request too."""
+
+MOST_CONNECTIONS = 256
+REGISTRY_S = 60.0
+AWAY_S = 5.0
+"""How long a request waits for a registry that is being restarted."""
+
+_MANIFEST = re.compile(rf"/v2/({NAME})/manifests/({REFERENCE})")
+_UPLOAD = re.compile(rf"/v2/({NAME})/blobs/uploads/[A-Za-z0-9_=-]*")
+_WRITES = ("POST", "PUT", "PATCH", "DELETE")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request for the gate itself, below /inaetics/."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    content: bytes
+    who: Identity
+
+
+class Refusal(InaeticsError):
+    """What the client is told instead of an answer: a status, and a code of the distribution protocol."""
+
+    def __init__(self, status: HTTPStatus, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code = status, code
+
+
+@dataclass(kw_only=True)
+class Doors:
+    """What stands behind the gate, and who may pass. `answer` serves what is asked of the gate itself."""
+
+    own: Own
+    root: Path
+    may_push: Callable[[Identity], bool]
+    answer: Callable[[Asked], Any]
+    pushed: Callable[[str, str, str, Identity], None]
+    """Told of each manifest that was written: repository, reference, digest, by whom."""
+    removed: Callable[[str, str, Identity], bool]
+    """Told of a reference that is to go: returns whether it did everything itself."""
+    writing: threading.RLock
+    """Held while a manifest is written, so that what is written down is what the registry has."""
+    activity: Callable[[], None]
+    """Told whenever somebody who may push does anything towards it; may wait."""
+
+
+class Gate(ThreadingMixIn, _Server):
+    """The server: a thread for each connection, so many at once and no more."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+    request_queue_size = 128
+    block_on_close = False
+
+    def __init__(self, address: tuple[str, int], context: Callable[[], ssl.SSLContext], doors: Doors) -> None:
+        self.doors = doors
+        self._context = context
+        self._places = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        super().__init__(address, _Handler)
+
+    @override
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._places.acquire()
+        super().process_request(request, client_address)
+
+    @override
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            request.settimeout(IDLE_S)
+            request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            tls = self._context().wrap_socket(request, server_side=True)
+        except (OSError, ValueError) as error:  # SSLError is an OSError
+            log("connection refused", level="debug", client=client_address[0], reason=str(error))
+            self.shutdown_request(request)
+            self._places.release()
+            return
+        try:
+            super().process_request_thread(tls, client_address)
+        finally:
+            self._places.release()
+
+    @override
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is no error; anything else is told, with its traceback in one line."""
+        import sys
+        import traceback
+
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            log("request failed", level="error", reason=repr(error), trace=traceback.format_exc())
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection: a request after the other."""
+
+    server: Gate
+    protocol_version = "HTTP/1.1"
+    server_version = "inaetics"
+    sys_version = ""
+    timeout = IDLE_S
+
+    def do_GET(self) -> None:
+        self._serve()
+
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
+
+    @override
+    def log_message(self, format: str, *args: object) -> None:
+        """Requests are not logged one by one."""
+
+    def _serve(self) -> None:
+        self._begun = False
+        try:
+            self._length = gate_http.body_length(self.headers)
+            self._dispatch(identity_of(self.connection.getpeercert()))
+        except Refusal as refusal:
+            self._refuse(refusal)
+        except InvalidInput as error:
+            self._refuse(Refusal(HTTPStatus.BAD_REQUEST, "UNSUPPORTED", str(error)))
+        except gate_http.Cut:
+            self.close_connection = True
+        except InaeticsError as error:
+            self._refuse(Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE", str(error)))
+
+    def _dispatch(self, who: Identity) -> None:
+        parts = urllib.parse.urlsplit(self.path)
+        if parts.path.startswith("/inaetics/"):
+            self._own_business(parts, who)
+        elif parts.path.startswith("/v2/"):
+            self._pass_on(parts.path, who)
+        else:
+            raise Refusal(HTTPStatus.NOT_FOUND, "UNSUPPORTED", "this is an image registry: its paths begin with /v2/")
+
+    # ---- the registry's
+
+    def _pass_on(self, path: str, who: Identity) -> None:
+        doors = self.server.doors
+        if self.command in _WRITES and not doors.may_push(who):
+            self._refuse_push(who)
+        if self.command != "GET" and doors.may_push(who):
+            doors.activity()
+        found = _MANIFEST.fullmatch(path)
+        if self.command in ("POST", "PATCH", "PUT"):
+            self._refuse_full()
+        if found and self.command == "PUT":
+            self._put_manifest(found[1], found[2], who)
+        elif found and self.command == "DELETE":
+            self._delete_manifest(found[1], found[2], who)
+        elif self.command in _WRITES and not _UPLOAD.fullmatch(path):
+            # Above all blobs: they are shared between images.
+            help = "what nothing needs any more goes with: inaetics image prune --registry"
+            raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "UNSUPPORTED", f"cannot {self.command} {path} here ({help})")
+        else:
+            self._through(gate_http.body(self.rfile, self._length))
+
+    def _refuse_push(self, who: Identity) -> None:
+        with suppress(gate_http.Cut, InvalidInput):
+            gate_http.whole_body(self.rfile, self._length)  # so that the client gets to reading the answer
+        log("push refused", level="warning", by=who.name, path=self.path)
+        raise Refusal(
+            HTTPStatus.FORBIDDEN,
+            "DENIED",
+            f"certificate {who.name!r} may pull from this registry and not push to it"
+            " (push with the operator's: inaetics image push)",
+        )
+
+    def _refuse_full(self) -> None:
+        try:
+            refuse_full(self.server.doors.root, "take an image in")
+        except InaeticsError as error:
+            help = "make room: inaetics image prune --registry"
+            raise Refusal(HTTPStatus.INSUFFICIENT_STORAGE, "DENIED", f"{error} ({help})") from error
+
+    def _put_manifest(self, repository: str, reference: str, who: Identity) -> None:
+        content = gate_http.whole_body(self.rfile, self._length)
+        doors = self.server.doors
+        with doors.writing:
+            connection, answer = self._ask(content)
+            with connection:
+                digest = answer.getheader("Docker-Content-Digest", "")
+                if answer.status == HTTPStatus.CREATED and digest:
+                    doors.pushed(repository, reference, digest, who)
+                self._give(answer)
+
+    def _delete_manifest(self, repository: str, reference: str, who: Identity) -> None:
+        doors = self.server.doors
+        with doors.writing:
+            if doors.removed(repository, reference, who):
+                self._answer(HTTPStatus.ACCEPTED, b"", "application/json")
+            else:
+                self._through(b"")
+
+    def _through(self, content: Any) -> None:
+        connection, answer = self._ask(content)
+        with connection:
+            self._give(answer)
+
+    def _ask(self, content: Any) -> tuple[Any, http.client.HTTPResponse]:
+        """Send the request to the registry; waits a moment for one that is just being restarted."""
+        own = self.server.doors.own
+        end = time.monotonic() + AWAY_S
+        while True:
+            connection = own.connection(REGISTRY_S)
+            try:
+                connection.connect()
+                break
+            except OSError as error:
+                if time.monotonic() > end:
+                    raise Unavailable(
+                        f"the registry behind this gate does not answer: {error} (see: inaetics journal HOST"
+                        " registry.service)"
+                    ) from error
+                time.sleep(0.1)
+        try:
+            answer = gate_http.send(connection, self.command, self.path, self.headers, content, self._length)
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise Unavailable(
+                f"the registry behind this gate broke off: {str(error) or type(error).__name__}"
+            ) from error
+        except BaseException:
+            connection.close()
+            raise
+        return _Closing(connection), answer
+
+    def _give(self, answer: http.client.HTTPResponse) -> None:
+        self._begun = True
+        self.send_response_only(answer.status)
+        for name, value in gate_http.kept_headers(answer).items():
+            self.send_header(name, value)
+        length = answer.getheader("Content-Length")
+        with_body = gate_http.has_body(self.command, answer.status)
+        chunked = with_body and length is None
+        if chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        elif length is not None:
+            self.send_header("Content-Length", length)
+        if answer.status >= HTTPStatus.BAD_REQUEST and self.command in _WRITES:
+            self.close_connection = True  # part of the request may be unread
+            self.send_header("Connection", "close")
+        self.end_headers()
+        if with_body:
+            try:
+                gate_http.copy_answer(answer, self.wfile, chunked=chunked)
+            except (OSError, http.client.HTTPException, gate_http.Cut):
+                self.close_connection = True
+
+    # ---- the gate's own
+
+    def _own_business(self, parts: urllib.parse.SplitResult, who: Identity) -> None:
+        asked = Asked(
+            method=self.command,
+            path=parts.path,
+            query=dict(urllib.parse.parse_qsl(parts.query)),
+            headers=dict(self.headers.items()),
+            content=gate_http.whole_body(self.rfile, self._length),
+            who=who,
+        )
+        found = self.server.doors.answer(asked)
+        self._answer(HTTPStatus.OK, json.dumps(found).encode(), "application/json")
+
+    def _refuse(self, refusal: Refusal) -> None:
+        if self._begun:
+            self.close_connection = True
+            return
+        self.close_connection = True
+        told = {"errors": [{"code": refusal.code, "message": str(refusal), "detail": None}]}
+        self._answer(refusal.status, json.dumps(told).encode(), "application/json")
+
+    def _answer(self, status: HTTPStatus, content: bytes, kind: str) -> None:
+        self._begun = True
+        self.send_response_only(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Docker-Distribution-Api-Version", "registry/2.0")
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+
+class _Closing:
+    """Closes a connection at the end of a block."""
+
+    def __init__(self, connection: http.client.HTTPConnection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, *reason: object) -> None:
+        self._connection.close()

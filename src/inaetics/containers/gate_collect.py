@@ -1,0 +1,118 @@
+"""Removing what nothing needs from a registry that goes on serving.
+
+A manifest goes when no tag and no kept index means it, nobody asked for it to be kept, and it is older than a grace
+period; then docker-registry's own collector removes blobs that no manifest names. Meanwhile everything can be pulled;
+who wants to push waits. A push takes many requests, and its blobs belong to nothing until its last one: so collecting
+begins only after nobody has pushed for a while.
+
+docker-registry remembers blobs it has seen, if told to, and goes on believing in those that were collected: so it is
+configured without that memory.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inaetics.containers.daemon_log import log
+from inaetics.containers.replicate_files import RegistryFiles, children
+from inaetics.containers.replicate_http import Own
+from inaetics.containers.replicate_ledger import LedgerFile
+from inaetics.containers.replicate_plan import Key, Ledger, is_digest, meant
+from inaetics.errors import CommandFailed, Conflict
+
+QUIET_S = 5.0
+"""Between two requests of one push less time passes than this."""
+
+PATIENCE_S = 60.0
+"""For such a pause; then whoever asked is told to come again."""
+
+SWEEP_S = 600.0
+
+
+class Pushes:
+    """When somebody last did something towards a push, and a barrier that stops it while garbage is collected."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._last = 0.0
+        self._closed = False
+
+    def active(self) -> None:
+        """Somebody pushes; waits while the barrier is down."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._closed, timeout=SWEEP_S)
+            self._last = time.monotonic()
+
+    def close(self, *, quiet_s: float = QUIET_S, within_s: float = PATIENCE_S) -> None:
+        """Lower the barrier once nobody has pushed for a while; raises `Conflict` when somebody goes on and on."""
+        end = time.monotonic() + within_s
+        with self._changed:
+            if self._closed:
+                raise Conflict("garbage is being collected here already")
+            while (left := self._last + quiet_s - time.monotonic()) > 0 and self._last:
+                if time.monotonic() + left > end:
+                    raise Conflict("somebody pushes to this registry: collect its garbage later")
+                self._changed.wait(left)
+            self._closed = True
+
+    def open(self) -> None:
+        """Raise the barrier."""
+        with self._changed:
+            self._closed = False
+            self._changed.notify_all()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What to collect: manifests in `keep` (digests) stay, and such as are younger than `older_than_s`."""
+
+    keep: frozenset[str]
+    older_than_s: float
+    dry_run: bool
+
+
+def victims(ledger: Ledger, files: RegistryFiles, order: Order, now_ms: int) -> list[Key]:
+    """The manifests that go, sorted."""
+    kept = meant(ledger) | {key for key in ledger if key[1] in order.keep}
+    kept |= {key for key, entry in ledger.items() if entry.stamp.time_ms > now_ms - order.older_than_s * 1000}
+    kept |= {(key[0], child["digest"]) for key in tuple(kept) for child in _children(files, ledger, key)}
+    live = {key for key, entry in ledger.items() if is_digest(key[1]) and entry.digest}
+    return sorted(live - kept)
+
+
+def collect(own: Own, ledger: LedgerFile, files: RegistryFiles, config: Path, order: Order) -> Mapping[str, Any]:
+    """Remove what goes; returns what went. The barrier must be down, and nothing may be written meanwhile."""
+    gone = victims(ledger.entries(), files, order, time.time_ns() // 1_000_000)
+    before = files.size()
+    if not order.dry_run:
+        for repository, digest in gone:
+            own.remove_manifest(repository, digest)
+            ledger.record(((repository, digest), ""))
+        _sweep(config)
+    freed = before - files.size()
+    log("garbage collected", manifests=len(gone), bytes=freed, dry_run=order.dry_run)
+    return {"manifests": [f"{repository}@{digest}" for repository, digest in gone], "bytes": freed}
+
+
+def _sweep(config: Path) -> None:
+    import subprocess  # which an idle gate can do without
+
+    command = ["docker-registry", "garbage-collect", str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SWEEP_S, check=False)
+    if done.returncode:
+        words = (done.stderr or done.stdout).strip()[-500:]
+        raise CommandFailed(f"docker-registry could not collect garbage: {words}", status=done.returncode, output=words)
+
+
+def _children(files: RegistryFiles, ledger: Ledger, key: Key) -> list[dict[str, Any]]:
+    if key not in ledger or not is_digest(key[1]) or not ledger[key].digest:
+        return []
+    try:
+        return children(files.manifest(key[1]))
+    except (OSError, ValueError):
+        return []
