@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inaetics.cli.common import cluster_option, output_option, print_json, print_table, say
+from inaetics.cli.image_build import build
 from inaetics.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
@@ -27,24 +28,6 @@ def image() -> None:
 
     By hand: 'inaetics ssh bootstrap', then podman build and podman push; the store is the same.
     """
-
-
-@image.command("build")
-@click.argument("names", metavar="[IMAGE]...", nargs=-1)
-@click.option("--refresh", is_flag=True, help="Make the base image anew, from today's Debian packages.")
-@output_option
-@cluster_option
-def build(names: tuple[str, ...], refresh: bool, output: str, cluster: str) -> None:
-    """Build images (none named: all), as far as something changed since."""
-    from inaetics.cli.image_work import build_images, workshop
-
-    with TerminalProgress().step("build images") as step:
-        built = build_images(workshop(cluster), names, refresh=refresh, progress=step.update)
-    rows = [(each.name, each.identity[:12], "unchanged" if each.unchanged else "built") for each in built]
-    if output == "json":
-        print_json([{"name": each.name, "id": each.identity, "unchanged": each.unchanged} for each in built])
-    else:
-        print_table(("IMAGE", "ID", "RESULT"), rows)
 
 
 @image.command("push")
@@ -89,3 +72,6 @@ def list_(output: str, cluster: str) -> None:
     )
     if not images:
         say("the registry is empty (fill it: inaetics image build, then inaetics image push)")
+
+
+image.add_command(build)

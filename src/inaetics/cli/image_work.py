@@ -9,12 +9,22 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from inaetics import resources
 from inaetics.bundles.archive import pack
 from inaetics.bundles.manifest import MANIFEST
-from inaetics.containers.images import Built, Progress, Sources, build, check_names
+from inaetics.containers.builder import build, build_own
+from inaetics.containers.images import (
+    Built,
+    Progress,
+    Sources,
+    check_names,
+    identity,
+    image_names,
+    local_reference,
+)
 from inaetics.containers.push import Pushed, push
 from inaetics.containers.registry import Registry
 from inaetics.errors import NotFound
@@ -52,17 +62,24 @@ def workshop(cluster: str) -> Workshop:
 
 
 def build_images(
-    shop: Workshop, names: Sequence[str] = (), *, refresh: bool = False, progress: Progress = lambda step: None
+    shop: Workshop,
+    names: Sequence[str] = (),
+    *,
+    start: str | None = None,
+    refresh: bool = False,
+    progress: Progress = lambda step: None,
 ) -> list[Built]:
-    """Build the images named, or all, as far as something changed."""
-    with _bundles() as bundles:
-        sources = Sources(
-            images=resources.images_directory(),
-            package=resources.package_directory(),
-            lock=resources.node_lock(),
-            extra={"provisioning": {"bundles": bundles}},
-        )
-        return build(shop.engine, sources, names, refresh=refresh, progress=progress)
+    """Build the images named, or all, as far as something changed; on `start` instead of our own `node`."""
+    with _sources() as sources:
+        return build(shop.engine, sources, names, start=start, refresh=refresh, progress=progress)
+
+
+def build_own_image(
+    shop: Workshop, name: str, context: Path, *, start: str | None = None, progress: Progress = lambda step: None
+) -> Built:
+    """Build a folder with a Containerfile as image `name`."""
+    with _sources() as sources:
+        return build_own(shop.engine, sources, name, context, start=start, progress=progress)
 
 
 def push_images(shop: Workshop, names: Sequence[str] = (), *, progress: Progress = lambda step: None) -> list[Pushed]:
@@ -70,10 +87,31 @@ def push_images(shop: Workshop, names: Sequence[str] = (), *, progress: Progress
     pushed = []
     with shop.connect() as registry:
         registry.ping()
-        for name in check_names(names, resources.images_directory()):
+        for name in _pushable(shop.engine, names):
             progress(name)
             pushed.append(push(shop.engine, registry, name))
     return pushed
+
+
+def _pushable(engine: ContainerEngine, names: Sequence[str]) -> tuple[str, ...]:
+    """The images meant: all of the system's, or those named, which may be anybody's own in the build store."""
+    for name in names:
+        if identity(engine, local_reference(name)) is None:
+            check_names([name], resources.images_directory())
+    return tuple(names) or image_names(resources.images_directory())
+
+
+@contextmanager
+def _sources() -> Iterator[Sources]:
+    """What the system's images are made from; the bundles' archives live as long as the block."""
+    with _bundles() as bundles:
+        yield Sources(
+            images=resources.images_directory(),
+            package=resources.package_directory(),
+            lock=resources.node_lock(),
+            version=version("inaetics-cluster"),
+            extra={"provisioning": {"bundles": bundles}},
+        )
 
 
 @contextmanager

@@ -89,14 +89,15 @@ def compile_modules(root: Path, tree: Path, *, inside: str) -> None:
     """Compile the Python modules below `tree` with the Python of the base unpacked at `root`.
 
     `inside` is the tree's path in the image. The compiled files are valid whatever the time stamps are: in an image
-    sources do not change. With them an agent's imports take 0.33 s, without 0.82 s.
+    sources do not change. With them an agent's imports take 0.33 s, without 0.82 s. Nothing may be compiled on the
+    way (`-B`): what the compiling Python itself imports would be kept, with this directory's name in it.
     """
     python = _python_of(root)
     command: list[str | Path] = [
-        trim.loader(root), "--library-path", trim.library_path(root), python, "-I", "-m", "compileall", "-q",
-        "--invalidation-mode", "unchecked-hash", "-s", tree, "-p", inside, tree,
+        trim.loader(root), "--library-path", trim.library_path(root), python, "-I", "-B", "-m", "compileall",
+        "-f", "-q", "--invalidation-mode", "unchecked-hash", "-s", tree, "-p", inside, tree,
     ]  # fmt: skip
-    environment = {"PYTHONHOME": str(root / "usr"), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {"PYTHONHOME": str(root / "usr")}
     run(command, doing=f"compile the Python modules below {tree}", timeout_s=_COMPILE_S, env=environment)
 
 

@@ -27,6 +27,9 @@ _OLDEST_GLIBC, _NEWEST_GLIBC = 17, 36
 
 _USELESS = (
     "bin",
+    "cffi",  # cryptography needs only the module _cffi_backend of it, and the parser to write such modules not at all
+    "cffi-*",
+    "pycparser*",
     "*/tests",
     "*/test",
     "grpc/_cython/_credentials",

@@ -14,7 +14,8 @@ import pytest
 from inaetics import resources
 from inaetics.containers.engine import probe
 from inaetics.containers.findings import Findings
-from inaetics.containers.images import Built, Sources, build
+from inaetics.containers.builder import build
+from inaetics.containers.images import Built, Sources
 from inaetics.containers.store import Store, prepare, remove
 from inaetics.units.container import ContainerEngine
 from tests.support.registry import RegistryServer, registry_server

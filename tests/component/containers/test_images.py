@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from inaetics.containers.base import base
-from inaetics.containers.images import Built, Sources, build, identity, local_reference
+from inaetics.containers.builder import build
+from inaetics.containers.images import Built, Sources, identity, local_reference
 from inaetics.containers.push import push
 from inaetics.errors import InvalidInput, NotFound, Unavailable
 from inaetics.units.container import ContainerEngine
@@ -129,7 +130,7 @@ def test_another_image_under_the_tag_is_replaced(pusher: ContainerEngine, regist
 
 
 def test_an_unknown_image_is_named_with_those_there_are(builder: Host, sources: Sources) -> None:
-    with pytest.raises(NotFound, match=r"no image 'felix' \(known: celix-agent, felix-agent, provisioning\)"):
+    with pytest.raises(NotFound, match=r"no image 'felix' \(known: celix-agent, felix-agent, provisioning;"):
         build(builder.engine, sources, ["felix"])
 
 

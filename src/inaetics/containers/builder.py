@@ -1,0 +1,328 @@
+"""Building images: in layers, without any registry, with the same digest wherever and whenever the same is built.
+
+What an image is made of is digested into a label, so that a build with nothing new is only a look at labels. The layers
+with files of ours are written by us (`layout`), so that a change of our code is one small layer; what a Containerfile
+adds is built by the engine at a fixed time and brought into the one form (`normal`). Docker knows no fixed time: its
+images run, and their digests differ.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from inaetics.containers.base import Base, base
+from inaetics.containers.cache import cache_directory, scratch
+from inaetics.containers.context import bases_of, copy_context, recipe_of
+from inaetics.containers.images import (
+    BASE,
+    LABEL,
+    LAYERS,
+    ORIGINS,
+    SHARED,
+    Built,
+    Progress,
+    Sources,
+    check_names,
+    identity,
+    image_names,
+    inspect,
+    layers_of,
+    local_reference,
+)
+from inaetics.containers.layout import Layer, load, write_layout
+from inaetics.containers.normal import normalise
+from inaetics.containers.package import package_files, write_package
+from inaetics.containers.process import files_for, run
+from inaetics.containers.tarball import EPOCH, content_hash
+from inaetics.containers.wheels import wheels
+from inaetics.errors import CommandFailed, InvalidInput, NotFound
+from inaetics.units.container import ContainerEngine
+
+_BUILD_S = 600.0
+
+_NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
+
+
+def build(
+    engine: ContainerEngine,
+    sources: Sources,
+    names: Sequence[str] = (),
+    *,
+    start: str | None = None,
+    refresh: bool = False,
+    cache: Path | None = None,
+    progress: Progress = lambda step: None,
+) -> list[Built]:
+    """Build the images named (none: all) into the engine's store, as far as something changed.
+
+    `start` is an image that they start from instead of `node`; `refresh` makes the base image anew, from today's
+    packages. `progress` is told each step that takes time.
+    Raises `NotFound` (an image, a program), `InvalidInput` (an image's folder lacks something), `CommandFailed`.
+    """
+    wanted = check_names(names, sources.images)
+    with files_for("build images"), _workshop(engine, sources, cache, refresh, progress) as builder:
+        builder.shared()
+        made = [builder.image(name, start=start) for name in wanted]
+        builder.tidy()
+        return made
+
+
+def build_own(
+    engine: ContainerEngine,
+    sources: Sources,
+    name: str,
+    context: Path,
+    *,
+    start: str | None = None,
+    cache: Path | None = None,
+    progress: Progress = lambda step: None,
+) -> Built:
+    """Build the folder `context` with its Containerfile as image `name`; what of ours it starts from is built before.
+
+    `start` is the image to start from instead of what the Containerfile's first FROM says. Raises `NotFound` (folder,
+    the image it starts from), `InvalidInput` (a name of ours, no Containerfile), `CommandFailed` (engine's words).
+    """
+    _check_own_name(name, sources.images)
+    recipe = recipe_of(context)
+    bases = bases_of(recipe)
+    if start is not None:
+        bases = (start, *bases[1:])
+    ours = [each for each in image_names(sources.images) if local_reference(each) in map(full_name, bases)]
+    with files_for(f"build image {name}"), _workshop(engine, sources, cache, False, progress) as builder:
+        builder.shared()
+        for each in ours:
+            builder.image(each)
+        return builder.own(name, context, recipe.name, bases, start=start)
+
+
+def full_name(reference: str) -> str:
+    """An image's whole name in the build store: `inaetics/node` is `localhost/inaetics/node:latest`."""
+    first, slash, _ = reference.partition("/")
+    is_host = bool(slash) and ("." in first or ":" in first or first == "localhost")
+    named = reference if is_host else f"localhost/{reference}"
+    return named if re.search(r"[:@][^/]*$", named) else f"{named}:latest"
+
+
+@contextmanager
+def _workshop(
+    engine: ContainerEngine, sources: Sources, cache: Path | None, refresh: bool, progress: Progress
+) -> Iterator[_Builder]:
+    """A builder with the base image and the Python packages, and a scratch directory that goes afterwards."""
+    place = cache or cache_directory()
+    progress("base image")
+    ground = base(cache=place, refresh=refresh)
+    progress("Python packages")
+    packages = wheels(sources.lock, ground, cache=place)
+    with scratch(place, "build") as workplace:
+        yield _Builder(engine, sources, ground, packages, workplace, progress)
+
+
+class _Builder:
+    """One build: the inputs, the scratch directory, and the digest chain from the base to the single image."""
+
+    def __init__(
+        self,
+        engine: ContainerEngine,
+        sources: Sources,
+        ground: Base,
+        packages: Path,
+        workplace: Path,
+        progress: Progress,
+    ) -> None:
+        self._engine = engine
+        self._sources = sources
+        self._ground = ground
+        self._packages = packages
+        self._workplace = workplace
+        self._progress = progress
+        self._built = False
+        self._modules = package_files(sources.package)
+        self._package_hash = content_hash(self._modules, relative_to=sources.package)
+
+    def shared(self) -> None:
+        """The images that the others start from: base, layers, node."""
+        ground = Layer(archive=self._ground.archive, made_by="Debian packages: Python, busybox, certificates")
+        self._put_together(BASE, [ground], self._ground.key)
+        below = self._digest(self._ground.key, self._packages.name, self._package_hash)
+        if not self._is_current(LAYERS, below):
+            package = self._workplace / "package.tar"
+            self._progress("our package")
+            tree = self._workplace / "package"
+            write_package(package, self._sources.package, self._modules, self._ground, tree)
+            layers = [
+                ground,
+                Layer(archive=self._packages, made_by="locked Python packages"),
+                Layer(archive=package, made_by=f"the package inaetics {self._sources.version}".rstrip()),
+            ]
+            self._put_together(LAYERS, layers, below)
+        self._from_folder(SHARED, self._inputs())
+
+    def image(self, name: str, *, start: str | None = None) -> Built:
+        """One of the system's images, from its folder; on `start` instead of the image `node`."""
+        inputs = self._inputs(name)
+        bases: tuple[str, ...] = (local_reference(SHARED),)
+        if start is not None:
+            bases = (start,)
+            inputs = self._digest(inputs, self._base_identity(start))
+        unchanged = self._from_folder(name, inputs, bases, start=start)
+        return self._made(name, unchanged=unchanged)
+
+    def own(self, name: str, context: Path, recipe: str, bases: Sequence[str], *, start: str | None) -> Built:
+        """An image of somebody's own. The engine looks for itself what has changed: its layers are cached."""
+        before = identity(self._engine, local_reference(name))
+        self._progress(f"image {name}")
+        copy = self._workplace / name
+        copy_context(context, copy)
+        for each in bases:
+            self._base_identity(each)
+        digest = _tree_hash(copy)[:32]
+        labels = {ORIGINS["context"]: digest, LABEL: self._digest(digest, *map(self._base_identity, bases))}
+        self._build(name, copy, copy / recipe, labels, bases, start=start)
+        made = self._made(name, unchanged=False)
+        return Built(name=name, reference=made.reference, identity=made.identity, unchanged=made.identity == before)
+
+    def tidy(self) -> None:
+        """Let go of the images of ours that a newer one replaced, if one did."""
+        if self._built:
+            self._run("image", "prune", "--force", "--filter", f"label={LABEL}", doing="remove replaced images")
+
+    def _put_together(self, reference: str, layers: Sequence[Layer], inputs: str) -> None:
+        """An image that holds files and nothing else, written by us."""
+        if self._is_current(reference, inputs):
+            return
+        self._progress(f"loading {reference}")
+        self._built = True
+        labels = {LABEL: inputs, **self._origin()}
+        layout = self._workplace / f"layout-{len(layers)}"
+        made = write_layout(layout, layers, labels=labels, architecture=self._ground.architecture)
+        load(self._engine, layout, reference, identity=made)
+
+    def _from_folder(
+        self, name: str, inputs: str, bases: Sequence[str] = (LAYERS,), *, start: str | None = None
+    ) -> bool:
+        """Build one of our folders; returns whether the image was there already."""
+        if self._is_current(local_reference(name), inputs):
+            return True
+        self._progress(f"image {name}")
+        context = self._context(name)
+        self._build(name, context, context / "Containerfile", {LABEL: inputs}, bases, start=start)
+        return False
+
+    def _build(
+        self,
+        name: str,
+        context: Path,
+        recipe: Path,
+        labels: Mapping[str, str],
+        bases: Sequence[str],
+        *,
+        start: str | None = None,
+    ) -> None:
+        self._built = True
+        reference = local_reference(name)
+        labelled = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
+        command: list[str | Path] = [
+            "build",
+            "--quiet",
+            *self._fixed(start),
+            *labelled,
+            "--tag",
+            reference,
+            "--file",
+            recipe,
+            context,
+        ]
+        self._run(*command, doing=f"build image {name}")
+        if self._engine.kind == "docker":
+            return
+        kept = self._layers_below(bases)
+        if set(layers_of(self._engine, reference) or ()) - kept:
+            self._progress(f"image {name}: its layers in the one form")
+            normalise(self._engine, reference, self._workplace / f"normal-{name}", kept=kept)
+
+    def _fixed(self, start: str | None) -> Sequence[str]:
+        """podman's flags that make what is built depend on nothing but what it is built from."""
+        if self._engine.kind == "docker":
+            if start is not None:
+                raise InvalidInput("docker takes no other base than the Containerfile's: write it into its FROM")
+            return ()
+        other = () if start is None else ("--from", start)
+        return (f"--timestamp={EPOCH}", "--identity-label=false", "--pull=missing", *self._engine.pull_flags, *other)
+
+    def _layers_below(self, bases: Sequence[str]) -> set[str]:
+        return {digest for each in bases for digest in layers_of(self._engine, each) or ()}
+
+    def _base_identity(self, reference: str) -> str:
+        """The digest of an image to start from; one with a registry's name is fetched when it is not here."""
+        found = identity(self._engine, reference)
+        if found is None and not full_name(reference).startswith("localhost/"):
+            self._run("pull", "--quiet", *self._engine.pull_flags, reference, doing=f"get the base {reference}")
+            found = identity(self._engine, reference)
+        if found is None:
+            raise NotFound(
+                f"cannot start from image {reference!r}: it is not in the build store (build it first: inaetics image"
+                f" build NAME --context FOLDER; what is there: inaetics ssh bootstrap podman images)"
+            )
+        return found
+
+    def _made(self, name: str, *, unchanged: bool) -> Built:
+        reference = local_reference(name)
+        made = identity(self._engine, reference)
+        if made is None:
+            raise CommandFailed(f"image {reference} was built and is not in the store", status=1, output="")
+        return Built(name=name, reference=reference, identity=made, unchanged=unchanged)
+
+    def _origin(self) -> dict[str, str]:
+        values = {
+            "base": self._ground.key,
+            "lock": hashlib.sha256(self._sources.lock.read_bytes()).hexdigest()[:16],
+            "package": self._package_hash[:16],
+            "version": self._sources.version,
+        }
+        return {ORIGINS[key]: value for key, value in values.items() if value}
+
+    def _inputs(self, *names: str) -> str:
+        """The digest of everything that the image `node`, or one on it, is made from, down to the base."""
+        below = [self._ground.key, self._packages.name, self._package_hash, self._sources.version]
+        own = [_tree_hash(self._sources.images / each) for each in (SHARED, *names)]
+        extra = [(key, _tree_hash(path)) for name in names for key, path in sorted(self._extra(name).items())]
+        return self._digest(repr((below, own, extra)))
+
+    def _digest(self, *parts: str) -> str:
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+
+    def _extra(self, name: str) -> Mapping[str, Path]:
+        return self._sources.extra.get(name, {})
+
+    def _context(self, name: str) -> Path:
+        context = self._workplace / name
+        copy_context(self._sources.images / name, context)
+        for key, path in self._extra(name).items():
+            copy_context(path, context / key)
+        for wanted in re.findall(r"^COPY\s+(\S+)\s", (context / "Containerfile").read_text(), flags=re.MULTILINE):
+            if not wanted.startswith("--") and not (context / wanted).exists():
+                raise InvalidInput(f"image {name} copies {wanted!r}, which is not in its folder and was not given")
+        return context
+
+    def _is_current(self, reference: str, inputs: str) -> bool:
+        return inspect(self._engine, reference, f'{{{{index .Config.Labels "{LABEL}"}}}}') == inputs
+
+    def _run(self, *arguments: str | Path, doing: str) -> None:
+        run([*self._engine.command, *arguments], doing=doing, timeout_s=_BUILD_S)
+
+
+def _check_own_name(name: str, images: Path) -> None:
+    if name in ("base", "layers", SHARED, *image_names(images)):
+        raise InvalidInput(f"image {name!r} is one of the system's: choose another name for your own")
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(
+            f"{name!r} cannot name an image: small letters and digits, with single dots, dashes or underscores between"
+        )
+
+
+def _tree_hash(tree: Path) -> str:
+    return content_hash([path for path in tree.rglob("*") if path.is_file()], relative_to=tree)
