@@ -1,0 +1,106 @@
+"""A bundle is updated while others call it all the time: no call is lost, none fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tests.support.agents import Program, Site, deployed
+from tests.support.bundles import packed
+from tests.support.eventually import eventually
+
+PROVIDER = """
+    import time
+    from pelix.ipopo.decorators import ComponentFactory, Instantiate, Invalidate, Property, Provides, Validate
+
+    @ComponentFactory(f"{__name__}.echo")
+    @Provides("echo")
+    @Property("_exported", "service.exported.interfaces", "*")
+    @Instantiate(f"{__name__}.echo")
+    class Echo:
+        @Validate
+        def validate(self, context):
+            self._open = True
+
+        @Invalidate
+        def invalidate(self, context):
+            self._open = False
+
+        def echo(self, number, seconds):
+            time.sleep(seconds)
+            if not self._open:
+                raise RuntimeError("stopped while a call was inside")
+            return [number, VERSION]
+
+    VERSION = %r
+"""
+CALLER = """
+    import json, threading, time
+    from pelix.http import HTTP_SERVLET, HTTP_SERVLET_PATH
+    from pelix.ipopo.decorators import ComponentFactory, Instantiate, Invalidate, Property, Provides, Requires, Validate
+
+    PAUSES = [0, 0, 0.01, 0.2]      # what the calls of each thread take over there
+
+    @ComponentFactory(f"{__name__}.caller")
+    @Provides(HTTP_SERVLET)
+    @Property("_path", HTTP_SERVLET_PATH, "/calls")
+    @Requires("_echo", "echo", immediate_rebind=True)
+    @Instantiate(f"{__name__}.caller")
+    class Caller:
+        @Validate
+        def validate(self, context):
+            self._stop = threading.Event()
+            self.seen = [{"sent": 0, "answered": 0, "failed": [], "versions": [], "longest_s": 0} for _ in PAUSES]
+            for seen, pause in zip(self.seen, PAUSES):
+                threading.Thread(target=self._call, args=(seen, pause), daemon=True).start()
+
+        @Invalidate
+        def invalidate(self, context):
+            self._stop.set()
+
+        def _call(self, seen, pause):
+            while not self._stop.wait(0.001):
+                seen["sent"] += 1
+                began = time.monotonic()
+                try:
+                    number, version = self._echo.echo(seen["sent"], pause)
+                    assert number == seen["sent"], f"{number} for {seen['sent']}"
+                    seen["answered"] += 1
+                    if version not in seen["versions"]:
+                        seen["versions"].append(version)
+                except Exception as error:
+                    seen["failed"].append(f"{type(error).__name__}: {error}")
+                seen["longest_s"] = max(seen["longest_s"], time.monotonic() - began - pause)
+
+        def do_GET(self, request, response):
+            response.send_content(200, json.dumps({"seen": self.seen}), "application/json")
+"""
+VERSIONS = [f"1.{number}.0" for number in range(4)]
+
+
+def calls(caller: Program) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = caller.json("/calls")["seen"]
+    return found
+
+
+def test_update_of_a_bundle_under_load_loses_no_call(site: Site, tmp_path: Path) -> None:
+    for version in VERSIONS:
+        packed(tmp_path, "echo", version, init=PROVIDER % version)
+    packed(tmp_path, "caller", init=CALLER)
+    site.provisioning()
+    provider, caller = site.agent("p"), site.agent("c")
+    site.map_all(p=[f"echo@{VERSIONS[0]}"], c=["caller"])
+    deployed(caller, "caller-1.0.0")
+    eventually(lambda: caller.get("/calls")[0] == 200, within_s=20, what="the caller calls")
+    for version in VERSIONS:
+        site.map_all(p=[f"echo@{version}"], c=["caller"])
+        deployed(provider, f"echo-{version}")
+        eventually(
+            lambda version=version: all(seen["versions"][-1:] == [version] for seen in calls(caller)),  # type: ignore[misc]
+            within_s=20,
+            what=f"every thread is answered by {version}",
+        )
+    for seen in calls(caller):
+        assert seen["failed"] == []
+        assert seen["sent"] - seen["answered"] in (0, 1), "one may be under way"
+        assert seen["versions"] == VERSIONS
