@@ -100,9 +100,7 @@ async def status(endpoints: Mapping[str, str], tls: Tls | None) -> StoreStatus:
 async def members(endpoints: Sequence[str], tls: Tls | None) -> tuple[Listed, ...]:
     """The list of members, as a majority has it."""
     async with _wire(endpoints, tls) as (wire, rpc):
-        answer = await wire.call(
-            _cluster("MemberList"), rpc.MemberListRequest(), what="cannot list the store's members"
-        )
+        answer = await wire.call(rpc.MEMBERS, rpc.MemberListRequest(), what="cannot list the store's members")
     return tuple(
         Listed(id=each.ID, name=each.name, peer=each.peerURLs[0] if each.peerURLs else "") for each in answer.members
     )
@@ -113,7 +111,7 @@ async def remove_member(endpoints: Sequence[str], tls: Tls | None, member: Liste
     async with _wire(endpoints, tls) as (wire, rpc):
         what = f"cannot remove member {member.name!r}"
         try:
-            await wire.call(_cluster("MemberRemove"), rpc.MemberRemoveRequest(ID=member.id), what=what)
+            await wire.call(rpc.REMOVE_MEMBER, rpc.MemberRemoveRequest(ID=member.id), what=what)
         except InaeticsError as error:
             if "member not found" not in str(error.__cause__):  # sent again after its answer was lost
                 raise
@@ -124,7 +122,7 @@ async def add_member(endpoints: Sequence[str], tls: Tls | None, peer: str) -> No
     async with _wire(endpoints, tls) as (wire, rpc):
         request = rpc.MemberAddRequest(peerURLs=[peer])
         try:
-            await wire.call(_cluster("MemberAdd"), request, what=f"cannot add a member at {peer}")
+            await wire.call(rpc.ADD_MEMBER, request, what=f"cannot add a member at {peer}")
         except InaeticsError as error:
             if "Peer URLs already exists" not in str(error.__cause__):
                 raise
@@ -163,7 +161,7 @@ async def defragment(endpoints: Mapping[str, str], tls: Tls | None, *, told: Cal
         told(member.name)
         async with _wire([member.endpoint], tls) as (wire, rpc):
             what = f"cannot defragment member {member.name!r}"
-            await wire.call(_maintenance("Defragment"), rpc.DefragmentRequest(), what=what, timeout_s=WORK_S)
+            await wire.call(rpc.DEFRAGMENT, rpc.DefragmentRequest(), what=what, timeout_s=WORK_S)
     await _disarm([member.endpoint for member in answering], tls)
 
 
@@ -171,7 +169,7 @@ async def _status(name: str, endpoint: str, tls: Tls | None) -> MemberStatus:
     try:
         async with _wire([endpoint], tls, timeout_s=ANSWER_S) as (wire, rpc):
             request = rpc.StatusRequest()
-            answer = await wire.call(_maintenance("Status"), request, what=f"cannot ask {name}")
+            answer = await wire.call(rpc.STATUS, request, what=f"cannot ask {name}")
     except Unavailable as error:
         return MemberStatus(name=name, endpoint=endpoint, error=_said(error))
     return MemberStatus(
@@ -193,7 +191,7 @@ async def _alarms(endpoint: str, tls: Tls | None, names: Mapping[int, str]) -> d
     found: dict[str, tuple[str, ...]] = {}
     async with _wire([endpoint], tls, timeout_s=ANSWER_S) as (wire, rpc):
         request = rpc.AlarmRequest(action=_GET)
-        answer = await wire.call(_maintenance("Alarm"), request, what="cannot ask for alarms")
+        answer = await wire.call(rpc.ALARM, request, what="cannot ask for alarms")
     for alarm in answer.alarms:
         kind = ALARMS.get(alarm.alarm, str(alarm.alarm))
         found[kind] = (*found.get(kind, ()), names.get(alarm.memberID, f"{alarm.memberID:x}"))
@@ -203,19 +201,17 @@ async def _alarms(endpoint: str, tls: Tls | None, names: Mapping[int, str]) -> d
 async def _disarm(endpoints: Sequence[str], tls: Tls | None) -> None:
     async with _wire(endpoints, tls) as (wire, rpc):
         what = "cannot end the alarm"
-        armed = await wire.call(_maintenance("Alarm"), rpc.AlarmRequest(action=_GET), what=what)
+        armed = await wire.call(rpc.ALARM, rpc.AlarmRequest(action=_GET), what=what)
         for alarm in armed.alarms:
             if ALARMS.get(alarm.alarm) == "NOSPACE":
                 request = rpc.AlarmRequest(action=_DISARM, memberID=alarm.memberID, alarm=alarm.alarm)
-                await wire.call(_maintenance("Alarm"), request, what=what)
+                await wire.call(rpc.ALARM, request, what=what)
 
 
 async def _compact(wire: Wire, rpc: Any, revision: int) -> None:
-    from operator import attrgetter
-
     request = rpc.CompactionRequest(revision=revision, physical=True)
     try:
-        await wire.call(attrgetter("kv.Compact"), request, what="cannot forget history", timeout_s=WORK_S)
+        await wire.call(rpc.COMPACT, request, what="cannot forget history", timeout_s=WORK_S)
     except InaeticsError as error:
         if "has been compacted" not in str(error.__cause__):
             raise
@@ -223,18 +219,22 @@ async def _compact(wire: Wire, rpc: Any, revision: int) -> None:
 
 async def _receive(endpoint: str, tls: Tls | None, write: Callable[[bytes], object]) -> int:
     """Pass the snapshot on piece by piece; its last bytes must be the hash of what comes before."""
-    import grpc.aio
+    from inaetics.store.rpc import RpcError
 
     digest, tail, size = hashlib.sha256(), b"", 0
     async with _wire([endpoint], tls) as (wire, rpc):
         try:
-            async for piece in rpc.MaintenanceStub(wire.member.channel).Snapshot(rpc.SnapshotRequest(), timeout=WORK_S):
-                write(piece.blob)
-                size += len(piece.blob)
-                tail += piece.blob
-                digest.update(tail[:-_HASH_BYTES])
-                tail = tail[-_HASH_BYTES:]
-        except grpc.aio.AioRpcError as error:
+            async with asyncio.timeout(WORK_S):
+                call = await wire.open(wire.member, rpc.SNAPSHOT, rpc.SnapshotRequest())
+                while (piece := await call.read()) is not None:
+                    write(piece.blob)
+                    size += len(piece.blob)
+                    tail += piece.blob
+                    digest.update(tail[:-_HASH_BYTES])
+                    tail = tail[-_HASH_BYTES:]
+        except TimeoutError as error:
+            raise Unavailable(f"cannot take a snapshot from {endpoint}: not whole within {WORK_S:g} s") from error
+        except RpcError as error:
             raise wire.translated(error, f"cannot take a snapshot from {endpoint}") from error
     if digest.digest() != tail:
         raise Unavailable(f"the snapshot from {endpoint} arrived damaged: its hash does not fit (try again)")
@@ -248,29 +248,11 @@ async def _wire(
     if not endpoints:
         raise NotFound("the store has no member to ask")
     async with open_to(endpoints, tls=tls, timeout_s=timeout_s) as wire:
-        from etcd3aio import _protobuf as rpc
+        from inaetics.store import schema as rpc
 
         yield wire, rpc
 
 
-def _maintenance(method: str) -> Callable[[Any], Any]:
-    return _stub("MaintenanceStub", method)
-
-
-def _cluster(method: str) -> Callable[[Any], Any]:
-    return _stub("ClusterStub", method)
-
-
-def _stub(service: str, method: str) -> Callable[[Any], Any]:
-    def of(member: Any) -> Any:
-        from etcd3aio import _protobuf
-
-        stubs: Any = _protobuf
-        return getattr(getattr(stubs.rpc_pb2_grpc, service)(member.channel), method)
-
-    return of
-
-
 def _said(error: InaeticsError) -> str:
-    details = str(getattr(error.__cause__, "details", lambda: "")() or "no answer in time")
-    return details.removeprefix("etcdserver: ").rpartition("remote host: ")[2]
+    details = str(getattr(error.__cause__, "details", "") or "no answer in time")
+    return details.removeprefix("etcdserver: ")

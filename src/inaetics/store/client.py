@@ -22,8 +22,9 @@ from inaetics.store.protocol import (
     Store,
     WatchEvent,
 )
+from inaetics.store.schema import DELETE, PUT, RANGE, TXN
 from inaetics.store.watch import Patience, Watches
-from inaetics.store.wire import DELETE, PUT, RANGE, TXN, Doubt, Wire
+from inaetics.store.wire import Doubt, Wire
 
 
 class EtcdStore:

@@ -12,14 +12,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-import grpc
-import grpc.aio
 import structlog
-from etcd3aio import _protobuf as rpc
 
 from inaetics.errors import InaeticsError, InvalidInput, Unavailable
+from inaetics.store import schema as rpc
 from inaetics.store.background import beside
-from inaetics.store.wire import GRANT, REQUIRE_LEADER, REVOKE, Member, Wire
+from inaetics.store.channel import Call
+from inaetics.store.rpc import RpcError
+from inaetics.store.schema import GRANT, KEEP_ALIVE, REVOKE
+from inaetics.store.wire import Member, Wire
 
 _log = structlog.get_logger()
 
@@ -40,7 +41,7 @@ class EtcdLease:
         self._changed_pace = asyncio.Event()
         self._next_renewal = asyncio.Event()
         self._lost = asyncio.Event()
-        self._stream: tuple[Member, Any] | None = None
+        self._stream: tuple[Member, Call] | None = None
 
     @property
     def id(self) -> int:
@@ -111,38 +112,38 @@ class EtcdLease:
         Returns the TTL that etcd answers, 0 when the lease is gone. A stream that failed in any way is left, so no
         answer is ever taken for that of a later renewal.
         """
-        self._wire.raise_if_closed()
-        member, call = self._open_stream()
+        member = self._wire.member
         try:
             async with asyncio.timeout(timeout_s):
-                await call.write(rpc.LeaseKeepAliveRequest(ID=self._id))
-                response = await call.read()
+                response = await (await self._ask(member)).read()
         except TimeoutError as error:
             self._drop_stream()
             self._wire.leave(member)
             self._wire.on_silence(member)
             raise Unavailable(f"cannot renew lease {self._id:x}: the member did not answer in time") from error
-        except grpc.aio.AioRpcError as error:
+        except RpcError as error:
             self._drop_stream()
+            self._wire.raise_if_closed()
             self._wire.failed(member, error)
             raise self._wire.translated(error, f"cannot renew lease {self._id:x}") from error
         except BaseException:
             self._drop_stream()
-            self._wire.raise_if_closed()
             raise
-        if response is grpc.aio.EOF:
+        if response is None:
             self._drop_stream()
             self._wire.leave(member)
             raise Unavailable(f"cannot renew lease {self._id:x}: the member ended the stream")
         return float(response.TTL)
 
-    def _open_stream(self) -> tuple[Member, Any]:
-        """The stream to the member in use, opened if there is none that lives."""
-        member = self._wire.member
-        if self._stream is None or self._stream[0] is not member or self._stream[1].done():
+    async def _ask(self, member: Member) -> Call:
+        """Send a renewal on the stream to `member`, opened if there is none that lives; returns the stream."""
+        request = rpc.LeaseKeepAliveRequest(ID=self._id)
+        if self._stream is not None and self._stream[0] is member and not self._stream[1].ended:
+            self._stream[1].write(request)
+        else:
             self._drop_stream()
-            self._stream = member, member.leases.LeaseKeepAlive(metadata=REQUIRE_LEADER)
-        return self._stream
+            self._stream = member, await self._wire.open(member, KEEP_ALIVE, request)
+        return self._stream[1]
 
     def _drop_stream(self) -> None:
         if self._stream is not None:

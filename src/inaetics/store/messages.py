@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from etcd3aio import _protobuf as rpc
-
+from inaetics.store import schema as rpc
 from inaetics.store.keys import decode, encode, guard_failure, prefix_range
 from inaetics.store.protocol import Changed, CreatedAt, Delete, Guard, KeyValue, Listing, ModIs, Op, Put
 
 _DELETED = 1
 """`Event.EventType.DELETE` of etcd's kv.proto."""
+
+_EQUAL, _CREATE, _MOD = 0, 1, 2
+"""`Compare.CompareResult.EQUAL`, `Compare.CompareTarget.CREATE` and `MOD` of etcd's rpc.proto."""
 
 
 def range_request(key: str, *, prefix: bool = False, keys_only: bool = False, revision: int = 0) -> Any:
@@ -61,9 +63,9 @@ def _compare(guard: Guard) -> Any:
     key = encode(guard.key)
     match guard:
         case ModIs(revision=revision):
-            return rpc.Compare(result=rpc.Compare.EQUAL, target=rpc.Compare.MOD, key=key, mod_revision=revision)
+            return rpc.Compare(result=_EQUAL, target=_MOD, key=key, mod_revision=revision)
         case CreatedAt(revision=revision):
-            return rpc.Compare(result=rpc.Compare.EQUAL, target=rpc.Compare.CREATE, key=key, create_revision=revision)
+            return rpc.Compare(result=_EQUAL, target=_CREATE, key=key, create_revision=revision)
 
 
 def _operation(op: Op) -> Any:

@@ -61,7 +61,7 @@ class _Clerk:
     """Changes rights one by one; those that do not depend on each other side by side."""
 
     def __init__(self, wire: Wire, wanted: Rights, ours: Callable[[str], bool]) -> None:
-        from etcd3aio import _protobuf as rpc
+        from inaetics.store import schema as rpc
 
         self._rpc: Any = rpc
         self._wire = wire
@@ -128,7 +128,7 @@ class _Clerk:
     async def _ask(self, method: str, request: Any) -> Any:
         async with self._slots:
             return await self._wire.call(
-                lambda member: getattr(self._rpc.AuthStub(member.channel), method),
+                self._rpc.auth(method),
                 request,
                 what=f"cannot set rights in the store ({method})",
             )

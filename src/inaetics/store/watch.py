@@ -11,14 +11,15 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import grpc
-import grpc.aio
 import structlog
 
 from inaetics.errors import NotFound, Unavailable
 from inaetics.store import messages
+from inaetics.store.channel import Call
 from inaetics.store.protocol import Listing, Relisted, Synced, WatchEvent
-from inaetics.store.wire import RANGE, REQUIRE_LEADER, Member, Wire
+from inaetics.store.rpc import RpcError
+from inaetics.store.schema import RANGE, WATCH
+from inaetics.store.wire import Member, Wire
 
 _log = structlog.get_logger()
 
@@ -177,29 +178,18 @@ class _Position:
 
 
 class _Stream:
-    """One watch stream of gRPC, whose every ill is Unavailable or _ListAgain."""
+    """One watch stream of a member, whose every ill is Unavailable or _ListAgain."""
 
     def __init__(self, wire: Wire, patience: Patience, prefix: str, revision: int) -> None:
         self._wire = wire
         self._patience = patience
         self._limit: asyncio.Timeout | None = None
-        self._asked = asyncio.Event()
+        self._request = messages.watch_request(prefix, revision)
+        self._call: Call | None = None
         self.member = wire.member
-        self._ended = False
-        request = messages.watch_request(prefix, revision)
-        # The library sends what this yields. Its `write` would hang for ever if the channel were closed meanwhile.
-        self._call = self.member.watches.Watch(self._requests(request), metadata=REQUIRE_LEADER)
-
-    async def _requests(self, first: Any) -> AsyncIterator[Any]:
-        yield first
-        while not self._ended:
-            await self._asked.wait()
-            self._asked.clear()
-            if not self._ended:
-                yield messages.progress_request()
 
     async def accepted(self) -> None:
-        """Wait until a member has taken the watch."""
+        """Open it, and wait until a member has taken the watch."""
         await self._read(self._patience.answer_s)
 
     async def receive(self) -> Any:
@@ -208,7 +198,8 @@ class _Stream:
 
     def ask(self) -> None:
         """Ask for a sign of life."""
-        self._asked.set()
+        if self._call is not None:
+            self._call.write(messages.progress_request())
 
     def ask_now(self) -> None:
         """Ask for a sign of life, and give the stream up if it does not come soon."""
@@ -219,13 +210,12 @@ class _Stream:
             self._limit.reschedule(soon)
 
     def cancel(self) -> None:
-        self._ended = True
-        self._asked.set()
-        self._call.cancel()
+        if self._call is not None:
+            self._call.cancel()
 
     async def _read(self, limit_s: float) -> Any:
         response = await self._receive(limit_s)
-        if response is grpc.aio.EOF:
+        if response is None:
             self._wire.leave(self.member)
             raise Unavailable("the member ended the stream")
         if response.canceled:
@@ -236,15 +226,15 @@ class _Stream:
     async def _receive(self, limit_s: float) -> Any:
         try:
             async with asyncio.timeout(limit_s) as self._limit:
+                if self._call is None:
+                    self._call = await self._wire.open(self.member, WATCH, self._request)
                 return await self._call.read()
         except TimeoutError as error:
             self._wire.leave(self.member)
             raise Unavailable("the member fell silent") from error
-        except grpc.aio.AioRpcError as error:
+        except RpcError as error:
+            self._wire.raise_if_closed()
             self._wire.failed(self.member, error)
             raise self._wire.translated(error, "cannot watch") from error
-        except asyncio.CancelledError:
-            self._wire.raise_if_closed()
-            raise
         finally:
             self._limit = None
