@@ -15,12 +15,12 @@ from urllib.parse import quote
 import h11
 import msgspec
 
+from inaetics.api.exchange import Exchange
 from inaetics.errors import Conflict, InaeticsError, NotFound, Unavailable
 from inaetics.fleet.agent_server import EXEC_PROTOCOL, Restarted
 
 AGENT_PORT = 49154
 CONNECT_TIMEOUT_S = 3.0
-_CHUNK = 64 * 1024
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -56,12 +56,12 @@ class RemoteAgents:
         """See `Agents`."""
         target = f"/journal/{quote(name, safe='@')}?lines={lines}&follow={int(follow)}"
         async with self._connected(address) as streams:
-            exchange = _Exchange(*streams)
-            await exchange.ask("GET", target, address)
+            exchange = Exchange(*streams)
+            await exchange.ask("GET", target, address, within_s=CONNECT_TIMEOUT_S)
             if exchange.status == 404:
                 raise NotFound(f"the machine at {address} has no journal of {name!r} yet")
             if exchange.status != 200:
-                raise await exchange.refusal(address, f"the journal of {name!r}")
+                raise await _refusal(exchange, address, f"the journal of {name!r}")
             yield b""
             async for piece in exchange.body():
                 yield piece
@@ -69,10 +69,11 @@ class RemoteAgents:
     async def restart(self, address: str, name: str) -> float:
         """See `Agents`."""
         async with self._connected(address) as streams:
-            exchange = _Exchange(*streams)
-            await exchange.ask("POST", f"/restart/{quote(name, safe='@')}", address)
+            exchange = Exchange(*streams)
+            target = f"/restart/{quote(name, safe='@')}"
+            await exchange.ask("POST", target, address, within_s=CONNECT_TIMEOUT_S)
             if exchange.status != 200:
-                raise await exchange.refusal(address, f"a restart of {name!r}")
+                raise await _refusal(exchange, address, f"a restart of {name!r}")
             body = b"".join([piece async for piece in exchange.body()])
         try:
             return msgspec.json.decode(body, type=Restarted).since
@@ -83,10 +84,11 @@ class RemoteAgents:
     async def open_exec(self, address: str, name: str) -> AsyncIterator[Streams]:
         """See `Agents`."""
         async with self._connected(address) as (reader, writer):
-            exchange = _Exchange(reader, writer)
-            await exchange.ask("POST", f"/exec/{quote(name, safe='@')}", address, upgrade=EXEC_PROTOCOL)
+            exchange = Exchange(reader, writer)
+            target = f"/exec/{quote(name, safe='@')}"
+            await exchange.ask("POST", target, address, within_s=CONNECT_TIMEOUT_S, upgrade=EXEC_PROTOCOL)
             if exchange.status != 101:
-                raise await exchange.refusal(address, f"a command in {name!r}")
+                raise await _refusal(exchange, address, f"a command in {name!r}")
             yield reader, writer
 
     def _connected(self, address: str) -> AbstractAsyncContextManager[Streams]:
@@ -110,50 +112,11 @@ async def _connected(address: str, port: int, context: ssl.SSLContext) -> AsyncI
         writer.transport.abort()
 
 
-class _Exchange:
-    """One request and its answer."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._http = h11.Connection(h11.CLIENT)
-        self.status = 0
-
-    async def ask(self, method: str, target: str, host: str, *, upgrade: str | None = None) -> None:
-        """Send the request and wait for the answer's status; 101 is one only where an upgrade was asked for."""
-        connection = [("Connection", "close")] if upgrade is None else [("Connection", "Upgrade"), ("Upgrade", upgrade)]
-        self._send(h11.Request(method=method, target=target, headers=[("Host", host), *connection]))
-        self._send(h11.EndOfMessage())
-        await self._writer.drain()
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            while not self.status:
-                event = await self._next()
-                if isinstance(event, h11.Response) or (
-                    isinstance(event, h11.InformationalResponse) and event.status_code == 101
-                ):
-                    self.status = event.status_code
-                elif not isinstance(event, h11.InformationalResponse):
-                    raise h11.RemoteProtocolError("it closed the connection without an answer")
-
-    async def body(self) -> AsyncIterator[bytes]:
-        while isinstance(event := await self._next(), h11.Data):
-            yield bytes(event.data)
-
-    async def refusal(self, address: str, what: str) -> InaeticsError:
-        """The error that the agent's answer means."""
-        words = b"".join([piece async for piece in self.body()]).decode(errors="replace").strip()
-        kind = {404: NotFound, 409: Conflict}.get(self.status, Unavailable)
-        return kind(f"the agent at {address} refused {what} ({self.status}): {words}")
-
-    def _send(self, event: h11.Request | h11.EndOfMessage) -> None:
-        self._writer.write(self._http.send(event) or b"")
-
-    async def _next(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        while True:
-            event = self._http.next_event()
-            if event is not h11.NEED_DATA:
-                return event
-            self._http.receive_data(await self._reader.read(_CHUNK))
+async def _refusal(exchange: Exchange, address: str, what: str) -> InaeticsError:
+    """The error that the agent's answer means."""
+    words = b"".join([piece async for piece in exchange.body()]).decode(errors="replace").strip()
+    kind = {404: NotFound, 409: Conflict}.get(exchange.status, Unavailable)
+    return kind(f"the agent at {address} refused {what} ({exchange.status}): {words}")
 
 
 def _reason(error: OSError) -> str:

@@ -7,7 +7,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -15,6 +15,8 @@ from inaetics.api import (
     batch_v1,
     changes_v1,
     control_v1,
+    dashboard,
+    demonstrator,
     events_v1,
     fleet_v1,
     images_v1,
@@ -36,6 +38,8 @@ RESOURCES = (
     batch_v1,
     changes_v1,
     control_v1,
+    dashboard,
+    demonstrator,
     events_v1,
     inaetics_v1,
     machines_v1,
@@ -84,6 +88,8 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     """Answer what the routes refuse: a path that is no resource, a method it does not have."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     match status:
+        case 404 if request.scope["path"] == "/" and dashboard.wants_page(request):
+            return RedirectResponse(f"{dashboard.PATH}/", 307)
         case 404 if request.scope["path"] in ("/", "/fleet/v1"):  # as the original answers there
             return error_reply(405, f"{request.scope['path']} is no resource of this API (see /fleet/v1/discovery)")
         case 404:

@@ -22,7 +22,7 @@ _ADDED = frozenset({"HEAD"})
 def operations(served: Iterable[BaseRoute]) -> Iterator[tuple[str, str]]:
     """Every path that is served, with each of its methods."""
     for route in served:
-        if isinstance(route, Route):
+        if isinstance(route, Route) and route.include_in_schema:
             for method in sorted((route.methods or set()) - _ADDED):
                 yield route.path, method
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "kill": (f"{_HERE}.cmd_kill:command", "A power cut: everything on a host dies at once."),
     "destroy": (f"{_HERE}.cmd_destroy:command", "Remove the cluster; nothing of it stays."),
     "status": (f"{_HERE}.cmd_status:command", "Hosts and units, and the page's address."),
+    "dashboard": (f"{_HERE}.cmd_dashboard:command", "Open the cluster's page in a browser."),
     "doctor": (f"{_HERE}.cmd_doctor:command", "What is missing or wrong here, and what would help."),
     "ssh": (f"{_HERE}.cmd_ssh:command", "A shell, or one command, in a host's environment."),
     "journal": (f"{_HERE}.cmd_journal:command", "What a host's units have written."),

@@ -1,0 +1,169 @@
+// The cluster's page: machines with their units, the table of units; the events and a unit's details are modules beside.
+// Everything is held requests: the API answers when something changed, and nothing is asked for on a clock but health.
+import { activeOf, age, element, everywhere, get, mark, stale, stateWords, units } from "./common.js";
+import { openDetails, refreshDetails } from "./details.js";
+import { showEvents } from "./events.js";
+
+const HELD_S = 30;
+const RETRY_MS = 1000;
+const HEALTH_MS = 5000;
+const MOST_ROWS = 400;
+const MOST_CHIPS = 60;
+
+const byId = (id) => document.getElementById(id);
+let machines = [];
+const placedBefore = new Map(); // unit → machine, to show what arrived
+let health = null;
+
+// ---- machines
+
+function chip(unit, active, where) {
+  const moved = placedBefore.has(unit.name) && placedBefore.get(unit.name) !== where && !unit.is_global;
+  return element("li", {}, element("button", {
+    type: "button", class: moved ? "chip new" : "chip", "data-active": active, "data-unit": unit.name,
+    title: `${unit.name}: ${active}`, onclick: () => openDetails(unit.name),
+  }, mark(), element("span", {}, unit.name.replace(/\.service$/, "")), element("span", { class: "visually-hidden" }, `, ${active}`)));
+}
+
+function chips(list, where) {
+  const shown = list.slice(0, MOST_CHIPS).map(([unit, active]) => chip(unit, active, where));
+  if (list.length > MOST_CHIPS) shown.push(element("li", { class: "muted" }, `and ${list.length - MOST_CHIPS} more`));
+  return element("ul", { class: "chips" }, ...shown);
+}
+
+function showMachines() {
+  const on = new Map();
+  const add = (where, unit, active) => { if (!on.has(where)) on.set(where, []); on.get(where).push([unit, active]); };
+  const waiting = [];
+  for (const unit of units.values()) {
+    if (unit.is_global) continue;
+    if (unit.reason) waiting.push([unit, "waits"]);
+    else if (unit.machine) add(unit.machine.id, unit, activeOf(unit));
+  }
+  for (const [name, states] of everywhere) {
+    for (const state of units.has(name) ? states : []) add(state.machine.id, units.get(name), state.active);
+  }
+  const cards = machines.map((machine) => {
+    const here = (on.get(machine.id) ?? []).sort(([a], [b]) => a.name.localeCompare(b.name));
+    on.delete(machine.id);
+    const rest = machine.draining ? "draining" : machine.cordoned ? "cordoned" : "";
+    return element("article", { class: rest ? "card machine resting" : "card machine", "data-machine": machine.name, "aria-label": machine.name },
+      element("div", { class: "machine-head" }, element("h3", {}, machine.name),
+        rest ? element("span", { class: "badge warn" }, rest) : null,
+        health?.leader === machine.name ? element("span", { class: "badge", title: "its engine decides what runs where" }, "leader") : null),
+      element("p", {}, [machine.address, machine.cores ? `${machine.cores} cores` : "", machine.memory ? `${(machine.memory / 2 ** 30).toFixed(0)} GiB` : "", ...Object.entries(machine.metadata).map(([k, v]) => `${k}=${v}`)].filter(Boolean).join(" · ")),
+      here.length ? chips(here, machine.id) : element("p", {}, "nothing runs here"));
+  });
+  for (const [id, here] of on) {
+    const name = here[0][0].machine?.name ?? id.slice(0, 8);
+    cards.push(element("article", { class: "card machine gone", "data-machine": name, "aria-label": name },
+      element("div", { class: "machine-head" }, element("h3", {}, name), element("span", { class: "badge bad" }, "not there")),
+      element("p", {}, "its units are being placed elsewhere"), chips(here, id)));
+  }
+  if (waiting.length) {
+    cards.push(element("article", { class: "card machine waiting", "aria-label": "Waiting units" },
+      element("div", { class: "machine-head" }, element("h3", {}, "Waiting"), element("span", { class: "badge warn" }, `${waiting.length}`)),
+      element("p", {}, "no machine fits them now; choose one to see why"), chips(waiting, "")));
+  }
+  keepFocus(byId("machines"), () => byId("machines").replaceChildren(...cards));
+  for (const unit of units.values()) if (unit.machine) placedBefore.set(unit.name, unit.machine.id);
+}
+
+/** Replacing nodes must not throw a keyboard user back to the top of the page. */
+function keepFocus(root, change) {
+  const focused = root.contains(document.activeElement) ? document.activeElement.dataset.unit : null;
+  change();
+  if (focused) root.querySelector(`[data-unit="${CSS.escape(focused)}"]`)?.focus();
+}
+
+// ---- units
+
+function showUnits() {
+  const wanted = byId("filter").value.trim().toLowerCase();
+  const found = [...units.values()].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }))
+    .filter((unit) => !wanted || [unit.name, unit.description, unit.machine?.name ?? "", activeOf(unit), unit.sub ?? ""].some((text) => text.toLowerCase().includes(wanted)));
+  const now = Date.now() / 1000;
+  const rows = found.slice(0, MOST_ROWS).map((unit) => element("tr", { "data-active": activeOf(unit), "data-row": unit.name },
+    element("td", {}, element("button", { type: "button", "data-unit": unit.name, onclick: () => openDetails(unit.name) }, unit.name)),
+    element("td", {}, element("span", {}, mark(), stateWords(unit))),
+    element("td", {}, unit.machine?.name ?? (unit.is_global ? "all" : "–")),
+    element("td", {}, unit.since ? age(now - unit.since) : "–"),
+    element("td", {}, unit.reason ? "no machine fits it now: choose it to see why" : unit.message || unit.placed || "")));
+  keepFocus(byId("units"), () => byId("units").replaceChildren(...rows));
+  byId("unit-count").textContent = wanted ? `${found.length} of ${units.size}` : `${units.size}`;
+  byId("more").hidden = found.length <= MOST_ROWS;
+  byId("more").textContent = `${found.length - MOST_ROWS} more: filter to see them`;
+}
+
+// ---- what keeps it alive
+
+function state(name, text) {
+  byId("live").dataset.state = name;
+  if (byId("live-text").textContent !== text) byId("live-text").textContent = text;
+}
+
+function showLive() {
+  if (stale) return state("lost", `out of date: ${stale}`);
+  const parts = [`${machines.length} machines`, `${units.size} units`];
+  if (health?.leader) parts.push(`leader ${health.leader}`);
+  state("live", `live · ${parts.join(" · ")}`);
+}
+
+let drawing = false;
+function draw() { // many answers, one drawing
+  if (drawing) return;
+  drawing = true;
+  requestAnimationFrame(() => { drawing = false; showMachines(); showUnits(); showLive(); refreshDetails(); });
+}
+
+/** Ask with `after`, take what changed, ask again; on an error start from the beginning. */
+async function follow(path, take) {
+  let after = null;
+  for (;;) {
+    try {
+      const query = after === null ? "" : `?after=${after}&wait_s=${HELD_S}`;
+      const answer = await get(path + query, { timeout_s: HELD_S + 15 });
+      take(answer);
+      after = answer.revision;
+      draw();
+    } catch (error) {
+      after = null;
+      state("lost", "no answer – trying again");
+      console.warn(error);
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+  }
+}
+
+function takeChanges(changes) {
+  if (changes.complete) units.clear();
+  for (const name of changes.names) units.delete(name);
+  for (const unit of changes.units) units.set(unit.name, unit);
+  if (changes.names.some((name) => units.get(name)?.is_global || everywhere.has(name))) void readStates();
+}
+
+/** Which machines a global unit runs on is in the list of states; few clusters have one, so it is read when needed. */
+async function readStates() {
+  try {
+    const { states } = await get("/states");
+    everywhere.clear();
+    for (const state of states) {
+      if (!units.get(state.name)?.is_global) continue;
+      everywhere.set(state.name, [...(everywhere.get(state.name) ?? []), state]);
+    }
+    draw();
+  } catch (error) { console.warn(error); }
+}
+
+async function watchHealth() {
+  for (;;) {
+    try { health = await get("/health"); draw(); } catch (error) { console.warn(error); }
+    await new Promise((resolve) => setTimeout(resolve, HEALTH_MS));
+  }
+}
+
+byId("filter").addEventListener("input", showUnits);
+void follow("/changes", takeChanges);
+void follow("/machines", (answer) => { machines = answer.machines; });
+void watchHealth();
+showEvents(byId("events"), byId("all-events"), openDetails);

@@ -1,0 +1,246 @@
+"""The cluster's page in a browser, the way to it, and the demonstrator's page behind it."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from typing_extensions import override
+
+from inaetics.api import demonstrator
+from inaetics.api.client import FleetClient
+from inaetics.api.gateway import COOKIE, Gateway
+from tests.component.api.live import LiveFleet
+from tests.component.api.test_fleet_v1 import ask
+from tests.support.eventually import eventually
+
+SERVICE = "[Unit]\nDescription=Says hello\n[Service]\nExecStart=/bin/sleep 1000\n"
+
+
+@pytest.fixture(scope="module")
+def gateway(running: LiveFleet) -> Iterator[Gateway]:
+    with Gateway(lambda: ((f"unix://{running.socket}",), None)) as gateway:
+        thread = threading.Thread(target=gateway.serve_forever)
+        thread.start()
+        yield gateway
+        gateway.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=20_000)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"], timeout=60_000
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, gateway: Gateway) -> Iterator[Page]:
+    """The page, opened as a person opens it; nothing may have gone wrong in it."""
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page.set_default_timeout(20_000)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(gateway.url)
+    expect(page.locator("#live")).to_have_attribute("data-state", "live", timeout=20_000)
+    yield page
+    page.close()
+    assert not errors
+
+
+def request(
+    gateway: Gateway, method: str, path: str, *, key: str | None = None, body: bytes | None = None, **headers: str
+) -> tuple[int, http.client.HTTPMessage, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.server_port, timeout=20)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    if key is not None:
+        named["Cookie"] = f"{COOKIE}={key}"
+    try:
+        connection.request(method, path, body, named)
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+    finally:
+        connection.close()
+
+
+def test_it_shows_machines_units_and_why_they_wait(page: Page, client: FleetClient) -> None:
+    expect(page.locator("[data-machine]")).to_have_count(3)
+    client.submit("hello.service", SERVICE, desired="launched")
+    client.submit("far.service", SERVICE + "[X-Fleet]\nMachineMetadata=place=moon\n", desired="launched")
+    expect(page.locator("[data-machine] [data-unit='hello.service'][data-active=active]")).to_have_count(1)
+    row = page.locator("[data-row='hello.service']")
+    expect(row).to_contain_text("active")
+    expect(row).to_contain_text("worker-")
+    expect(page.get_by_label("Waiting units")).to_contain_text("far")
+    page.get_by_label("Filter units").fill("far")
+    expect(page.locator("#units tr")).to_have_count(1)
+    page.locator("#units button").click()
+    expect(page.locator("#panel-why")).to_contain_text("does not fit")
+    expect(page.locator("#panel-why")).to_contain_text("place=moon")
+    page.keyboard.press("Escape")
+    expect(page.locator("#details")).not_to_be_visible()
+
+
+def test_a_unit_that_goes_leaves_the_page(page: Page, client: FleetClient) -> None:
+    client.submit("brief.service", SERVICE, desired="launched")
+    expect(page.locator("[data-row='brief.service']")).to_have_count(1)
+    client.destroy("brief.service")
+    expect(page.locator("[data-row='brief.service']")).to_have_count(0)
+    expect(page.locator("#events [data-kind=destroyed]").first).to_contain_text("brief.service")
+
+
+def test_the_keyboard_reaches_journal_and_file(page: Page, fleet: LiveFleet, client: FleetClient) -> None:
+    fleet.script.journals["talk.service"] = ["one", "two <b>three</b>"]
+    fleet.script.followers.clear()
+    client.submit("talk.service", SERVICE, desired="launched")
+    page.locator("#units [data-unit='talk.service']").focus()
+    page.keyboard.press("Enter")
+    page.locator("#tab-why").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#journal")).to_have_text("one\ntwo <b>three</b>")
+    fleet._loop.call_soon_threadsafe(fleet.script.followers.set)
+    expect(page.locator("#journal")).to_contain_text("and then this")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#unit-events [data-kind=active]")).to_have_count(1)
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#file")).to_have_text(SERVICE)
+
+
+def test_it_says_when_the_store_is_silent(page: Page, fleet: LiveFleet) -> None:
+    with fleet.outage():
+        expect(page.locator("#live")).to_have_attribute("data-state", "lost", timeout=40_000)
+        expect(page.locator("#live-text")).to_contain_text("out of date")
+    expect(page.locator("#live")).to_have_attribute("data-state", "live", timeout=40_000)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_spills_on_a_phone(browser: Browser, gateway: Gateway, client: FleetClient, scheme: str) -> None:
+    client.submit("a-unit-with-quite-a-long-name-that-may-spill@1234567890.service", SERVICE, desired="launched")
+    page = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
+    page.goto(gateway.url)
+    expect(page.locator("#units tr")).to_have_count(1)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "given", "status"),
+    [
+        pytest.param("GET", "/dashboard/", {}, 403, id="no key"),
+        pytest.param("GET", "/?key=guess", {}, 403, id="a wrong key"),
+        pytest.param("GET", "/dashboard/", {"key": "guess"}, 403, id="a wrong cookie"),
+        pytest.param("GET", "/dashboard/", {"Host": "evil.example"}, 421, id="another name for our address"),
+        pytest.param("PUT", "/inaetics/v1/units/x.service", {"own": True}, 501, id="a change by PUT"),
+        pytest.param("DELETE", "/inaetics/v1/units/x.service", {"own": True}, 501, id="a change by DELETE"),
+        pytest.param("POST", "/inaetics/v1/rebalance", {"own": True}, 403, id="a change by POST"),
+        pytest.param("POST", "/demonstrator/x", {"own": True}, 403, id="a page elsewhere that posts"),
+        pytest.param("GET", "/dashboard/nothing", {"own": True}, 404, id="no such file"),
+        pytest.param("GET", "/dashboard/../__init__.py", {"own": True}, 404, id="a way out of the folder"),
+    ],
+)
+def test_who_may_pass(gateway: Gateway, method: str, path: str, given: dict[str, str], status: int) -> None:
+    given = dict(given)
+    if given.pop("own", None):
+        given["key"] = gateway.key
+    assert request(gateway, method, path, body=b"{}" if method == "POST" else None, **given)[0] == status
+
+
+def test_the_key_becomes_a_cookie_that_scripts_do_not_see(gateway: Gateway) -> None:
+    status, headers, _ = request(gateway, "GET", f"/?key={gateway.key}")
+    assert (status, headers["Location"]) == (303, "/dashboard/")
+    assert headers["Set-Cookie"] == f"{COOKIE}={gateway.key}; Path=/; HttpOnly; SameSite=Strict"
+
+
+def test_a_browser_at_the_root_is_sent_to_the_page(running: LiveFleet) -> None:
+    assert ask(running, "GET", "/", Accept="text/html").status == 307
+    assert ask(running, "GET", "/").status == 405
+
+
+def test_the_next_control_host_is_asked(running: LiveFleet) -> None:
+    gone = running.socket.with_name("gone.sock")
+    with Gateway(lambda: ((f"unix://{gone}", f"unix://{running.socket}"), None)) as gateway:
+        thread = threading.Thread(target=gateway.serve_forever)
+        thread.start()
+        try:
+            assert request(gateway, "GET", "/inaetics/v1/health", key=gateway.key)[0] == 200
+        finally:
+            gateway.shutdown()
+            thread.join()
+
+
+class Viewer(BaseHTTPRequestHandler):
+    """Stands for the demonstrator's page."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self._say(f"GET {self.path} {self.headers.get('Cookie')}".encode())
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self._say(f"POST {self.path} {self.headers.get('Authorization')} ".encode() + body)
+
+    def _say(self, text: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    @override
+    def log_message(self, format: str, *args: object) -> None:
+        """Be quiet."""
+
+
+@contextmanager
+def viewer_on(address: str) -> Iterator[None]:
+    server = ThreadingHTTPServer((address, demonstrator.PORT), Viewer)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_the_demonstrators_page_is_found_wherever_it_runs(
+    gateway: Gateway, fleet: LiveFleet, client: FleetClient
+) -> None:
+    def get(path: str, **headers: str) -> tuple[int, bytes]:
+        status, _, body = request(gateway, "GET", path, key=gateway.key, **headers)
+        return status, body
+
+    status, body = get("/demonstrator/")
+    assert (status, b"not submitted" in body) == (503, True)
+    for number in (1, 3):
+        text = f"{SERVICE}[X-Fleet]\nMachineID={number:032x}\n"
+        client.submit("felix@1.service", text, desired="launched", replace=True)
+        eventually(lambda: b"does not answer on port" in get("/demonstrator/")[1], within_s=20, what="nobody serves")
+        status, body = get("/demonstrator/", Accept="text/html")
+        assert (status, b"tries again" in body) == (503, True)
+        with viewer_on(fleet.addresses[number - 1]):
+            # The key of the way here is not passed on.
+            expected = (200, b"GET /statistics/since/5?a=b None")
+            eventually(lambda e=expected: get("/demonstrator/statistics/since/5?a=b") == e, within_s=20, what="served")  # type: ignore[misc]
+            answer = request(
+                gateway,
+                "POST",
+                "/demonstrator/utilisation",
+                key=gateway.key,
+                body=b"5",
+                Origin=gateway.origin,
+                Authorization="Bearer t",
+            )
+            assert (answer[0], answer[2]) == (200, b"POST /utilisation Bearer t 5")
