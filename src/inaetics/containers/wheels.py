@@ -32,7 +32,6 @@ _USELESS = (
     "pycparser*",
     "*/tests",
     "*/test",
-    "grpc/_cython/_credentials",
     "debugpy/_vendored/pydevd/pydevd_attach_to_process/winappdbg",
     "*.dist-info/RECORD",
     "*.dist-info/licenses",

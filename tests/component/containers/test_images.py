@@ -54,7 +54,7 @@ def test_building_again_changes_nothing(builder: Host, built: list[Built], sourc
 def test_an_image_runs_what_agents_need(builder: Host, built: list[Built]) -> None:
     code = (
         "import asyncio, ssl, sqlite3, json, http.server, zipfile, ctypes, decimal;"
-        "import etcd3aio, pelix.framework, msgspec, structlog, inaetics.errors;"
+        "import google.protobuf, inaetics.store.wire, pelix.framework, msgspec, structlog, inaetics.errors;"
         "print(ssl.create_default_context().cert_store_stats()['x509_ca'] > 100, inaetics.errors.__file__);"
     )
     assert run_python(builder.engine, local_reference("felix-agent"), code) == (
