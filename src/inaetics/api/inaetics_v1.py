@@ -88,7 +88,7 @@ class _InaeticsV1:
 
     async def explain(self, request: Request) -> Response:
         snapshot, name = await self._known(request)
-        return reply(views.explain_report(explain(snapshot, name)))
+        return reply(views.explain_report(explain(snapshot, name), snapshot))
 
     async def journal(self, request: Request) -> Response:
         snapshot, name = await self._known(request)

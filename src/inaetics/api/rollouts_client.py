@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from urllib.parse import quote, urlencode
 
 from inaetics.api.client import FleetClient
-from inaetics.api.rollouts_wire import RolloutEntry, RolloutList, RolloutReply, RolloutRequest
+from inaetics.api.rollouts_wire import ImageUpdateRequest, RolloutEntry, RolloutList, RolloutReply, RolloutRequest
 from inaetics.errors import Unavailable
 
 _PATH = "/inaetics/v1/rollouts"
+_IMAGES = "/inaetics/v1/image-updates"
 _HOLD_S = 5.0
 _AGAIN_S = 0.5
 _ATTEMPTS = 40
@@ -19,6 +20,11 @@ _ATTEMPTS = 40
 def begin(client: FleetClient, asked: RolloutRequest) -> RolloutReply:
     """Begin an update, or say what it would do (`plan`)."""
     return client.send_as("POST", _PATH, asked, RolloutReply)
+
+
+def begin_images(client: FleetClient, asked: ImageUpdateRequest) -> RolloutReply:
+    """Begin an update of images, or say what it would do (`plan`)."""
+    return client.send_as("POST", _IMAGES, asked, RolloutReply)
 
 
 def cancel(client: FleetClient, rollout_id: str, *, by: str) -> RolloutReply:

@@ -121,7 +121,7 @@ def _step(rollout: Rollout, step: Step, snapshot: Snapshot, pulls: Sequence[Pull
         at=step.at,
         message=step.message,
         machine=", ".join(machines_of(snapshot, step.unit)) if rollout.runs else "",
-        doing=doing(snapshot, step) if rollout.runs else "",
+        doing=doing(snapshot, step),
         old_image=step.old_image,
         new_image=step.new_image,
         pulls=tuple(PullEntry(machine=each.machine, size=each.size) for each in pulls if each.unit == step.unit),

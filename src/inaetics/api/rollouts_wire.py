@@ -40,7 +40,8 @@ class PullEntry(Struct, frozen=True, kw_only=True):
 class StepEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One unit's part. `progress`: waiting, changing, done, failed, restoring, restored, skipped.
 
-    `machine` is where it is, with commas if in several places. `doing` says what goes on there, in an update that runs.
+    `machine` is where it is, with commas if in several places. `doing` says what goes on there, or how it proved
+    itself.
     `old_image` and `new_image` are digests; without a new one it keeps its own. `pulls` belongs to plans.
     """
 

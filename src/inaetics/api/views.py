@@ -28,7 +28,9 @@ from inaetics.api.wire import (
 )
 from inaetics.errors import UnitFileError
 from inaetics.fleet.explain import Explanation
+from inaetics.fleet.images import followed_by
 from inaetics.fleet.model import Desired, MachineId, Placement, Snapshot, Unit, UnitName, UnitState
+from inaetics.fleet.rollout_words import is_pulling, sub_state
 from inaetics.units.names import parse_name
 from inaetics.units.specifiers import expand, expand_unplaced
 
@@ -145,13 +147,22 @@ def unit_entry(snapshot: Snapshot, unit: Unit, place: Place | None, reason: Reas
         machine=machine,
         load=state.load if state else None,
         active=state.active if state else None,
-        sub=state.sub if state else None,
+        sub=sub_state(state) if state else None,
         result=state.result if state else None,
         message=(state.message or None) if state else None,
         reason=reason(unit.name) if waits else None,
         placed=live.placement.reason if live else None,
         since=state.since if state else None,
+        image=_image(unit),
     )
+
+
+def _image(unit: Unit) -> str | None:
+    """The tag that the unit follows, and the digest that it keeps of it."""
+    image = followed_by(unit.name, unit.text)
+    if image is None:
+        return None
+    return f"{image.short}@{unit.image}" if unit.image else image.short
 
 
 def _description(text: str, unit: str, machine: MachineRef | None) -> str:
@@ -187,16 +198,19 @@ def _state_entry(snapshot: Snapshot, state: UnitState) -> StateEntry:
         machine=_ref(snapshot, state.machine),
         load=state.load,
         active=state.active,
-        sub=state.sub,
+        sub=sub_state(state),
         hash=state.content_hash,
         result=state.result,
         message=state.message,
         since=state.since,
+        image=state.image,
     )
 
 
-def explain_report(explanation: Explanation) -> ExplainReport:
-    """The scheduler's explanation, for clients."""
+def explain_report(explanation: Explanation, snapshot: Snapshot) -> ExplainReport:
+    """The scheduler's explanation, and what is reported of the unit, for clients."""
+    unit = snapshot.units.get(explanation.unit)
+    reports = [state for state in _sorted_states(snapshot) if state.unit == explanation.unit]
     machines = tuple(
         MachineVerdict(
             one.machine,
@@ -212,7 +226,16 @@ def explain_report(explanation: Explanation) -> ExplainReport:
         waits=explanation.waits,
         machines=machines,
         remedies=explanation.remedies,
+        states=tuple(_state_words(snapshot, state) for state in reports),
+        image=_image(unit) if unit else None,
     )
+
+
+def _state_words(snapshot: Snapshot, state: UnitState) -> str:
+    """What a machine reports: "worker-2: activating (pulling 34 of 38 MB)"."""
+    sub = state.message if is_pulling(state) else state.sub
+    message = f": {state.message}" if state.message and not is_pulling(state) else ""
+    return f"{_ref(snapshot, state.machine).name or state.machine}: {state.active} ({sub}){message}"
 
 
 def v1_unit(unit: Unit, place: Place | None) -> V1Unit:

@@ -124,7 +124,8 @@ class UnitEntry(Struct, frozen=True, kw_only=True):
     `machine` is where it is placed, None while it waits or is inactive. `load`, `active`, `sub` are that machine's
     report, None until there is one. `reason` says why a unit that is wanted has no machine, None when it has one;
     `placed` says why it is where it is. A global unit has no `machine`: its states are in the list of states.
-    `since` is Unix seconds of the last change of `active`.
+    `since` is Unix seconds of the last change of `active`. `sub` is "pulling" while an image is fetched, and `message`
+    says how much of it is there. `image` is the tag that the unit follows with the digest that it keeps of it.
     """
 
     name: str
@@ -142,6 +143,7 @@ class UnitEntry(Struct, frozen=True, kw_only=True):
     reason: str | None = None
     placed: str | None = None
     since: float | None = None
+    image: str | None = None
 
     @property
     def waits(self) -> bool:
@@ -164,7 +166,7 @@ class UnitDetail(Struct, frozen=True, kw_only=True):
 
 
 class StateEntry(Struct, frozen=True, kw_only=True):
-    """What one machine reports of one unit."""
+    """What one machine reports of one unit. `image` is the digest it runs there."""
 
     name: str
     machine: MachineRef
@@ -175,6 +177,7 @@ class StateEntry(Struct, frozen=True, kw_only=True):
     result: str = ""
     message: str = ""
     since: float = 0.0
+    image: str = ""
 
 
 class StateList(Struct, frozen=True):
@@ -277,13 +280,18 @@ class MachineVerdict(Struct, frozen=True):
 
 
 class ExplainReport(Struct, frozen=True, kw_only=True):
-    """Why a unit is where it is, or waits; machine by machine, and what would make it fit."""
+    """Why a unit is where it is, or waits; machine by machine, and what would make it fit.
+
+    `states` are what machines report of it, for people; `image` is as a unit's.
+    """
 
     unit: str
     summary: str
     waits: bool = False
     machines: tuple[MachineVerdict, ...] = ()
     remedies: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
+    image: str | None = None
 
 
 class Health(Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ import click
 
 from inaetics.cli.common import cluster_option, output_option, print_json, print_table, say
 from inaetics.cli.image_build import build
+from inaetics.cli.image_update import update
 from inaetics.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
@@ -19,11 +20,12 @@ def image() -> None:
     """Build the images of the node agents and of the provisioning server, and bring them into the cluster's registry.
 
     Images are made from Debian packages, locked Python packages and this project itself; no registry on the internet
-    is needed. A unit takes the newest image of its tag when it is restarted.
+    is needed. A unit keeps the image it runs when its tag is pushed anew, until 'inaetics image update'.
 
     \b
       inaetics image build                   all of them, as far as something changed
       inaetics image push felix-agent        one of them, into the registry
+      inaetics image update --plan           which units have a newer image, and what an update would do
       inaetics image list                    what the registry holds
 
     By hand: 'inaetics ssh bootstrap', then podman build and podman push; the store is the same.
@@ -75,3 +77,4 @@ def list_(output: str, cluster: str) -> None:
 
 
 image.add_command(build)
+image.add_command(update)

@@ -80,6 +80,8 @@ def _judge_launched(entry: UnitEntry) -> Verdict:
             return Broken(_failure(entry), stands_s=AGAIN_STANDS_S)
         case "failed" | "inactive", _:
             return Broken(_failure(entry))
+        case _, "pulling":
+            return Pending(f"{entry.active} ({entry.message or entry.sub})")
         case _:
             return Pending(f"{entry.active} ({entry.sub})")
 

@@ -15,6 +15,7 @@ from inaetics.fleet import keys
 from inaetics.fleet.events import SLOTS, Clock, Event, Kind, Timeline
 from inaetics.fleet.events_words import (
     GONE,
+    image_words,
     metadata_words,
     phase_words,
     rollout_words,
@@ -169,6 +170,9 @@ class _Revision:
         else:
             if old.content_hash != new.content_hash:
                 message = f"new content {new.content_hash[:7]} (was {old.content_hash[:7]})"
+                reason = self._updates.get(change.name, "")
+                yield self._event(Kind.CHANGED, unit=change.name, message=message, reason=reason)
+            elif message := image_words(old, new):
                 reason = self._updates.get(change.name, "")
                 yield self._event(Kind.CHANGED, unit=change.name, message=message, reason=reason)
             if old.desired != new.desired:

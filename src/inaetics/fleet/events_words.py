@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from inaetics.fleet.events import Kind
 from inaetics.fleet.model import Unit, UnitState
 from inaetics.fleet.rollout import Phase, Rollout
+from inaetics.fleet.rollout_plan import short_digest
 
 _BY_ACTIVE = {
     "activating": Kind.ACTIVATING,
@@ -51,6 +52,13 @@ def unit_words(unit: Unit) -> str:
     return f"content {unit.content_hash[:7]}, {unit.desired} is wanted"
 
 
+def image_words(old: Unit, new: Unit) -> str:
+    """What became of a unit's image; nothing where nothing did, or where it was only found out."""
+    if not old.image or old.image == new.image:
+        return ""
+    return f"image changed from {short_digest(old.image)} to {short_digest(new.image)}"
+
+
 def metadata_words(old: Mapping[str, str], new: Mapping[str, str]) -> str:
     """What became of a machine's metadata; nothing where nothing did."""
     gone = [f"{key} is gone" for key in sorted(old.keys() - new.keys())]
@@ -67,7 +75,8 @@ def phase_words(rollout: Rollout) -> str:
     """Where an update stands."""
     match rollout.phase:
         case Phase.ROLLING:
-            what = f"{rollout.old_hash[:7]} → {rollout.new_hash[:7]}, {len(rollout.steps)} to update"
+            change = "new images" if rollout.of_images else f"{rollout.old_hash[:7]} → {rollout.new_hash[:7]}"
+            what = f"{change}, {len(rollout.steps)} to update"
             by = f", by {rollout.by}" if rollout.by else ""
             return f"begins: {what}, at most {rollout.at_once} at once{by}"
         case Phase.UNDOING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from inaetics.errors import Conflict, InvalidInput, NotFound
 from inaetics.fleet.model import Snapshot, UnitName
@@ -62,11 +62,16 @@ def draft(
 
 def refuse_second(rollout: Rollout, others: Iterable[Rollout]) -> None:
     """Raise Conflict when one of `others` is at work on the same units."""
+    refuse_running(rollout.units, others, target=rollout.target)
+
+
+def refuse_running(units: Collection[UnitName], others: Iterable[Rollout], *, target: UnitName | None = None) -> None:
+    """Raise Conflict when one of `others` is at work on some of `units`, or on `target`."""
     for other in others:
-        shared = sorted(rollout.units & other.units)
-        if other.runs and (shared or other.target == rollout.target):
+        shared = sorted(other.units.intersection(units))
+        if other.runs and (shared or other.target == target):
             raise Conflict(
-                f"cannot update {rollout.target}: rollout {other.id} of {other.target} is {other.phase}"
+                f"cannot update {target or shared[0]}: rollout {other.id} of {other.target} is {other.phase}"
                 f" (see: fleetctl rollouts; undo it: fleetctl update --cancel {other.id})"
             )
 

@@ -9,7 +9,7 @@ from inaetics.errors import Conflict, InaeticsError, InvalidInput, NotFound
 from inaetics.fleet.images import Manifest, followed_by
 from inaetics.fleet.model import Desired, MachineId, Snapshot, Unit, UnitName, natural
 from inaetics.fleet.rollout import Rollout, Step
-from inaetics.fleet.rollout_draft import MAX_UNITS, refuse_second
+from inaetics.fleet.rollout_draft import MAX_UNITS, refuse_running
 from inaetics.units.image_names import Followed
 
 Meanings = Mapping[Followed, Manifest | InaeticsError]
@@ -67,6 +67,7 @@ def draft_images(
     InvalidInput for what is too much, and what the lookup raised when no tag at all could be looked up.
     """
     units = {name: image for name, image in chosen(snapshot, asked).items() if image in means}
+    refuse_running(units.keys(), snapshot.rollouts.values())
     found = _Sorted()
     for name, image in units.items():
         _sort(snapshot.units[name], means[image], found, now)
@@ -86,7 +87,6 @@ def draft_images(
         skipped=tuple(found.skipped),
         of_images=True,
     )
-    refuse_second(made, snapshot.rollouts.values())
     return made
 
 

@@ -38,6 +38,7 @@ from inaetics.store.protocol import Changed, KeyValue, Lease, Relisted
 from inaetics.supervisor.protocol import Active, UnitStatus
 from tests.support.etcd import free_subnet, make_certificates
 from tests.support.fake_supervisor import FakeSupervisor
+from tests.support.tags import FakeTags
 
 T = TypeVar("T")
 
@@ -53,6 +54,8 @@ class Script:
 
     reports: dict[str, tuple[str, str, str, str]] = field(default_factory=dict)
     journals: dict[str, list[str]] = field(default_factory=dict)
+    found: dict[str, str] = field(default_factory=dict)
+    """The digests that machines find units to run, where they were told none."""
     giving_up_s: float = 0.0
     """How long a machine takes to give a unit up."""
     restarts: list[str] = field(default_factory=list)
@@ -79,6 +82,7 @@ class LiveFleet:
             etcd_endpoints=("unused",),
             candidate="test",
         )
+        self.tags = FakeTags()
         self.script: Script
         self.store: FakeStore
         self._loop: asyncio.AbstractEventLoop
@@ -160,7 +164,8 @@ class LiveFleet:
                 group.create_task(self._machine(n, address), name=f"machine {n}")
                 for n, address in enumerate(self.addresses)
             ]
-            await serve_over(self.store, self.settings, stopping=self._stopping, ready=self._ready.set)
+            stopping, ready = self._stopping, self._ready.set
+            await serve_over(self.store, self.settings, stopping=stopping, ready=ready, tags=self.tags)
             for agent in agents:
                 agent.cancel()
 
@@ -215,6 +220,7 @@ class LiveFleet:
             result=result,
             message=message,
             since=1_700_000_000.0 + placement.revision,
+            image=placement.image or self.script.found.get(placement.unit, ""),
         )
 
 

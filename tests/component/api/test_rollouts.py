@@ -14,6 +14,7 @@ from inaetics.api.rollouts_client import begin, cancel, follow, rollouts
 from inaetics.api.rollouts_wire import RolloutEntry, RolloutRequest
 from inaetics.cli.fleetctl import fleetctl
 from inaetics.errors import Conflict, InaeticsError, InvalidInput, NotFound
+from inaetics.fleet import mapper
 from tests.component.api.live import LiveFleet
 from tests.support.eventually import eventually
 
@@ -50,7 +51,12 @@ def test_an_update_is_planned_carried_out_and_listed(run: Run, client: FleetClie
     client.submit("a@2.service", OLD + "# own\n", replace=True)
     (tmp_path / "a@.service").write_text(NEW)
     plan = run("update", "a@.service", "--plan")
-    assert "a@1.service  would be updated" in plan.output
+    [first] = [line.split() for line in plan.output.splitlines() if "a@1.service" in line]
+    machine = client.unit("a@1.service").unit.machine
+    assert machine is not None
+    old, new = (mapper.content_hash(text)[:7] for text in (OLD, NEW))
+    assert first == ["1", "a@1.service", machine.name, old, new]
+    assert f"{old} → {new}, 2 units in this order, at most 1 at once" in plan.output
     assert "has content of its own" in plan.output
     assert rollouts(client, "a@.service").rollouts == ()
     done = run("update", "a@.service", "--at-once=2")

@@ -37,6 +37,10 @@ def command(session: Session, unit: str, output: str) -> None:
 
 def _print(report: ExplainReport) -> None:
     click.echo(f"{report.unit}: {report.summary}")
+    for state in report.states:
+        click.echo(f"  {state}")
+    if report.image:
+        click.echo(f"  image: {report.image}")
     if report.machines:
         click.echo()
         print_table(("MACHINE", "FITS", "BECAUSE"), [_row(machine) for machine in report.machines])

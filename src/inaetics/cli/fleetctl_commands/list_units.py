@@ -25,6 +25,7 @@ FIELDS: dict[str, Field[StateEntry]] = {
     "active": lambda state, full: state.active,
     "sub": lambda state, full: state.sub,
     "hash": lambda state, full: short_hash(state.hash, full),
+    "image": lambda state, full: short_hash(state.image.removeprefix("sha256:"), full),
     "host": lambda state, full: state.machine.name,
     "message": lambda state, full: state.message,
 }
@@ -37,6 +38,9 @@ FIELDS: dict[str, Field[StateEntry]] = {
 def command(session: Session, units: tuple[str, ...], fields: str, full: bool, no_legend: bool, output: str) -> None:
     """Show the units that machines have, and how they are there.
 
+    'pulling' means that the unit's image is fetched; the field 'message' says how much of it is there, the field
+    'image' which one a unit runs.
+
     A unit that waits for a machine is not in this list: 'fleetctl list-unit-files' shows it, 'fleetctl explain' says
     why it waits.
 
@@ -45,6 +49,7 @@ def command(session: Session, units: tuple[str, ...], fields: str, full: bool, n
       fleetctl list-units 'felix@*'
       fleetctl list-units --no-legend --full
       fleetctl list-units --fields=unit,host,active
+      fleetctl list-units --fields=unit,host,sub,image,message
     """
     with session.client() as client:
         listed = client.states()

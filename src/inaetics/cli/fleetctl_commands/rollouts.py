@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from inaetics.cli.common import output_option, print_json, print_table
-from inaetics.cli.fleetctl_commands.fields import record, short_hash
-from inaetics.cli.fleetctl_commands.update import when
+from inaetics.cli.fleetctl_commands.fields import record
+from inaetics.cli.rollout_display import change, when
 from inaetics.cli.session import Session, pass_session
 from inaetics.cli.unit_arguments import unit_name
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 def command(session: Session, unit: str, output: str) -> None:
     """List the updates that run and the last ones that ended: who, when, from what to what, and what became of them.
 
+    Updates of content (fleetctl update) and of images (inaetics image update) alike.
+
     \b
       fleetctl rollouts
       fleetctl rollouts --unit felix@.service
@@ -36,11 +38,12 @@ def command(session: Session, unit: str, output: str) -> None:
         print_json([record(rollout) for rollout in listed.rollouts])
         return
     if listed.rollouts:
-        header = ("ID", "TARGET", "CONTENT", "STATE", "UNITS", "BEGAN (UTC)", "TOOK", "BY", "REASON")
+        header = ("ID", "TARGET", "CHANGE", "STATE", "UNITS", "BEGAN (UTC)", "TOOK", "BY", "REASON")
         print_table(header, [_row(rollout) for rollout in listed.rollouts])
     for rollout in listed.rollouts if unit else ():
         click.echo(f"\n{rollout.id}:")
-        rows = [(step.unit, step.progress, when(step.at), step.message) for step in (*rollout.steps, *rollout.skipped)]
+        steps = (*rollout.steps, *rollout.skipped)
+        rows = [(step.unit, step.progress, when(step.at), step.message or step.doing) for step in steps]
         print_table(("UNIT", "STATE", "SINCE (UTC)", "WHY"), rows)
 
 
@@ -49,7 +52,7 @@ def _row(rollout: RolloutEntry) -> tuple[str, ...]:
     return (
         rollout.id,
         rollout.target,
-        f"{short_hash(rollout.old_hash, False)} → {short_hash(rollout.new_hash, False)}",
+        change(rollout),
         rollout.phase,
         f"{done}/{len(rollout.steps)}",
         when(rollout.started_at),

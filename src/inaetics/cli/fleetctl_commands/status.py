@@ -55,6 +55,7 @@ def _lines(unit: UnitEntry) -> list[str]:
     title = f"● {unit.name}" + (f" - {unit.description}" if unit.description else "")
     facts = {
         "Loaded": f"{unit.load or 'not loaded'} ({unit.hash[:7]})",
+        "Image": _image(unit),
         "Active": _active(unit),
         "Wanted": f"{unit.desired}, is {unit.current}",
         "Machine": _machine(unit),
@@ -63,6 +64,12 @@ def _lines(unit: UnitEntry) -> list[str]:
         "Message": unit.message,
     }
     return [title, *(f"{key:>9}: {value}" for key, value in facts.items() if value)]
+
+
+def _image(unit: UnitEntry) -> str | None:
+    """The tag that it follows, and the first digits of the digest that it keeps."""
+    name, at, digest = (unit.image or "").partition("@sha256:")
+    return f"{name}{at}{digest[:12]}" if digest else name and f"{name} (which digest it runs is not known yet)"
 
 
 def _active(unit: UnitEntry) -> str:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
-import time
 from typing import TYPE_CHECKING
 
 import click
 
-from inaetics.cli.common import output_option, print_json, print_table, say
-from inaetics.cli.fleetctl_commands.fields import record, short_hash
+from inaetics.cli.common import output_option
+from inaetics.cli.rollout_display import follow_to_the_end, print_plan, who
 from inaetics.cli.session import Session, pass_session
 from inaetics.cli.unit_arguments import expand, local_file, unit_name
 
 if TYPE_CHECKING:
     from inaetics.api.client import FleetClient
-    from inaetics.api.rollouts_wire import RolloutEntry, RolloutReply
 
 
 @click.command("update")
@@ -51,7 +47,7 @@ def command(
         if cancel:
             from inaetics.api.rollouts_client import cancel as cancelled
 
-            return _follow(client, cancelled(client, cancel, by=_who()), block=not no_block, output=output)
+            return follow_to_the_end(client, cancelled(client, cancel, by=who()), block=not no_block, output=output)
         codes = [_update(client, each, at_once, plan=plan, block=not no_block, output=output) for each in expand(units)]
     return max(codes)
 
@@ -62,73 +58,10 @@ def _update(client: FleetClient, argument: str, at_once: int, *, plan: bool, blo
 
     file = local_file(argument)
     asked = RolloutRequest(
-        name=unit_name(argument), text=file.text if file else None, at_once=at_once, by=_who(), plan=plan
+        name=unit_name(argument), text=file.text if file else None, at_once=at_once, by=who(), plan=plan
     )
     reply = begin(client, asked)
     if plan:
-        _print_plan(reply.rollout, output)
+        print_plan(reply.rollout, output)
         return 0
-    return _follow(client, reply, block=block, output=output)
-
-
-def _print_plan(rollout: RolloutEntry, output: str) -> None:
-    if output == "json":
-        print_json(record(rollout))
-        return
-    click.echo(f"{rollout.target}: {short_hash(rollout.old_hash, False)} → {short_hash(rollout.new_hash, False)}")
-    rows = [(step.unit, "would be updated", step.message) for step in rollout.steps]
-    rows += [(step.unit, "would be skipped", step.message) for step in rollout.skipped]
-    print_table(("UNIT", "", "WHY"), rows)
-
-
-def _follow(client: FleetClient, reply: RolloutReply, *, block: bool, output: str) -> int:
-    from inaetics.api.rollouts_client import follow
-
-    rollout = reply.rollout
-    if not block:
-        if output == "json":
-            print_json(record(rollout))
-        else:
-            click.echo(f"update {rollout.id} of {rollout.target} goes on (see: fleetctl rollouts)")
-        return 0
-    told: dict[str, str] = {}
-    for rollout in follow(client, reply):
-        if output == "table":
-            _tell(rollout, told)
-    if output == "json":
-        print_json(record(rollout))
-    else:
-        took = rollout.ended_at - rollout.started_at
-        click.echo(
-            f"update {rollout.id} of {rollout.target}: {rollout.phase} after {took:.1f} s"
-            + (f": {rollout.reason}" if rollout.reason else "")
-        )
-    return 0 if rollout.phase == "done" else 1
-
-
-def _tell(rollout: RolloutEntry, told: dict[str, str]) -> None:
-    """Print what has changed since the last time."""
-    if not told:
-        of = f"{short_hash(rollout.old_hash, False)} → {short_hash(rollout.new_hash, False)}"
-        click.echo(f"update {rollout.id} of {rollout.target}: {of}, {len(rollout.steps)} to update")
-    for step in (*rollout.skipped, *rollout.steps):
-        if told.get(step.unit, "waiting") != step.progress:
-            click.echo(f"  {step.unit} {step.progress}" + (f": {step.message}" if step.message else ""))
-        told[step.unit] = step.progress
-    if rollout.phase == "undoing" and told.get("", "") != "undoing":
-        told[""] = "undoing"
-        say(f"update {rollout.id} goes back: {rollout.reason}")
-    told.setdefault("", "begun")
-
-
-def _who() -> str:
-    """Who asks, as the history shows it."""
-    try:
-        return f"{getpass.getuser()}@{socket.gethostname()}"
-    except (KeyError, OSError):
-        return "somebody"
-
-
-def when(seconds: float) -> str:
-    """An instant, for people."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds)) if seconds else ""
+    return follow_to_the_end(client, reply, block=block, output=output)
