@@ -92,7 +92,15 @@ def _prepare(store: Store, findings: Findings) -> ContainerEngine:
 
 
 def _with_pull(store: Store, engine: ContainerEngine) -> ContainerEngine:
-    return replace(engine, pull_command=(str(write_pull(store.settings, engine)),))
+    program = write_pull(
+        store.settings,
+        engine,
+        root=store.root,
+        registry=store.registry,
+        sources=store.sources or ((store.registry,) if store.registry else ()),
+        certificates=store.certificates or store.settings,
+    )
+    return replace(engine, pull_command=(str(program),))
 
 
 def recover(engine: ContainerEngine) -> None:
