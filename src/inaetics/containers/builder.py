@@ -1,9 +1,8 @@
 """Building images: in layers, without any registry, with the same digest wherever and whenever the same is built.
 
 What an image is made of is digested into a label, so that a build with nothing new is only a look at labels. The layers
-with files of ours are written by us (`layout`), so that a change of our code is one small layer; what a Containerfile
-adds is built by the engine at a fixed time and brought into the one form (`normal`). Docker knows no fixed time: its
-images run, and their digests differ.
+with files of ours are written by us (`layout`), so that a change of our code is one small layer; Containerfiles are the
+engine's business (`folder_build`).
 """
 
 from __future__ import annotations
@@ -16,7 +15,8 @@ from pathlib import Path
 
 from inaetics.containers.base import Base, base
 from inaetics.containers.cache import cache_directory, scratch
-from inaetics.containers.context import bases_of, copy_context, recipe_of
+from inaetics.containers.context import bases_of, copy_context, full_name, recipe_of
+from inaetics.containers.folder_build import Folder, base_identity, build_folder
 from inaetics.containers.images import (
     BASE,
     LABEL,
@@ -30,16 +30,14 @@ from inaetics.containers.images import (
     identity,
     image_names,
     inspect,
-    layers_of,
     local_reference,
 )
 from inaetics.containers.layout import Layer, load, write_layout
-from inaetics.containers.normal import normalise
 from inaetics.containers.package import package_files, write_package
 from inaetics.containers.process import files_for, run
-from inaetics.containers.tarball import EPOCH, content_hash
+from inaetics.containers.tarball import content_hash
 from inaetics.containers.wheels import wheels
-from inaetics.errors import CommandFailed, InvalidInput, NotFound
+from inaetics.errors import CommandFailed, InvalidInput
 from inaetics.units.container import ContainerEngine
 
 _BUILD_S = 600.0
@@ -97,14 +95,6 @@ def build_own(
         for each in ours:
             builder.image(each)
         return builder.own(name, context, recipe.name, bases, start=start)
-
-
-def full_name(reference: str) -> str:
-    """An image's whole name in the build store: `inaetics/node` is `localhost/inaetics/node:latest`."""
-    first, slash, _ = reference.partition("/")
-    is_host = bool(slash) and ("." in first or ":" in first or first == "localhost")
-    named = reference if is_host else f"localhost/{reference}"
-    return named if re.search(r"[:@][^/]*$", named) else f"{named}:latest"
 
 
 @contextmanager
@@ -167,7 +157,7 @@ class _Builder:
         bases: tuple[str, ...] = (local_reference(SHARED),)
         if start is not None:
             bases = (start,)
-            inputs = self._digest(inputs, self._base_identity(start))
+            inputs = self._digest(inputs, base_identity(self._engine, start))
         unchanged = self._from_folder(name, inputs, bases, start=start)
         return self._made(name, unchanged=unchanged)
 
@@ -175,12 +165,11 @@ class _Builder:
         """An image of somebody's own. The engine looks for itself what has changed: its layers are cached."""
         before = identity(self._engine, local_reference(name))
         self._progress(f"image {name}")
-        copy = self._workplace / name
+        copy = self._workplace / f"context-{name}"
         copy_context(context, copy)
-        for each in bases:
-            self._base_identity(each)
         digest = _tree_hash(copy)[:32]
-        labels = {ORIGINS["context"]: digest, LABEL: self._digest(digest, *map(self._base_identity, bases))}
+        below = [base_identity(self._engine, each) for each in bases]
+        labels = {ORIGINS["context"]: digest, LABEL: self._digest(digest, *below)}
         self._build(name, copy, copy / recipe, labels, bases, start=start)
         made = self._made(name, unchanged=False)
         return Built(name=name, reference=made.reference, identity=made.identity, unchanged=made.identity == before)
@@ -223,51 +212,15 @@ class _Builder:
         start: str | None = None,
     ) -> None:
         self._built = True
-        reference = local_reference(name)
-        labelled = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
-        command: list[str | Path] = [
-            "build",
-            "--quiet",
-            *self._fixed(start),
-            *labelled,
-            "--tag",
-            reference,
-            "--file",
-            recipe,
-            context,
-        ]
-        self._run(*command, doing=f"build image {name}")
-        if self._engine.kind == "docker":
-            return
-        kept = self._layers_below(bases)
-        if set(layers_of(self._engine, reference) or ()) - kept:
-            self._progress(f"image {name}: its layers in the one form")
-            normalise(self._engine, reference, self._workplace / f"normal-{name}", kept=kept)
-
-    def _fixed(self, start: str | None) -> Sequence[str]:
-        """podman's flags that make what is built depend on nothing but what it is built from."""
-        if self._engine.kind == "docker":
-            if start is not None:
-                raise InvalidInput("docker takes no other base than the Containerfile's: write it into its FROM")
-            return ()
-        other = () if start is None else ("--from", start)
-        return (f"--timestamp={EPOCH}", "--identity-label=false", "--pull=missing", *self._engine.pull_flags, *other)
-
-    def _layers_below(self, bases: Sequence[str]) -> set[str]:
-        return {digest for each in bases for digest in layers_of(self._engine, each) or ()}
-
-    def _base_identity(self, reference: str) -> str:
-        """The digest of an image to start from; one with a registry's name is fetched when it is not here."""
-        found = identity(self._engine, reference)
-        if found is None and not full_name(reference).startswith("localhost/"):
-            self._run("pull", "--quiet", *self._engine.pull_flags, reference, doing=f"get the base {reference}")
-            found = identity(self._engine, reference)
-        if found is None:
-            raise NotFound(
-                f"cannot start from image {reference!r}: it is not in the build store (build it first: inaetics image"
-                f" build NAME --context FOLDER; what is there: inaetics ssh bootstrap podman images)"
-            )
-        return found
+        folder = Folder(
+            context=context,
+            recipe=recipe,
+            reference=local_reference(name),
+            bases=tuple(bases),
+            labels=labels,
+            start=start,
+        )
+        build_folder(self._engine, folder, self._workplace / f"built-{name}")
 
     def _made(self, name: str, *, unchanged: bool) -> Built:
         reference = local_reference(name)
@@ -299,7 +252,7 @@ class _Builder:
         return self._sources.extra.get(name, {})
 
     def _context(self, name: str) -> Path:
-        context = self._workplace / name
+        context = self._workplace / f"context-{name}"
         copy_context(self._sources.images / name, context)
         for key, path in self._extra(name).items():
             copy_context(path, context / key)

@@ -48,6 +48,14 @@ def bases_of(recipe: Path) -> tuple[str, ...]:
     return tuple(name for name in dict.fromkeys(known) if not name.isdigit())
 
 
+def full_name(reference: str) -> str:
+    """An image's whole name in the build store: `inaetics/node` is `localhost/inaetics/node:latest`."""
+    first, slash, _ = reference.partition("/")
+    is_host = bool(slash) and ("." in first or ":" in first or first == "localhost")
+    named = reference if is_host else f"localhost/{reference}"
+    return named if re.search(r"[:@][^/]*$", named) else f"{named}:latest"
+
+
 def copy_context(source: Path, target: Path) -> None:
     """Copy a folder with plain modes; links stay links, and what has such a mode already is not copied but linked.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tarfile
 from collections.abc import Collection
 from pathlib import Path
@@ -21,6 +22,9 @@ from inaetics.units.container import ContainerEngine
 _EXPORT_S = 600.0
 
 _DRIVERS = ("SCHILY.xattr.user.overlay.", "SCHILY.xattr.trusted.overlay.")
+
+_BASE = "org.opencontainers.image.base."
+"""Annotations about the image of the last step but one, which has no form of ours."""
 
 
 def normalise(engine: ContainerEngine, reference: str, workplace: Path, *, kept: Collection[str]) -> None:
@@ -36,7 +40,9 @@ def normalise(engine: ContainerEngine, reference: str, workplace: Path, *, kept:
     for digest in config["rootfs"]["diff_ids"]:
         digests.append(_hex(digest) if digest in kept else _rewritten(workplace, _hex(digest)))
     config["rootfs"]["diff_ids"] = [f"sha256:{digest}" for digest in digests]
-    made = write_image(workplace, config, digests, annotations=manifest.get("annotations"))
+    config["history"] = [_without_stage(step) for step in config.get("history") or ()]
+    noted = {key: value for key, value in (manifest.get("annotations") or {}).items() if not key.startswith(_BASE)}
+    made = write_image(workplace, config, digests, annotations=noted)
     load(engine, workplace, reference, identity=made)
 
 
@@ -53,6 +59,13 @@ def rewrite(archive: Path, target: Path) -> str:
             tar.addfile(entry, source.extractfile(entry) if entry.isreg() else None)
     with target.open("rb") as written:
         return hashlib.file_digest(written, "sha256").hexdigest()
+
+
+def _without_stage(step: dict[str, object]) -> dict[str, object]:
+    """A step of the history without the id of the image it was built on, where that is one in between."""
+    if re.fullmatch(r"FROM [0-9a-f]{12}", str(step.get("comment", ""))):
+        return {key: value for key, value in step.items() if key != "comment"}
+    return step
 
 
 def _rewritten(workplace: Path, digest: str) -> str:

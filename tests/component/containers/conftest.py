@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from inaetics import resources
+from inaetics.containers.builder import build
 from inaetics.containers.engine import probe
 from inaetics.containers.findings import Findings
-from inaetics.containers.builder import build
 from inaetics.containers.images import Built, Sources
 from inaetics.containers.store import Store, prepare, remove
 from inaetics.units.container import ContainerEngine

@@ -26,6 +26,12 @@ def import_tiny(engine: ContainerEngine, reference: str, script: str) -> None:
     podman(engine, "import", "--quiet", "--change", command, "-", reference, stdin=_archive())
 
 
+def tiny_tree(directory: Path) -> None:
+    """The same as a directory."""
+    with tarfile.open(fileobj=io.BytesIO(_archive())) as tar:
+        tar.extractall(directory, filter="data")
+
+
 def containers(engine: ContainerEngine) -> list[str]:
     """The names of all containers in the store, running or not."""
     return podman(engine, "ps", "--all", "--format", "{{.Names}}").split()
