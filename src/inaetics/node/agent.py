@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import structlog
 from pelix.framework import Framework
@@ -10,9 +11,10 @@ from pelix.rsa.topologymanagers.basic import instantiate_basic_topology_manager
 
 from inaetics.errors import InvalidInput
 from inaetics.node import api
-from inaetics.node.deployer import Deployer
+from inaetics.node.deployer import Deployer, Trust
 from inaetics.node.installer import Installer
 from inaetics.node.loader import BundleLoader
+from inaetics.node.locks import break_locks
 from inaetics.node.remote.discovery import Discovery
 from inaetics.node.remote.distribution import Distribution
 from inaetics.node.remote.tls import tls_contexts
@@ -23,6 +25,7 @@ from inaetics.store.etcd import connect
 
 log = structlog.get_logger()
 
+SIGNERS = "signers.pem"
 REMOTE_BUNDLES = ("pelix.rsa.remoteserviceadmin", "pelix.rsa.topologymanagers.basic", "pelix.rsa.shell")
 
 
@@ -45,23 +48,29 @@ class Agent:
 
     def start(self) -> None:
         _make_directory(self._settings)
+        break_locks()
         framework = self._framework = start_framework(_framework_settings(self._settings), *REMOTE_BUNDLES)
         instantiate_basic_topology_manager(framework.get_bundle_context())
         self._distribution = Distribution(framework, self._tls)
         self._distribution.start()
         self._discovery = Discovery(framework, self._etcd)
         self._discovery.start()
-        self._installer = Installer(BundleLoader(framework.get_bundle_context()))
+        self._installer = Installer(BundleLoader(framework.get_bundle_context()), stuck=self._stuck)
         self._deployer = Deployer(
             self._settings.agent,
             self._installer,
             self._settings.data / "agent",
             where=f"{self._settings.host} {self._settings.address}".strip(),
             failed=self._failed,
+            trust=Trust(tls=self._tls.client if self._tls else None, anchors=_anchors(self._settings)),
         )
         self._etcd.add("provisioning servers", self._deployer.follow_servers)
         self._etcd.start()
         self._deployer.start()
+
+    def _stuck(self, reason: str) -> None:
+        if self._deployer is not None:
+            self._deployer.stuck(reason)
 
     def stop(self) -> None:
         """First the bundles, the last started first, while everything they use is there; then what carried them."""
@@ -92,6 +101,12 @@ def _framework_settings(settings: Settings) -> FrameworkSettings:
             api.DATA: str(settings.data),
         },
     )
+
+
+def _anchors(settings: Settings) -> Path | None:
+    """Whose signatures of bundles count; None where nobody said so."""
+    file = settings.tls_directory / SIGNERS if settings.tls_directory else None
+    return file if file and file.exists() else None
 
 
 def _make_directory(settings: Settings) -> None:

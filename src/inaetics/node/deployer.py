@@ -1,27 +1,34 @@
-"""Keeps an agent at what provisioning says: asks, downloads what is new, switches as one step, and goes on.
+"""Keeps an agent at what provisioning says: asks, downloads what is new, switches as one step, says what came of it.
 
 Whatever goes wrong, what runs goes on running: no server, a download cut short, an archive that is not what it should
-be, a bundle that does not start. A deployment that was refused is not tried again until there is another one; the
-server is told why. The last good deployment and its archives are on disk, so an agent that starts while nobody answers
-still runs.
+be or signed by nobody we know, a requirement nobody meets, a bundle that does not start. A deployment that was refused
+is not tried again until there is another one; the server is told why. The last good deployment and its archives are on
+disk (`inaetics.node.memory`), so an agent that starts while nobody answers, or while the deployment it is given does
+not work, still runs.
 """
 
 from __future__ import annotations
 
 import math
+import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import structlog
 
-from inaetics.bundles.archive import Archive, open_archive
-from inaetics.bundles.exchange import DeployedBundle, Deployment
-from inaetics.errors import InvalidInput, Unavailable
-from inaetics.node.installer import Installer
-from inaetics.node.provisioning_client import ProvisioningClient, archive_path
+from inaetics.bundles.archive import Archive
+from inaetics.bundles.exchange import DeployedBundle, Deployment, Report
+from inaetics.bundles.signature import verify
+from inaetics.errors import InaeticsError, InvalidInput, Unavailable
+from inaetics.node.installer import Installer, NotInstalled
+from inaetics.node.memory import Memory
+from inaetics.node.plan import Plan
+from inaetics.node.provisioning_client import ProvisioningClient
 from inaetics.node.servers import Servers
 from inaetics.store.protocol import Store
 
@@ -30,8 +37,37 @@ log = structlog.get_logger()
 HOLD_S = 30.0
 """How long a server may hold a question."""
 RETRY_S = 1.0
+MOST_RETRY_S = 10.0
+"""Between tries of one that fails again and again."""
+MOST_WITHIN_S = 600.0
+MOST_REPORTS = 20
+"""Kept for a server that does not answer; the oldest go first."""
 FIRST_ANSWER_S = 3.0
 """An agent that starts waits so long for provisioning before it runs what it ran last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """How to know a provisioning server and what it gives.
+
+    `tls` is for servers that ask for a certificate; `anchors` a file of who may sign bundles. Without it everything is
+    taken unsigned.
+    """
+
+    tls: ssl.SSLContext | None = None
+    anchors: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How deploying goes: what runs, what was refused last and why, what hinders us from asking."""
+
+    version: str = ""
+    refused: str = ""
+    refusal: str = ""
+    trouble: str = ""
+    installed: int = 0
+    failed: int = 0
 
 
 class Deployer:
@@ -42,23 +78,56 @@ class Deployer:
     """
 
     def __init__(
-        self, target: str, installer: Installer, directory: Path, *, where: str, failed: Callable[[str], None]
+        self,
+        target: str,
+        installer: Installer,
+        directory: Path,
+        *,
+        where: str,
+        failed: Callable[[str], None],
+        trust: Trust = Trust(),
     ) -> None:
         self._target = target
         self._where = where
         self._installer = installer
-        self._directory = directory
+        self._memory = Memory(directory)
+        self._trust = trust
         self._failed = failed
-        self._servers = Servers(on_change=self._servers_changed)
+        self._servers = Servers(on_change=self._servers_changed, certificates=trust.tls is not None)
         self._thread = threading.Thread(target=self._run, name="deployer", daemon=True)
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._lock = threading.Lock()
         self._asking: ProvisioningClient | None = None
         self._current = Deployment(version="")
+        self._installing = ""
         self._seen = ""
         self._refusal = ""
+        self._unfit = ""
         self._trouble = ""
+        self._counts = {"installed": 0, "failed": 0}
+        self._tries = 0
+        self._told: tuple[str, str] = ("", "")
+        self._reports: deque[Report] = deque(maxlen=MOST_REPORTS)
+        if trust.anchors is None:
+            log.warning("nobody says whose signatures count: bundles are taken unsigned")
+
+    @property
+    def standing(self) -> Standing:
+        return Standing(
+            version=self._current.version,
+            refused=self._seen if self._refusal else "",
+            refusal=self._refusal,
+            trouble=self._trouble,
+            installed=self._counts["installed"],
+            failed=self._counts["failed"],
+        )
+
+    def stuck(self, reason: str) -> None:
+        """The framework does not answer any more: end the process, and do not install what did it once more."""
+        if self._installing:
+            self._memory.never_again(self._installing)
+        self._failed(reason)
 
     async def follow_servers(self, store: Store) -> None:
         """The job for etcd's thread."""
@@ -88,101 +157,182 @@ class Deployer:
             if self._ask_anyone():
                 continue
             if not self._seen and time.monotonic() >= give_up_at:
-                self._restore()
+                self._restore("provisioning is away, running what ran last")
                 give_up_at = math.inf
-            self._wake.wait(RETRY_S)
-            self._wake.clear()
+            self._pause(min(RETRY_S * max(self._tries, 1), MOST_RETRY_S))
 
     def _ask_anyone(self) -> bool:
         """Ask the servers in turn until one answers; whether one did."""
         for url in self._servers.urls:
             if self._stopping.is_set():
                 return False
-            client = ProvisioningClient(url, where=self._where)
-            with self._lock:
-                self._asking = client
             try:
-                found = self._ask(client)
-                if found is not None:
-                    self._deploy(client, found)
+                with self._at(url) as client:
+                    self._send_reports(client)
+                    found = self._ask(client, after=self._seen, wait_s=HOLD_S)
+                    if found is not None:
+                        self._deploy(client, found)
             except Unavailable as error:
                 self._unanswered(str(error))
                 continue
-            finally:
-                with self._lock:
-                    self._asking = None
-            self._trouble = ""
+            self._trouble, self._tries, self._unfit = "", 0, ""
             return True
         return False
 
-    def _ask(self, client: ProvisioningClient) -> Deployment | None:
+    def _pause(self, seconds: float) -> None:
+        """Wait before the next try, but not longer than until there is another deployment or another server."""
+        if self._unfit and (urls := self._servers.urls):
+            with suppress(Unavailable), self._at(urls[0]) as client:
+                self._send_reports(client)
+                self._ask(client, after=self._unfit, wait_s=seconds)
+                return
+        self._wake.wait(seconds)
+        self._wake.clear()
+
+    @contextmanager
+    def _at(self, url: str) -> Iterator[ProvisioningClient]:
+        """A client whose question can be given up from other threads."""
+        client = ProvisioningClient(url, where=self._where, tls=self._trust.tls)
+        with self._lock:
+            self._asking = client
+        try:
+            yield client
+        finally:
+            with self._lock:
+                self._asking = None
+
+    def _ask(self, client: ProvisioningClient, *, after: str, wait_s: float) -> Deployment | None:
         error = self._trouble or self._refusal
-        return client.deployment(
-            self._target, after=self._seen, running=self._current.version, error=error, wait_s=HOLD_S
-        )
+        return client.deployment(self._target, after=after, running=self._current.version, error=error, wait_s=wait_s)
 
     def _deploy(self, client: ProvisioningClient, deployment: Deployment) -> None:
         """Fetch and switch. Raises `Unavailable` when a download fails: the same deployment is asked for again."""
         began = time.monotonic()
-        archives = [self._fetch(client, bundle) for bundle in deployment.bundles]
+        archives = self._fetch_all(client, deployment)
         try:
-            steps = self._installer.switch(archives)
+            steps = self._switch(deployment, archives)
         except InvalidInput as error:
-            log.error("deployment refused", version=deployment.version, error=str(error))  # noqa: TRY400 - for people
-            self._seen, self._refusal = deployment.version, str(error)
-            return
-        self._current, self._seen, self._refusal = deployment, deployment.version, ""
-        self._remember(deployment)
-        log.info(
-            "deployed",
-            version=deployment.version,
-            started=[archive.manifest.key for archive in steps.start],
-            stopped=[archive.manifest.key for archive in steps.stop],
-            seconds=round(time.monotonic() - began, 3),
-        )
+            self._refuse(deployment, error, began)
+        else:
+            self._accept(deployment, steps, began)
+        self._send_reports(client)
 
-    def _fetch(self, client: ProvisioningClient, bundle: DeployedBundle) -> Archive:
-        """A download that is not what it should be may be right the next time."""
+    def _fetch_all(self, client: ProvisioningClient, deployment: Deployment) -> list[Archive]:
+        """Everything, checked, before anything is touched. What is not what it should be may be right the next time."""
         try:
-            return client.fetch(bundle, self._archives)
+            return [self._fetch(client, bundle) for bundle in deployment.bundles]
         except InvalidInput as error:
+            self._unfit = deployment.version
+            self._report_once(deployment, str(error))
             raise Unavailable(str(error)) from error
 
-    def _restore(self) -> None:
-        """Run what ran last, from disk. What is missing or broken there is left to provisioning."""
+    def _fetch(self, client: ProvisioningClient, bundle: DeployedBundle) -> Archive:
+        """What runs here is not checked again: its signer may have ended since."""
+        running = next((archive for archive in self._installer.running if archive.sha256 == bundle.sha256), None)
+        if running is None and self._trust.anchors is not None:
+            try:
+                verify(bundle.sha256, bundle.signature, anchors=self._trust.anchors)
+            except InvalidInput as error:
+                raise InvalidInput(f"bundle {bundle.name}-{bundle.version} is not taken: {error}") from error
         try:
-            deployment = msgspec.json.decode(self._record.read_bytes(), type=Deployment)
-            archives = [self._kept(deployment, i) for i in range(len(deployment.bundles))]
-            self._installer.switch(archives)
-        except (OSError, msgspec.DecodeError, InvalidInput) as error:
-            log.info("nothing to run until provisioning answers", reason=str(error))
+            return self._memory.kept(bundle)
+        except InvalidInput:  # not there, or cut by a power failure
+            return self._memory.keep(bundle, client.fetch(bundle))
+
+    def _switch(self, deployment: Deployment, archives: Sequence[Archive]) -> Plan:
+        self._memory.begin(deployment.version)
+        self._installing = deployment.version
+        try:
+            return self._installer.switch(archives, within_s=min(max(deployment.within_s, 0.1), MOST_WITHIN_S))
+        finally:
+            self._installing = ""
+            if not self._stopping.is_set():
+                self._memory.end()
+
+    def _accept(self, deployment: Deployment, steps: Plan, began: float) -> None:
+        self._current, self._seen, self._refusal = deployment, deployment.version, ""
+        self._memory.remember(deployment)
+        self._counts["installed"] += 1
+        report = Report(
+            version=deployment.version,
+            state="installed",
+            error=_left(self._installer),
+            started=tuple(archive.manifest.key for archive in steps.start),
+            stopped=tuple(archive.manifest.key for archive in steps.stop),
+            seconds=round(time.monotonic() - began, 3),
+        )
+        self._reports.append(report)
+        log.info(
+            "deployed",
+            version=report.version,
+            started=report.started,
+            stopped=report.stopped,
+            seconds=report.seconds,
+        )
+
+    def _refuse(self, deployment: Deployment, error: InvalidInput, began: float) -> None:
+        if self._stopping.is_set():
+            return  # it was broken off
+        log.error("deployment refused", version=deployment.version, error=str(error))
+        self._seen, self._refusal = deployment.version, str(error)
+        self._counts["failed"] += 1
+        back = error.rolled_back if isinstance(error, NotInstalled) else ()
+        self._reports.append(
+            Report(
+                version=deployment.version,
+                state="rolled-back" if back else "failed",
+                error=str(error)[:2000],
+                started=back,
+                stopped=back,
+                seconds=round(time.monotonic() - began, 3),
+            )
+        )
+        if not self._current.version:
+            self._restore("running what ran last instead")
+
+    def _report_once(self, deployment: Deployment, error: str) -> None:
+        """A deployment that cannot be had is tried again and again; it is reported when it, or the reason, is new."""
+        if self._told == (deployment.version, error):
             return
-        self._current, self._seen = deployment, deployment.version
-        log.info("provisioning is away, running what ran last", version=deployment.version)
+        self._told = (deployment.version, error)
+        self._counts["failed"] += 1
+        self._reports.append(Report(version=deployment.version, state="failed", error=error[:2000]))
 
-    def _kept(self, deployment: Deployment, index: int) -> Archive:
-        bundle = deployment.bundles[index]
-        return open_archive(archive_path(bundle, self._archives), sha256=bundle.sha256)
+    def _send_reports(self, client: ProvisioningClient) -> None:
+        """Say what came of deployments, the oldest first. What cannot be said now is kept for whoever answers next."""
+        while self._reports:
+            report = self._reports[0]
+            try:
+                client.report(self._target, report)
+            except InvalidInput as error:
+                log.info("report not taken", version=report.version, reason=str(error))
+            except Unavailable as error:
+                log.debug("report not sent", version=report.version, reason=str(error))
+                return
+            self._reports.popleft()
 
-    def _remember(self, deployment: Deployment) -> None:
-        """Write down what runs, and drop archives that are in it no more. A full disk only costs the memory."""
-        keep = {archive_path(bundle, self._archives) for bundle in deployment.bundles}
+    def _restore(self, words: str) -> None:
+        """Run what ran last, from disk. What is missing or broken there is left to provisioning."""
+        deployment = self._memory.last()
+        if deployment is None:
+            log.info("nothing to run until provisioning answers")
+            return
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            partial = self._record.with_suffix(".partial")
-            partial.write_bytes(msgspec.json.encode(deployment))
-            partial.replace(self._record)
-            for path in self._archives.glob("*"):
-                if path not in keep:
-                    path.unlink()
-        except OSError as error:
-            log.warning("cannot remember the deployment", directory=str(self._directory), error=str(error))
+            self._installer.switch([self._memory.kept(bundle) for bundle in deployment.bundles])
+        except InaeticsError as error:
+            log.warning("cannot run what ran last", version=deployment.version, reason=str(error))
+            return
+        self._current = deployment
+        if not self._refusal:
+            self._seen = deployment.version
+        log.info(words, version=deployment.version)
 
     def _unanswered(self, reason: str) -> None:
         """Say it once an outage, not once a try; whoever answers next is told, too."""
         if not self._trouble and not self._stopping.is_set():
             log.warning("cannot follow provisioning, going on with what runs", reason=reason)
         self._trouble = reason
+        self._tries += 1
 
     def _servers_changed(self) -> None:
         self._cancel(unless=self._servers.urls)
@@ -195,10 +345,8 @@ class Deployer:
         if asking is not None and asking.url not in unless:
             asking.cancel()
 
-    @property
-    def _archives(self) -> Path:
-        return self._directory / "bundles"
 
-    @property
-    def _record(self) -> Path:
-        return self._directory / "deployment.json"
+def _left(installer: Installer) -> str:
+    """What a switch that succeeded left behind, for its report."""
+    hanging = [f"{lost.bundle} hangs in its {lost.doing} at {lost.place}" for lost in installer.hanging]
+    return "; ".join(hanging)[:2000]

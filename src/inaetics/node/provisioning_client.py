@@ -1,19 +1,18 @@
-"""How an agent asks a provisioning server: held questions and downloads, over plain HTTP with checked content."""
+"""How an agent asks a provisioning server: held questions, downloads, reports; over HTTP, with mutual TLS if it can."""
 
 from __future__ import annotations
 
 import http.client
 import socket
+import ssl
 import threading
 from contextlib import suppress
-from dataclasses import replace
-from pathlib import Path
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import msgspec
 
-from inaetics.bundles.archive import MAX_BYTES, Archive, open_archive
-from inaetics.bundles.exchange import DeployedBundle, Deployment
+from inaetics.bundles.archive import MAX_BYTES
+from inaetics.bundles.exchange import DeployedBundle, Deployment, Report
 from inaetics.errors import InvalidInput, Unavailable
 
 TIMEOUT_S = 5.0
@@ -21,11 +20,15 @@ MAX_ANSWER = 4 * 1024 * 1024
 
 
 class ProvisioningClient:
-    """Asks the server at `url`, which is told `where` we are. One thread asks; another may `cancel` its question."""
+    """Asks the server at `url`, which is told `where` we are. One thread asks; another may `cancel` its question.
 
-    def __init__(self, url: str, *, where: str = "") -> None:
+    `tls` is for an https address: the server shows a certificate for its address, and we show ours.
+    """
+
+    def __init__(self, url: str, *, where: str = "", tls: ssl.SSLContext | None = None) -> None:
         self.url = url
         self._where = where
+        self._tls = tls
         self._lock = threading.Lock()
         self._connection: http.client.HTTPConnection | None = None
         self._cancelled = False
@@ -37,7 +40,8 @@ class ProvisioningClient:
         """
         asked = {"after": after, "wait_s": wait_s, "running": running, "error": error[:1000], "where": self._where}
         query = urlencode({name: value for name, value in asked.items() if value != ""})
-        body = self._get(f"{self.url}/deployments/{quote(target, safe='')}?{query}", MAX_ANSWER, TIMEOUT_S + wait_s)
+        url = f"{self.url}/deployments/{quote(target, safe='')}?{query}"
+        body = self._ask("GET", url, limit=MAX_ANSWER, timeout_s=TIMEOUT_S + wait_s)
         if body is None:
             return None
         try:
@@ -47,28 +51,16 @@ class ProvisioningClient:
                 f"the provisioning server at {self.url} answers what we do not know: {failure}"
             ) from failure
 
-    def fetch(self, bundle: DeployedBundle, directory: Path) -> Archive:
-        """Download `bundle` into `directory` and check it; an archive that is there already is checked and taken.
+    def fetch(self, bundle: DeployedBundle) -> bytes:
+        """Download a bundle's archive, unchecked. Raises `Unavailable`."""
+        url = urljoin(f"{self.url}/", bundle.url.lstrip("/"))
+        limit = bundle.size if bundle.size is not None else MAX_BYTES * 2
+        return self._ask("GET", url, limit=limit, timeout_s=TIMEOUT_S) or b""
 
-        Raises `Unavailable` when it cannot be had and `InvalidInput` when it is not what the deployment says.
-        """
-        path = archive_path(bundle, directory)
-        try:
-            return open_archive(path, sha256=bundle.sha256)
-        except InvalidInput:
-            pass  # not there, or cut by a power failure: fetch it
-        body = self._get(urljoin(f"{self.url}/", bundle.url.lstrip("/")), MAX_BYTES * 2, TIMEOUT_S) or b""
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(".partial")
-            partial.write_bytes(body)
-            archive = open_archive(partial, sha256=bundle.sha256)
-            if archive.manifest.key != f"{bundle.name}-{bundle.version}":
-                raise InvalidInput(f"the archive of {bundle.name}-{bundle.version} says it is {archive.manifest.key}")
-            partial.replace(path)
-        except OSError as error:
-            raise Unavailable(f"cannot keep bundle {bundle.name} in {directory}: {error.strerror or error}") from error
-        return replace(archive, path=path)
+    def report(self, target: str, report: Report) -> None:
+        """Say what came of a deployment. Raises `Unavailable`, and `InvalidInput` when the server takes no reports."""
+        url = f"{self.url}/reports/{quote(target, safe='')}?{urlencode({'where': self._where})}"
+        self._ask("POST", url, limit=MAX_ANSWER, timeout_s=TIMEOUT_S, body=msgspec.json.encode(report))
 
     def cancel(self) -> None:
         """Make a question that is being asked, and every later one, fail with `Unavailable`. Safe from any thread."""
@@ -79,28 +71,41 @@ class ProvisioningClient:
             with suppress(OSError):  # it may have ended by itself
                 connection.sock.shutdown(socket.SHUT_RDWR)
 
-    def _get(self, url: str, limit: int, timeout_s: float) -> bytes | None:
+    def _ask(self, method: str, url: str, *, limit: int, timeout_s: float, body: bytes | None = None) -> bytes | None:
         parts = urlsplit(url)
-        if parts.scheme != "http" or not parts.hostname:
-            raise Unavailable(f"cannot ask a provisioning server at {url!r}: its address must be http://HOST:PORT")
-        connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=timeout_s)
+        connection = self._connect_to(parts.scheme, parts.hostname or "", parts.port, timeout_s)
+        headers = {"Content-Type": "application/json"} if body is not None else {}
         try:
             self._begin(connection)
-            connection.request("GET", f"{parts.path}?{parts.query}" if parts.query else parts.path)
+            connection.request(method, f"{parts.path}?{parts.query}" if parts.query else parts.path, body, headers)
             response = connection.getresponse()
-            body = response.read(limit + 1)
+            answer = response.read(limit + 1)
+            if response.length and len(answer) <= limit:  # what is still to come, and does not
+                raise http.client.IncompleteRead(answer, response.length)
         except (OSError, http.client.HTTPException) as error:
             raise Unavailable(f"the provisioning server at {self.url} does not answer: {error}") from error
         finally:
             with self._lock:
                 self._connection = None
             connection.close()
-        if response.status == 304:
+        if response.status in (204, 304):
             return None
-        if response.status != 200 or len(body) > limit:
-            words = body[:300].decode("utf-8", "replace")
+        words = answer[:300].decode("utf-8", "replace")
+        if response.status in (400, 404, 405, 501) and method == "POST":
+            raise InvalidInput(f"the provisioning server at {self.url} refuses a report: {response.status}: {words}")
+        if response.status != 200:
             raise Unavailable(f"the provisioning server at {self.url} answers {response.status}: {words}")
-        return body
+        if len(answer) > limit:
+            raise Unavailable(f"the provisioning server at {self.url} sends more than the {limit} bytes it announced")
+        return answer
+
+    def _connect_to(self, scheme: str, host: str, port: int | None, timeout_s: float) -> http.client.HTTPConnection:
+        if scheme == "http" and host:
+            return http.client.HTTPConnection(host, port or 80, timeout=timeout_s)
+        if scheme == "https" and host and self._tls is not None:
+            return http.client.HTTPSConnection(host, port or 443, timeout=timeout_s, context=self._tls)
+        why = "we have no certificates" if scheme == "https" else "its address must be http(s)://HOST:PORT"
+        raise Unavailable(f"cannot ask a provisioning server at {self.url!r}: {why}")
 
     def _begin(self, connection: http.client.HTTPConnection) -> None:
         connection.connect()
@@ -108,8 +113,3 @@ class ProvisioningClient:
             if self._cancelled:
                 raise ConnectionAbortedError("cancelled")
             self._connection = connection
-
-
-def archive_path(bundle: DeployedBundle, directory: Path) -> Path:
-    """Where a bundle's archive is kept: one file for each content, never overwritten while it is used."""
-    return directory / f"{bundle.name}-{bundle.version}-{bundle.sha256[:16]}.zip"

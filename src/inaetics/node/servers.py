@@ -17,10 +17,12 @@ log = structlog.get_logger()
 class Servers:
     """The known servers. etcd's thread keeps it up to date; others ask and wait.
 
-    `on_change` is called on etcd's thread after each change, and must not block.
+    `on_change` is called on etcd's thread after each change, and must not block. Servers that have a port for agents
+    are asked there, unless it is for `certificates` and we have none.
     """
 
-    def __init__(self, on_change: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, on_change: Callable[[], None] = lambda: None, *, certificates: bool = False) -> None:
+        self._certificates = certificates
         self._on_change = on_change
         self._lock = threading.Lock()
         self._urls: dict[str, str] = {}
@@ -36,10 +38,10 @@ class Servers:
         async for event in store.watch(SERVERS):
             match event:
                 case Relisted(listing=listing):
-                    self._set({item.key: url for item in listing.items if (url := _url(item.value))})
+                    self._set({item.key: url for item in listing.items if (url := self._url(item.value))})
                 case Changed(key=key, current=current):
                     others = {other: url for other, url in self._urls.items() if other != key}
-                    url = _url(current.value) if current else None
+                    url = self._url(current.value) if current else None
                     self._set(others | ({key: url} if url else {}))
                 case Synced():
                     pass
@@ -50,10 +52,12 @@ class Servers:
         log.info("provisioning servers", urls=self.urls)
         self._on_change()
 
-
-def _url(value: bytes) -> str | None:
-    try:
-        return msgspec.json.decode(value, type=Registration).url
-    except msgspec.DecodeError as error:
-        log.warning("registration not understood", error=str(error))
-        return None
+    def _url(self, value: bytes) -> str | None:
+        try:
+            found = msgspec.json.decode(value, type=Registration)
+        except msgspec.DecodeError as error:
+            log.warning("registration not understood", error=str(error))
+            return None
+        if found.agents_url.startswith("https:") and not self._certificates:
+            return found.url
+        return found.agents_url or found.url
