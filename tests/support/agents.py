@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -15,7 +16,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from inaetics.provisioning.server import MAPPING
+import msgspec
+
+from inaetics.bundles.archive import open_archive
+from inaetics.bundles.records import CURRENT, Artifact, Held, Version, artifact_key
+from inaetics.bundles.signature import Signature
+from inaetics.errors import InvalidInput
+from tests.support.blobs import BlobServer
 from tests.support.etcd import EtcdCluster
 from tests.support.eventually import eventually
 
@@ -117,18 +124,53 @@ class Site:
         self._directory = directory
         self._programs: list[Program] = []
         self._environment = {"INAETICS_ETCD_ENDPOINTS": ",".join(etcd.endpoints), "INAETICS_TLS_DIR": ""}
+        context = None
         if etcd.tls is not None:
             self._environment["INAETICS_TLS_DIR"] = str(self._certificates())
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(etcd.directory / "server.pem", etcd.directory / "server.key")
+        self.registry = BlobServer(self.bundles, etcd.addresses[0], context)
+        self.version = 0
 
-    def provisioning(self, *, number: int = 0) -> Program:
-        return self._start("inaetics.provisioning", f"provisioning-{number}", INAETICS_BUNDLES=str(self.bundles))
+    def provisioning(self, *, number: int = 0, **environment: str) -> Program:
+        environment = {"INAETICS_REGISTRY": self.registry.address, **environment}
+        return self._start("inaetics.provisioning", f"provisioning-{number}", **environment)
 
     def agent(self, name: str, **environment: str) -> Program:
         return self._start("inaetics.node", name, **environment)
 
-    def set_mapping(self, text: str) -> None:
-        key, value = (base64.b64encode(part.encode()).decode() for part in (MAPPING, text))
-        self.etcd.post("/v3/kv/put", {"key": key, "value": value})
+    def publish(self, **signatures: Signature) -> None:
+        """Make every whole archive known, as the API does; with signatures, by ``name_version``."""
+        for path in sorted(self.bundles.glob("*.zip")):
+            try:
+                archive = open_archive(path)
+            except InvalidInput:
+                continue
+            manifest = archive.manifest
+            artifact = Artifact(
+                name=manifest.name,
+                version=manifest.version,
+                entry=manifest.entry,
+                requires=manifest.requires,
+                provides=manifest.provides,
+                exclusive=manifest.exclusive,
+                sha256=archive.sha256,
+                size=archive.size,
+                signature=signatures.get(manifest.name),
+            )
+            self.put(artifact_key(manifest.name, manifest.version), msgspec.json.encode(artifact))
+
+    def set_mapping(self, text: str, **held: Held) -> None:
+        """Publish what is in `bundles`, and put a mapping in force as its next version."""
+        self.publish()
+        self.version += 1
+        version = Version(version=self.version, text=text, by="tester", at=time.time(), held=held)
+        self.put(CURRENT, msgspec.json.encode(version))
+
+    def put(self, key: str, value: bytes) -> None:
+        self.etcd.post(
+            "/v3/kv/put", {"key": base64.b64encode(key.encode()).decode(), "value": base64.b64encode(value).decode()}
+        )
 
     def values(self, prefix: str) -> list[str]:
         """What stands in etcd below `prefix`, in key order."""
@@ -145,6 +187,7 @@ class Site:
     def close(self) -> None:
         for program in self._programs:
             program.close()
+        self.registry.stop()
 
     def _start(self, module: str, name: str, **environment: str) -> Program:
         subnet = self.etcd.addresses[0].rsplit(".", 1)[0]

@@ -107,7 +107,7 @@ def _in_force(session: Session) -> tuple[str, str]:
 
 
 def _shipped() -> str:
-    return (files("inaetics.provisioning") / "mapping.toml").read_text("utf-8")
+    return (files("inaetics.demonstrator") / "mapping.toml").read_text("utf-8")
 
 
 def _read(file: Path) -> str:

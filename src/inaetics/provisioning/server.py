@@ -5,26 +5,33 @@ from __future__ import annotations
 import asyncio
 import uuid
 from functools import partial
-from importlib.resources import files
+from pathlib import Path
 
 import msgspec
 import structlog
 from pelix.framework import Framework
 from pelix.http import HTTP_SERVLET, HTTP_SERVLET_PATH
 
+from inaetics.bundles.deployment import Artifacts
 from inaetics.bundles.exchange import SERVERS, Registration
+from inaetics.bundles.records import ARTIFACTS, CURRENT, PREFIX, Artifact, Version
+from inaetics.containers.artifacts import ArtifactRegistry
+from inaetics.provisioning.agents_port import AgentsPort
+from inaetics.provisioning.answers import Answers
+from inaetics.provisioning.audit import Audit
+from inaetics.provisioning.cache import ArchiveCache
 from inaetics.provisioning.desk import Desk
 from inaetics.provisioning.etcd_thread import EtcdThread, hold_lease
 from inaetics.provisioning.framework import FrameworkSettings, StopRequest, start_framework, stop_framework
-from inaetics.provisioning.repository import read_repository
 from inaetics.provisioning.servlet import Servlet
 from inaetics.provisioning.settings import Settings
+from inaetics.provisioning.stager import Stager
 from inaetics.store.etcd import connect
-from inaetics.store.protocol import Changed, KeyValue, Relisted, Store, WatchEvent
+from inaetics.store.protocol import Changed, KeyValue, Relisted, Store, Synced
+from inaetics.tls import RenewingContext, client_context
 
 log = structlog.get_logger()
 
-MAPPING = "/inaetics/provisioning/mapping"
 LEASE_TTL_S = 5.0
 
 
@@ -33,15 +40,22 @@ class Server:
 
     def __init__(self, settings: Settings, request: StopRequest) -> None:
         self._settings = settings
-        repository = read_repository(settings.bundles)
-        for text in repository.refused:
-            log.error("bundle refused", error=text)
-        self._desk = Desk(repository)
         self._framework: Framework | None = None
+        failed = partial(request.ask, status=1)
         open_store = partial(connect, settings.etcd_endpoints, tls=settings.etcd_tls)
-        self._etcd = EtcdThread(open_store, failed=lambda reason: request.ask(reason, status=1))
-        self._etcd.add("mapping", self._follow_mapping)
+        self._etcd = EtcdThread(open_store, failed=failed)
+        self._audit = Audit(self._etcd, uuid.uuid4().hex[:8], changed=lambda: self._desk.touch())
+        self._desk = Desk(record=self._audit.add)
+        cache = ArchiveCache(settings.data / "archives")
+        self._stager = Stager(self._desk, cache, _registries(settings), anchors=settings.anchors, failed=failed)
+        self._answers = Answers(self._desk, self._stager)
+        self._port = AgentsPort(
+            self._answers, settings.address, settings.agents_port, tls=_certificates(settings.tls_directory)
+        )
+        self._etcd.add("versions and artifacts", self._follow)
         self._etcd.add("registration", self._register)
+        if settings.anchors is None:
+            log.warning("nobody says whose signatures count: bundles are taken unsigned")
 
     def start(self) -> None:
         framework = start_framework(
@@ -53,29 +67,46 @@ class Server:
             )
         )
         self._framework = framework
-        framework.get_bundle_context().register_service(HTTP_SERVLET, Servlet(self._desk), {HTTP_SERVLET_PATH: "/"})
+        servlet = Servlet(self._desk, self._answers, self._audit)
+        framework.get_bundle_context().register_service(HTTP_SERVLET, servlet, {HTTP_SERVLET_PATH: "/"})
+        self._port.start()
+        self._stager.start()
         self._etcd.start()
 
     def stop(self) -> None:
         """Withdraw from etcd first, so that agents ask elsewhere; then answer those that wait."""
         self._etcd.stop()
         self._desk.close()
+        self._stager.stop()
+        self._port.stop()
         if self._framework is not None:
             stop_framework(self._framework)
 
-    async def _follow_mapping(self, store: Store) -> None:
-        async for event in store.watch(MAPPING):
-            known, item = _mapping_of(event)
-            if known:
-                self._use(item)
+    async def _follow(self, store: Store) -> None:
+        """Tell the desk what is in force, once for all that changed together."""
+        records: dict[str, KeyValue] = {}
+        async for event in store.watch(PREFIX):
+            match event:
+                case Relisted(listing=listing):
+                    records = {item.key: item for item in listing.items if _concerns(item.key)}
+                    self._use(records)
+                case Changed(key=key, current=current):
+                    records.pop(key, None)
+                    if current is not None and _concerns(key):
+                        records[key] = current
+                case Synced():
+                    self._use(records)
 
-    def _use(self, item: KeyValue | None) -> None:
-        if item is None:
-            text = (files(__package__) / "mapping.toml").read_text("utf-8")
-            self._desk.use(text, source="the mapping as shipped", counter=0)
-        else:
-            text = item.value.decode("utf-8", "replace")
-            self._desk.use(text, source=f"etcd, revision {item.mod_revision}", counter=item.mod_revision)
+    def _use(self, records: dict[str, KeyValue]) -> None:
+        current = records.get(CURRENT)
+        artifacts = _artifacts(records)
+        try:
+            version = msgspec.json.decode(current.value, type=Version) if current else None
+        except msgspec.DecodeError as error:
+            log.error("version not understood, the one before stays", error=str(error))  # noqa: TRY400 - for people
+            version = self._desk.state.version
+        self._desk.use(version, artifacts)
+        self._stager.wake()
 
     async def _register(self, store: Store) -> None:
         """Stand in etcd for as long as the server lives. Who asks before the mapping was read is told to come again."""
@@ -83,18 +114,43 @@ class Server:
         url = f"http://{self._settings.address}:{self._settings.page_port}"
 
         async def under(lease: int) -> None:
-            await store.put(key, msgspec.json.encode(Registration(url=url)), lease=lease)
-            log.info("registered", key=key, url=url)
+            registration = Registration(url=url, agents_url=self._port.url)
+            await store.put(key, msgspec.json.encode(registration), lease=lease)
+            log.info("registered", key=key, url=url, agents_url=self._port.url)
             await asyncio.Event().wait()
 
         await hold_lease(store, LEASE_TTL_S, key, under)
 
 
-def _mapping_of(event: WatchEvent) -> tuple[bool, KeyValue | None]:
-    """Whether the event says something of the mapping, and what it is then. The watch is of a prefix."""
-    match event:
-        case Relisted(listing=listing):
-            return True, next((item for item in listing.items if item.key == MAPPING), None)
-        case Changed(key=key, current=current) if key == MAPPING:
-            return True, current
-    return False, None
+def _concerns(key: str) -> bool:
+    return key == CURRENT or key.startswith(ARTIFACTS)
+
+
+def _artifacts(records: dict[str, KeyValue]) -> Artifacts:
+    found: dict[tuple[str, str], Artifact] = {}
+    for key, item in records.items():
+        if key == CURRENT:
+            continue
+        try:
+            artifact = msgspec.json.decode(item.value, type=Artifact)
+        except msgspec.DecodeError as error:
+            log.warning("record of a bundle not understood", key=key, error=str(error))
+            continue
+        found[artifact.name, artifact.version] = artifact
+    return found
+
+
+def _registries(settings: Settings) -> tuple[ArtifactRegistry, ...]:
+    directory = _certificates(settings.tls_directory)
+    context = _client_context(directory) if directory else None
+    return tuple(ArtifactRegistry(address, context) for address in settings.registries)
+
+
+def _client_context(directory: Path) -> RenewingContext:
+    ca, cert, key = (directory / name for name in ("ca.pem", "cert.pem", "key.pem"))
+    return client_context(ca=ca, cert=cert, key=key, whose="the provisioning server's")
+
+
+def _certificates(directory: Path | None) -> Path | None:
+    """The directory, if it holds certificates: without them everything is plain, as etcd is then."""
+    return directory if directory and (directory / "cert.pem").exists() else None

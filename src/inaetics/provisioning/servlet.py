@@ -1,29 +1,39 @@
-"""The server's HTTP face: deployments (held), bundles, and a page for people."""
+"""The server's page and its JSON, for people: looking only. Agents have a port of their own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.resources import files
 
 import msgspec
 import structlog
 from pelix.http import AbstractHTTPServletRequest, AbstractHTTPServletResponse
 
 from inaetics.errors import InaeticsError, InvalidInput, NotFound
-from inaetics.provisioning.desk import Contact, Desk
-from inaetics.provisioning.page import render
+from inaetics.provisioning.answers import Answer, Answers, refusal, seconds
+from inaetics.provisioning.audit import Audit
+from inaetics.provisioning.desk import Desk
+from inaetics.provisioning.overview import overview
 from inaetics.provisioning.pages import query
 
 log = structlog.get_logger()
 
-MAX_WAIT_S = 60.0
-_STATUS: dict[type[InaeticsError], int] = {InvalidInput: 400, NotFound: 404}
+_POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'"
+_STATIC = {
+    "": ("index.html", "text/html; charset=utf-8"),
+    "app.js": ("app.js", "text/javascript; charset=utf-8"),
+    "style.css": ("style.css", "text/css; charset=utf-8"),
+    "icon.svg": ("icon.svg", "image/svg+xml"),
+}
 
 
 class Servlet:
-    """Answers every path of the server. Errors are JSON: ``{"error": {"message": …}}``."""
+    """Answers every path of the page's port. Errors are JSON: ``{"error": {"message": …}}``."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, answers: Answers, audit: Audit | None = None) -> None:
         self._desk = desk
+        self._answers = answers
+        self._audit = audit
 
     def do_GET(self, request: AbstractHTTPServletRequest, response: AbstractHTTPServletResponse) -> None:
         try:
@@ -34,72 +44,50 @@ class Servlet:
     def _answer(self, request: AbstractHTTPServletRequest, response: AbstractHTTPServletResponse) -> None:
         parts = request.get_path().strip("/").split("/")
         try:
-            self._route(parts)(request, response)
+            answer = self._route(parts)(request)
         except InaeticsError as error:
-            _json(response, {"error": {"message": str(error)}}, status=_STATUS.get(type(error), 503))
+            answer = refusal(error)
+        _send(response, answer)
 
-    def _route(self, parts: list[str]) -> Callable[[AbstractHTTPServletRequest, AbstractHTTPServletResponse], None]:
+    def _route(self, parts: list[str]) -> Callable[[AbstractHTTPServletRequest], Answer]:
         match parts:
-            case [""]:
-                return self._page
+            case [name] if name in _STATIC:
+                return lambda _: _file(*_STATIC[name])
+            case ["overview"]:
+                return self._overview
             case ["deployments", target] if target:
-                return lambda request, response: self._deployment(target, request, response)
+                return lambda request: self._answers.deployment(
+                    target, query(request), where=str(request.get_client_address()[0])
+                )
             case ["bundles", name, version]:
-                return lambda _, response: self._bundle(name, version, response)
+                return lambda _: self._answers.bundle(name, version)
             case _:
                 path = "/".join(parts)
-                raise NotFound(f"there is no /{path} (there are /, /deployments/TARGET and /bundles/NAME/VERSION)")
+                raise NotFound(f"there is no /{path} (there are /, /overview and /deployments/TARGET)")
 
-    def _page(self, _: AbstractHTTPServletRequest, response: AbstractHTTPServletResponse) -> None:
-        response.set_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src data:")
-        response.set_header("Cache-Control", "no-store")
-        _send(response, 200, render(self._desk).encode(), "text/html; charset=utf-8")
-
-    def _deployment(
-        self, target: str, request: AbstractHTTPServletRequest, response: AbstractHTTPServletResponse
-    ) -> None:
+    def _overview(self, request: AbstractHTTPServletRequest) -> Answer:
         asked = query(request)
-        contact = Contact(
-            target=target[:100],
-            where=asked.get("where", request.get_client_address()[0])[:100],
-            running=asked.get("running", "")[:100],
-            error=asked.get("error", "")[:1000],
-            at=0.0,
-        )
-        found = self._desk.ask(contact, after=asked.get("after", ""), wait_s=_seconds(asked.get("wait_s", "0")))
-        if found is None:
-            response.set_response(304)
-            response.end_headers()
-        else:
-            _json(response, found)
-
-    def _bundle(self, name: str, version: str, response: AbstractHTTPServletResponse) -> None:
-        archive = self._desk.repository.archives.get((name, version))
-        if archive is None:
-            raise NotFound(f"there is no bundle {name} {version}")
+        after = asked.get("after", "-1")
         try:
-            data = archive.path.read_bytes()
-        except OSError as error:
-            raise NotFound(f"cannot read bundle {name} {version}: {error.strerror or error}") from error
-        _send(response, 200, data, "application/zip")
+            revision = self._desk.wait(int(after), seconds(asked))
+        except ValueError as error:
+            raise InvalidInput(f"after is {after!r}: it must be a revision") from error
+        return Answer(body=msgspec.json.encode(overview(self._desk, self._audit, revision=revision)))
 
 
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError as error:
-        raise InvalidInput(f"wait_s is {text!r}: it must be seconds") from error
-    return min(max(seconds, 0.0), MAX_WAIT_S) if seconds == seconds else 0.0
+def _file(name: str, kind: str) -> Answer:
+    return Answer(body=(files(__package__) / "static" / name).read_bytes(), kind=kind)
 
 
-def _json(response: AbstractHTTPServletResponse, value: object, *, status: int = 200) -> None:
-    _send(response, status, msgspec.json.encode(value), "application/json")
-
-
-def _send(response: AbstractHTTPServletResponse, status: int, body: bytes, content_type: str) -> None:
-    response.set_response(status)
-    response.set_header("Content-Type", content_type)
-    response.set_header("Content-Length", len(body))
+def _send(response: AbstractHTTPServletResponse, answer: Answer) -> None:
+    response.set_response(answer.status)
     response.set_header("X-Content-Type-Options", "nosniff")
+    response.set_header("Content-Security-Policy", _POLICY)
+    response.set_header("Cache-Control", "no-store")
+    if answer.status == 304:
+        response.end_headers()
+        return
+    response.set_header("Content-Type", answer.kind)
+    response.set_header("Content-Length", len(answer.body))
     response.end_headers()
-    response.write(body)
+    response.write(answer.body)

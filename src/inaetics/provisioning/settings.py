@@ -12,7 +12,7 @@ from inaetics.store.etcd import Tls
 
 TLS_DIRECTORY = "/run/inaetics/tls"
 DATA_DIRECTORY = "/var/lib/inaetics"
-BUNDLES_DIRECTORY = "/opt/inaetics/bundles"
+SIGNERS = "signers.pem"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +37,16 @@ class Settings:
     """Holds ca.pem, cert.pem and key.pem. From INAETICS_TLS_DIR, else `TLS_DIRECTORY` where that exists."""
     data: Path = Path(DATA_DIRECTORY)
     """A directory of the agent's own, below INAETICS_DATA."""
-    bundles: Path = Path(BUNDLES_DIRECTORY)
-    """A provisioning server's bundle archives. From INAETICS_BUNDLES."""
+    registries: tuple[str, ...] = ()
+    """Where a provisioning server fetches archives, in this order. From INAETICS_REGISTRY, separated by commas."""
+    agents_port: int = 0
+    """A provisioning server's port for agents. From INAETICS_AGENTS_PORT, else any free one."""
+
+    @property
+    def anchors(self) -> Path | None:
+        """Whose signatures of bundles count; None where nobody said so."""
+        file = self.tls_directory / SIGNERS if self.tls_directory else None
+        return file if file and file.exists() else None
 
     @property
     def etcd_tls(self) -> Tls | None:
@@ -70,7 +78,8 @@ def read_settings(environment: Mapping[str, str], *, agent: str | None = None) -
         debug_port=_port(environment, "INAETICS_DEBUG_PORT", 0) if debug else None,
         tls_directory=_tls_directory(environment),
         data=Path(environment.get("INAETICS_DATA", DATA_DIRECTORY)) / name,
-        bundles=Path(environment.get("INAETICS_BUNDLES", BUNDLES_DIRECTORY)),
+        registries=tuple(filter(None, environment.get("INAETICS_REGISTRY", "").split(","))),
+        agents_port=_port(environment, "INAETICS_AGENTS_PORT", 0),
     )
 
 

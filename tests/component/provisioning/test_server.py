@@ -29,7 +29,8 @@ def bundles(site: Site, tmp_path: Path) -> Site:
 
 
 def in_force(server: Program, count: int = 1) -> None:
-    eventually(lambda: len(server.said("mapping in force")) >= count, within_s=10, what="the mapping is in force")
+    eventually(lambda: len(server.said("mapping in force")) >= count, within_s=20, what="the mapping is in force")
+    eventually(lambda: server.get("/deployments/x")[0] == 200, within_s=20, what="its bundles can be given")
 
 
 def registered(site: Site) -> list[str]:
@@ -40,7 +41,7 @@ def held(server: Program, target: str, after: str, answers: list[tuple[int, byte
     path = f"/deployments/{quote(target)}?after={after}&wait_s=20"
     thread = threading.Thread(target=lambda: answers.append(server.get(path, timeout_s=30)))
     thread.start()
-    eventually(lambda: b"there now" in server.get("/")[1], within_s=5, what="the question is held")
+    eventually(lambda: server.json("/overview")["targets"][0]["there"], within_s=5, what="the question is held")
     return thread
 
 
@@ -90,7 +91,7 @@ def test_bad_mapping_is_shown_and_changes_nothing(bundles: Site) -> None:
     in_force(server)
     before = server.json("/deployments/x")
     bundles.map_all(x=["aa"])
-    eventually(lambda: "did you mean" in server.get("/")[1].decode(), within_s=5, what="the page says what is wrong")
+    eventually(lambda: "did you mean" in server.json("/overview")["error"], within_s=5, what="it says what is wrong")
     assert server.json("/deployments/x") == before
 
 
@@ -145,9 +146,9 @@ def test_shell_answers_on_its_port(bundles: Site) -> None:
     assert re.search(rb"pelix\.ipopo\.core.*ACTIVE", said)
 
 
-def test_without_bundles_it_says_so_and_ends(site: Site) -> None:
-    site.bundles.rmdir()
+def test_with_nothing_to_deploy_it_says_so(site: Site) -> None:
     server = site.provisioning()
-    assert server.wait() == 2
-    (entry,) = server.said("cannot start")
-    assert "is no directory" in entry["error"]
+    eventually(lambda: "nothing to deploy yet" in server.json("/overview")["error"], within_s=10, what="it says so")
+    status, body = server.get("/deployments/x")
+    assert status == 503
+    assert b"inaetics bundle push" in body

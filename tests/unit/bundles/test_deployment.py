@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 import pytest
 
-from inaetics.bundles.archive import Archive
 from inaetics.bundles.deployment import deployment_for
 from inaetics.bundles.exchange import DeployedBundle, Deployment
 from inaetics.bundles.manifest import Manifest
 from inaetics.bundles.mapping import parse_mapping
+from inaetics.bundles.records import Artifact
 
 A, B = Manifest(name="a", version="1.0"), Manifest(name="b", version="1.0")
 TEXT = '[[rules]]\ntarget = "x"\ninstall = ["a", "b"]\n[[rules]]\ntarget = "y"\ninstall = ["b"]'
 
 
-def archives(**hashes: str) -> dict[tuple[str, str], Archive]:
-    made = {"a": A, "b": B}
+def archives(**hashes: str) -> dict[tuple[str, str], Artifact]:
     return {
-        (name, "1.0"): Archive(path=Path("x"), manifest=made[name], sha256=digest * 64, size=1)
-        for name, digest in hashes.items()
+        (name, "1.0"): Artifact(name=name, version="1.0", sha256=digest * 64, size=1) for name, digest in hashes.items()
     }
 
 

@@ -8,10 +8,9 @@ from importlib.resources import files
 import pytest
 
 import inaetics.demonstrator
-from inaetics.bundles.manifest import Manifest
+from inaetics.bundles.manifest import Manifest, read_manifest
 from inaetics.bundles.mapping import Mapping, parse_mapping
 from inaetics.errors import InvalidInput
-from inaetics.provisioning.repository import read_sources
 
 
 def manifest(name: str, version: str = "1.0.0", requires: str = "", provides: str = "") -> Manifest:
@@ -75,16 +74,24 @@ def rule(*install: str, features: str = "") -> str:
         pytest.param("", "required field `rules`", id="no rules at all"),
         pytest.param(rule("queue") + "instal = []", "unknown field `instal` - at `$.rules[0]`", id="an unknown field"),
         pytest.param("colour = 1\n" + rule("queue"), "unknown field `colour`", id="an unknown section"),
-        pytest.param(rule("veiwer"), "rule 'a': no bundle, feature or distribution 'veiwer' (did you mean 'viewer'?)", id="nearest"),
+        pytest.param(
+            rule("veiwer"),
+            "rule 'a': no bundle, feature or distribution 'veiwer' (did you mean 'viewer'?)",
+            id="nearest",
+        ),
         pytest.param(
             rule("zzz"), "(known: datastore, queue, statistics, viewer, writer)", id="nothing near: all known"
         ),
         pytest.param(rule("viewer@1.9"), "no version '1.9' of bundle 'viewer' (did you mean '1.9.0'?)", id="version"),
         pytest.param(
-            rule("f@1.0.0", features='f = ["queue"]'), "no bundle, feature or distribution 'f'", id="features have no version"
+            rule("f@1.0.0", features='f = ["queue"]'),
+            "no bundle 'f'",
+            id="features have no version",
         ),
         pytest.param(
-            rule("queue", features='f = ["quueue"]'), "feature 'f': no bundle, feature or distribution 'quueue'", id="unused too"
+            rule("queue", features='f = ["quueue"]'),
+            "feature 'f': no bundle, feature or distribution 'quueue'",
+            id="unused too",
         ),
         pytest.param(
             rule("queue", features='queue = ["viewer"]'), "name of a bundle", id="a feature named as a bundle"
@@ -127,8 +134,9 @@ def test_features_that_multiply_stay_small() -> None:
     ],
 )
 def test_shipped_mapping_gives_the_demonstrator_to_its_agents(target: str, names: set[str]) -> None:
-    text = (files("inaetics.provisioning") / "mapping.toml").read_text()
-    bundles = read_sources(_demonstrator() / "bundles")
+    text = (files("inaetics.demonstrator") / "mapping.toml").read_text()
+    paths = sorted((_demonstrator() / "bundles").glob("*/bundle.json"))
+    bundles = [read_manifest(path.read_bytes(), source=str(path)) for path in paths]
     assert {bundle.name for bundle in parse_mapping(text, bundles).bundles_for(target)} == names
 
 

@@ -1,0 +1,186 @@
+"""The port for agents: deployments (held), archives and reports, over mutual TLS where the host has certificates.
+
+A thread serves a connection, so a held question costs a thread that sleeps. The handshake is made on that thread too:
+whoever connects and says nothing keeps nobody waiting. Paths::
+
+    GET  /deployments/TARGET?after=VERSION&wait_s=S&running=VERSION&error=TEXT&where=TEXT
+    GET  /bundles/NAME/VERSION
+    POST /reports/TARGET
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import structlog
+from typing_extensions import override
+
+from inaetics.errors import InaeticsError, InvalidInput, NotFound, Unavailable
+from inaetics.provisioning.answers import MAX_REPORT, Answer, Answers, refusal
+from inaetics.tls import common_name, server_context
+
+log = structlog.get_logger()
+
+IDLE_S = 75.0
+"""A connection on which nothing is asked for so long is closed; longer than any question is held."""
+MAX_CONNECTIONS = 2000
+
+
+class AgentsPort:
+    """Listens from `start` to `stop`. `tls` is a directory with ca.pem, cert.pem and key.pem, or None."""
+
+    def __init__(self, answers: Answers, address: str, port: int, *, tls: Path | None) -> None:
+        self._answers = answers
+        self._address = address
+        self._wanted_port = port
+        self._context = _context(tls) if tls else None
+        self._server: _Server | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is, once it was started."""
+        if self._server is None:
+            return ""
+        return f"{'https' if self._context else 'http'}://{self._address}:{self._server.server_port}"
+
+    def start(self) -> None:
+        """Listen; raises `Unavailable` when the port is taken."""
+        try:
+            self._server = _Server((self._address, self._wanted_port), self._answers, self._context)
+        except OSError as error:
+            raise Unavailable(f"cannot listen for agents at {self._address}:{self._wanted_port}: {error}") from error
+        threading.Thread(target=self._server.serve_forever, name="agents", daemon=True).start()
+
+    def stop(self) -> None:
+        """Take no more connections; questions that are held are the desk's to answer. Idempotent."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 256
+
+    def __init__(self, at: tuple[str, int], answers: Answers, context: ssl.SSLContext | None) -> None:
+        self.answers = answers
+        self.context = context
+        self._free = threading.Semaphore(MAX_CONNECTIONS)
+        super().__init__(at, _Handler)
+
+    @override
+    def server_bind(self) -> None:
+        """Bind without the look-up of the host's name that the parent makes."""
+        socket.socket.bind(self.socket, self.server_address)
+        self.server_address = name, port = self.socket.getsockname()
+        self.server_name, self.server_port = str(name), int(port)
+
+    @override
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._free.acquire(blocking=False):
+            log.warning("too many connections of agents", most=MAX_CONNECTIONS)
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    @override
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    @override
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        request.settimeout(IDLE_S)
+        request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.context is None:
+            _Handler(request, client_address, self)
+            return
+        with self.context.wrap_socket(request, server_side=True) as secure:
+            _Handler(secure, client_address, self)
+
+    @override
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """An agent that goes away, or somebody without a certificate, is no news; anything else is a bug."""
+        import sys
+
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):  # ssl.SSLError is one
+            log.debug("connection of an agent ended", peer=client_address[0], reason=str(error))
+        else:
+            log.error("cannot answer an agent", peer=client_address[0], exc_info=error)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def do_GET(self) -> None:
+        self._answer(self._looked_up)
+
+    def do_POST(self) -> None:
+        self._answer(self._told)
+
+    @override
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: what matters is logged where it is decided."""
+
+    def _answer(self, make: Callable[[list[str], dict[str, str]], Answer]) -> None:
+        parts = urlsplit(self.path)
+        query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+        try:
+            answer = make([unquote(part) for part in parts.path.strip("/").split("/")], query)
+        except InaeticsError as error:
+            answer = refusal(error)
+        self.send_response(answer.status)
+        if answer.status not in (204, 304):
+            self.send_header("Content-Type", answer.kind)
+            self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+    def _looked_up(self, parts: list[str], query: dict[str, str]) -> Answer:
+        match parts:
+            case ["deployments", target]:
+                return self.server.answers.deployment(target, query, where=self._peer())
+            case ["bundles", name, version]:
+                return self.server.answers.bundle(name, version)
+            case _:
+                raise NotFound(
+                    f"there is no /{'/'.join(parts)} for agents (there are /deployments/TARGET and /bundles/…)"
+                )
+
+    def _told(self, parts: list[str], query: dict[str, str]) -> Answer:
+        match parts:
+            case ["reports", target]:
+                return self.server.answers.report(target, self._body(), where=query.get("where") or self._peer())
+            case _:
+                raise NotFound(f"there is no /{'/'.join(parts)} to tell (there is /reports/TARGET)")
+
+    def _body(self) -> bytes:
+        text = self.headers.get("Content-Length", "")
+        if not text.isascii() or not text.isdigit() or int(text) > MAX_REPORT:
+            self.close_connection = True
+            raise InvalidInput(f"a report has a Content-Length of at most {MAX_REPORT} bytes, not {text!r}")
+        return self.rfile.read(int(text))
+
+    def _peer(self) -> str:
+        """Who is at the other end: the name in its certificate, else its address."""
+        found = common_name(self.connection.getpeercert()) if isinstance(self.connection, ssl.SSLSocket) else ""
+        return found or str(cast(Any, self.client_address)[0])
+
+
+def _context(directory: Path) -> ssl.SSLContext:
+    ca, cert, key = (directory / name for name in ("ca.pem", "cert.pem", "key.pem"))
+    context = server_context(ca=ca, cert=cert, key=key, whose="the provisioning server's")
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context
