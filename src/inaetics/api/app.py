@@ -24,6 +24,8 @@ from inaetics.api import (
     machines_v1,
     metrics,
     openapi_v1,
+    provisioning_v1,
+    registries_v1,
     rollouts_v1,
 )
 from inaetics.api.metrics import Measured
@@ -43,6 +45,7 @@ RESOURCES = (
     events_v1,
     inaetics_v1,
     machines_v1,
+    registries_v1,
     rollouts_v1,
     images_v1,
     metrics,

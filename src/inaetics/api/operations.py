@@ -9,7 +9,18 @@ from inaetics.api import wire
 from inaetics.api.control_v1 import FRAMES
 from inaetics.api.events_wire import EventEntry, EventList
 from inaetics.api.machines_wire import MachineChange, MachineDetail, MachineWritten, RebalanceAsk, RebalanceReport
+from inaetics.api.registries_wire import ImagesInUse
+from inaetics.api.provisioning_wire import (
+    BundleList,
+    BundleWritten,
+    TargetHistory,
+    TargetList,
+    VersionList,
+    VersionReply,
+    VersionRequest,
+)
 from inaetics.api.rollouts_wire import ImageUpdateRequest, RolloutList, RolloutReply, RolloutRequest
+from inaetics.bundles.records import Artifact, Version
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
@@ -175,9 +186,39 @@ OPERATIONS: dict[str, Operation] = {
         answer=RolloutReply,
         statuses=(200, 201),
     ),
-    "GET /inaetics/v1/mapping": Operation(summary="The provisioning mapping.", answer_kind="application/toml"),
-    "PUT /inaetics/v1/mapping": Operation(
-        summary="Store the provisioning mapping.", body_kind="application/toml", answer=wire.Written
+    "GET /inaetics/v1/images": Operation(summary="The digests of images that the fleet needs.", answer=ImagesInUse),
+    "GET /inaetics/v1/provisioning/bundles": Operation(summary="Every version of every bundle.", answer=BundleList),
+    "PUT /inaetics/v1/provisioning/bundles/{name}/{version}": Operation(
+        summary="Make known a bundle whose archive is in the registry.",
+        query=(Parameter("replace", {"type": "string", "enum": ["0", "1"]}, "Also where it had another archive."),),
+        body=Artifact,
+        body_kind=JSON,
+        answer=BundleWritten,
+    ),
+    "DELETE /inaetics/v1/provisioning/bundles/{name}/{version}": Operation(
+        summary="Forget a version of a bundle that no kept version of the mapping needs.", answer=BundleWritten
+    ),
+    "GET /inaetics/v1/provisioning/versions": Operation(
+        summary="The versions of the mapping that are kept, the youngest first.", answer=VersionList
+    ),
+    "POST /inaetics/v1/provisioning/versions": Operation(
+        summary="Apply a mapping, go back to an earlier one, hold or release a target; or say what that would change.",
+        body=VersionRequest,
+        body_kind=JSON,
+        answer=VersionReply,
+        statuses=(200, 201),
+    ),
+    "GET /inaetics/v1/provisioning/versions/{number}": Operation(
+        summary="One version of the mapping, or the `current` one.", answer=Version
+    ),
+    "GET /inaetics/v1/provisioning/targets": Operation(
+        summary="What every known target shall run, and how it is.", answer=TargetList
+    ),
+    "GET /inaetics/v1/provisioning/targets/{target}": Operation(
+        summary="What one target shall run, and how it is.", answer=TargetList
+    ),
+    "GET /inaetics/v1/provisioning/targets/{target}/history": Operation(
+        summary="What happened at a target, the youngest first.", answer=TargetHistory
     ),
     "GET /metrics": Operation(summary="Counters and gauges, for Prometheus.", answer_kind="text/plain; version=0.0.4"),
 }

@@ -8,6 +8,9 @@ import click
 
 from inaetics.cli.common import cluster_option, output_option, print_json, print_table, say
 from inaetics.cli.image_build import build
+from inaetics.cli.image_inspect import inspect
+from inaetics.cli.image_prune import prune
+from inaetics.cli.image_registries import registries
 from inaetics.cli.image_update import update
 from inaetics.cli.progress import TerminalProgress
 
@@ -27,6 +30,7 @@ def image() -> None:
       inaetics image push felix-agent        one of them, into the registry
       inaetics image update --plan           which units have a newer image, and what an update would do
       inaetics image list                    what the registry holds
+      inaetics image registries              the registry's copies on the control hosts
 
     By hand: 'inaetics ssh bootstrap', then podman build and podman push; the store is the same.
     """
@@ -77,4 +81,7 @@ def list_(output: str, cluster: str) -> None:
 
 
 image.add_command(build)
+image.add_command(inspect)
+image.add_command(prune)
 image.add_command(update)
+image.add_command(registries)

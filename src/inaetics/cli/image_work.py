@@ -1,4 +1,4 @@
-"""The images of one cluster: built in its bootstrap host's store, pushed to its registry. Commands and the demo use it.
+"""The images of one cluster: built in one host's store, pushed to its registries. Commands and the demo use it.
 
 The only place where a cluster's hosts, the bundles that an image carries and the room that builds images meet.
 """
@@ -26,6 +26,7 @@ from inaetics.containers.images import (
     local_reference,
 )
 from inaetics.containers.push import Pushed, push
+from inaetics.containers.registries import first_that_answers, wait_copied
 from inaetics.containers.registry import Registry
 from inaetics.errors import NotFound
 from inaetics.hosts.cluster import load
@@ -33,32 +34,38 @@ from inaetics.hosts.engines import engine_of
 from inaetics.hosts.paths import HostPaths, cluster_paths
 from inaetics.units.container import ContainerEngine
 
-BUILDER = "bootstrap"
-"""The host whose store images are built in: `podman build` by hand, in `inaetics ssh bootstrap`, sees the same."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workshop:
     """What building and pushing need of a cluster."""
 
     engine: ContainerEngine
-    registry: str
+    registries: tuple[str, ...]
+    """The one that images are named after first."""
     certificates: Path
 
+    @property
+    def registry(self) -> str:
+        """What images are named after."""
+        return self.registries[0]
+
     def connect(self) -> Registry:
-        """A connection to the cluster's registry, for a `with` block."""
-        return Registry(self.registry, self.certificates)
+        """A connection to the first of the cluster's registries that answers, for a `with` block."""
+        return Registry(first_that_answers(self.registries, self.certificates), self.certificates)
 
 
 def workshop(cluster: str) -> Workshop:
     """Where the images of `cluster` are built; raises `NotFound` when there is no such cluster or no engine."""
     paths = cluster_paths(cluster)
-    registry = load(paths).registry
-    host: HostPaths = paths.host(BUILDER)
+    made = load(paths)
+    # `podman build` by hand, in `inaetics ssh` on that host, sees the same store.
+    host: HostPaths = paths.host(made.builder.name)
     engine = engine_of(host)
     if engine is None:
-        raise NotFound(f"no container engine is known on {BUILDER} (inaetics up finds one; inaetics doctor tells more)")
-    return Workshop(engine=engine, registry=registry, certificates=host.pki / "registry-client")
+        raise NotFound(
+            f"no container engine is known on {host.name} (inaetics up finds one; inaetics doctor tells more)"
+        )
+    return Workshop(engine=engine, registries=made.registries, certificates=host.pki / "registry-client")
 
 
 def build_images(
@@ -89,7 +96,11 @@ def push_images(shop: Workshop, names: Sequence[str] = (), *, progress: Progress
         registry.ping()
         for name in _pushable(shop.engine, names):
             progress(name)
-            pushed.append(push(shop.engine, registry, name))
+            pushed.append(push(shop.engine, registry, name, named_after=shop.registry))
+    sent = [each for each in pushed if each.sent]
+    if sent and len(shop.registries) > 1:
+        progress("copies")
+        wait_copied(shop.registries, shop.certificates, [(each.repository, each.digest) for each in sent])
     return pushed
 
 

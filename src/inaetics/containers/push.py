@@ -27,10 +27,18 @@ class Pushed:
     unchanged: bool
     sent: bool = True
 
+    @property
+    def repository(self) -> str:
+        """The image's name without registry and tag."""
+        return self.reference.partition("/")[2].partition(":")[0]
 
-def push(engine: ContainerEngine, registry: Registry, name: str, *, tag: str = "latest") -> Pushed:
+
+def push(
+    engine: ContainerEngine, registry: Registry, name: str, *, tag: str = "latest", named_after: str = ""
+) -> Pushed:
     """Make `REGISTRY/inaetics/NAME:TAG` mean the image built last. Idempotent.
 
+    `named_after` is the registry in the image's name, where it is pushed to another one of the same cluster.
     Raises `NotFound` when it was not built, `Unavailable` when the registry does not answer, `CommandFailed` with the
     engine's words when it refuses (a full disk).
     """
@@ -38,14 +46,15 @@ def push(engine: ContainerEngine, registry: Registry, name: str, *, tag: str = "
     if local is None:
         raise NotFound(f"image {name!r} is not built in this store (build it: inaetics image build {name})")
     repository = f"inaetics/{name}"
-    reference = f"{registry.address}/{repository}:{tag}"
+    reference = f"{named_after or registry.address}/{repository}:{tag}"
+    destination = f"{registry.address}/{repository}:{tag}"
     doing = f"push image {name} to {registry.address}"
     if engine.kind == "docker":
         run([*engine.command, "tag", local_reference(name), reference], doing=doing, timeout_s=_PUSH_S)
         return Pushed(reference=reference, digest=local, unchanged=False, sent=False)
     if digest := _digest_of(registry, repository, tag, local):
         return Pushed(reference=reference, digest=digest, unchanged=True)
-    command = [*engine.command, "push", "--quiet", *engine.pull_flags, local_reference(name), reference]
+    command = [*engine.command, "push", "--quiet", *engine.pull_flags, local_reference(name), destination]
     run(command, doing=doing, timeout_s=_PUSH_S)
     return Pushed(reference=reference, digest=registry.image(repository, tag).digest, unchanged=False)
 
