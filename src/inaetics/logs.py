@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from typing import TextIO
 
 import structlog
@@ -16,17 +17,18 @@ from structlog.typing import Processor
 from typing_extensions import override
 
 
-def configure_logs(*, level: str | None = None, stream: TextIO | None = None) -> None:
+def configure_logs(*, level: str | None = None, stream: TextIO | None = None, first: Sequence[Processor] = ()) -> None:
     """Set up structlog and `logging` for this process. Call once, first thing in a daemon's main.
 
     `level` ("debug", "info", "warning", "error") beats the variable INAETICS_LOG_LEVEL, which beats "info".
-    `stream` is standard error unless given. An unknown level counts as "info".
+    `stream` is standard error unless given. An unknown level counts as "info". `first` are processors that see every
+    event before the others, and may drop it.
     """
     out = stream if stream is not None else sys.stderr
     wanted = (level or os.environ.get("INAETICS_LOG_LEVEL", "info")).upper()
     number = logging.getLevelNamesMapping().get(wanted, logging.INFO)
     structlog.configure(
-        processors=[*_common(), *(_for_people() if out.isatty() else _for_machines())],
+        processors=[*first, *_common(), *(_for_people() if out.isatty() else _for_machines())],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.WriteLoggerFactory(file=out),
         cache_logger_on_first_use=True,

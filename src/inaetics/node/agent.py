@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 import structlog
-from pelix.framework import Framework
+from pelix.framework import BundleContext, Framework
+from pelix.http import HTTP_SERVLET, HTTP_SERVLET_PATH
 from pelix.rsa.topologymanagers.basic import instantiate_basic_topology_manager
+from pelix.shell import SERVICE_SHELL_COMMAND
 
 from inaetics.errors import InvalidInput
 from inaetics.node import api
 from inaetics.node.deployer import Deployer, Trust
+from inaetics.node.health import Doctor
+from inaetics.node.health_page import PATHS, HealthPage
 from inaetics.node.installer import Installer
+from inaetics.node.journal import Journal
 from inaetics.node.loader import BundleLoader
 from inaetics.node.locks import break_locks
 from inaetics.node.remote.discovery import Discovery
 from inaetics.node.remote.distribution import Distribution
 from inaetics.node.remote.tls import tls_contexts
+from inaetics.node.shell_commands import ShellCommands
 from inaetics.provisioning.etcd_thread import EtcdThread
 from inaetics.provisioning.framework import FrameworkSettings, StopRequest, start_framework, stop_framework
 from inaetics.provisioning.settings import Settings
@@ -25,15 +30,15 @@ from inaetics.store.etcd import connect
 
 log = structlog.get_logger()
 
-SIGNERS = "signers.pem"
 REMOTE_BUNDLES = ("pelix.rsa.remoteserviceadmin", "pelix.rsa.topologymanagers.basic", "pelix.rsa.shell")
 
 
 class Agent:
     """A node agent; see `inaetics.provisioning.framework.Service`."""
 
-    def __init__(self, settings: Settings, request: StopRequest) -> None:
+    def __init__(self, settings: Settings, request: StopRequest, journal: Journal | None = None) -> None:
         self._settings = settings
+        self._journal = journal or Journal()
         self._tls = tls_contexts(settings.tls_directory) if settings.tls_directory else None
         if self._tls is None:
             log.warning("no certificates: remote services are neither encrypted nor authenticated")
@@ -62,11 +67,18 @@ class Agent:
             self._settings.data / "agent",
             where=f"{self._settings.host} {self._settings.address}".strip(),
             failed=self._failed,
-            trust=Trust(tls=self._tls.client if self._tls else None, anchors=_anchors(self._settings)),
+            trust=Trust(tls=self._tls.client if self._tls else None, anchors=self._settings.anchors),
         )
+        self._show(framework.get_bundle_context(), self._installer, self._deployer)
         self._etcd.add("provisioning servers", self._deployer.follow_servers)
         self._etcd.start()
         self._deployer.start()
+
+    def _show(self, context: BundleContext, installer: Installer, deployer: Deployer) -> None:
+        """Health and metrics on the page port, commands in the shell."""
+        doctor = Doctor(self._settings.agent, context, installer, lambda: deployer.standing)
+        context.register_service(HTTP_SERVLET, HealthPage(doctor), {HTTP_SERVLET_PATH: PATHS})
+        context.register_service(SERVICE_SHELL_COMMAND, ShellCommands(doctor, self._journal), {})
 
     def _stuck(self, reason: str) -> None:
         if self._deployer is not None:
@@ -101,12 +113,6 @@ def _framework_settings(settings: Settings) -> FrameworkSettings:
             api.DATA: str(settings.data),
         },
     )
-
-
-def _anchors(settings: Settings) -> Path | None:
-    """Whose signatures of bundles count; None where nobody said so."""
-    file = settings.tls_directory / SIGNERS if settings.tls_directory else None
-    return file if file and file.exists() else None
 
 
 def _make_directory(settings: Settings) -> None:

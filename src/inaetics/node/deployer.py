@@ -68,6 +68,7 @@ class Standing:
     trouble: str = ""
     installed: int = 0
     failed: int = 0
+    reports_waiting: int = 0
 
 
 class Deployer:
@@ -121,6 +122,7 @@ class Deployer:
             trouble=self._trouble,
             installed=self._counts["installed"],
             failed=self._counts["failed"],
+            reports_waiting=len(self._reports),
         )
 
     def stuck(self, reason: str) -> None:
