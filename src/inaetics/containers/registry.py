@@ -99,6 +99,10 @@ class Registry:
             manifest, _ = self._manifest(repository, manifest["manifests"][0]["digest"])
         return digest, {layer["digest"]: layer["size"] for layer in manifest["layers"]}
 
+    def configuration(self, repository: str, identity: str) -> dict[str, Any]:
+        """What an image says of itself (labels, history): the content of the blob `identity`."""
+        return self._json(f"/v2/{repository}/blobs/{identity}")[0]
+
     def images(self) -> Iterator[RemoteImage]:
         """Every tag of every repository, in order. A tag deleted meanwhile is left out."""
         for repository in self.repositories():
