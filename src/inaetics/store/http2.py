@@ -111,9 +111,9 @@ class Connection(asyncio.Protocol):
             raise RpcError(Status.UNAVAILABLE, self._why, sent=False)
         stream = Stream(self, self._next_stream, self._stream_window)
         self._next_stream += 2
+        self._streams[stream.id] = stream
         if self._next_stream > _LAST_STREAM:
             self._retire("it has no more streams")
-        self._streams[stream.id] = stream
         self._to_send.append(frame(_HEADERS, _END_HEADERS, stream.id, self._block(path)))
         stream.send(message, last=last)
         self._keep_watch()
@@ -254,14 +254,11 @@ class Connection(asyncio.Protocol):
         found = self._streams.get(stream)
         if found is None:
             return
-        if first & _END_STREAM:
-            self.forget(found, reset=not found.sent_all)
-            found.end(of_trailers(hpack.decode(block)))
-        elif not found.answered:
-            found.answered = True
-            if not hpack.is_ok(block):
-                self.forget(found, reset=True)
-                found.end(of_trailers(hpack.decode(block)))
+        if first & _END_STREAM or not (found.answered or hpack.is_ok(block)):
+            ending = of_trailers(hpack.decode(block))
+            self.forget(found, reset=not (first & _END_STREAM and found.sent_all))
+            found.end(ending)
+        found.answered = True
 
     def _take_settings(self, flags: int, stream: int, payload: bytes) -> None:
         if flags & _ACK:
@@ -327,6 +324,7 @@ class Connection(asyncio.Protocol):
             self._timer = None
         if self._transport is not None:
             self._transport.abort()
+            self._transport = None
 
     def _wake(self) -> None:
         """Have those who wait for streams to end look again."""
