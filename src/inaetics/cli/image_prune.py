@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,24 +34,20 @@ def prune(plan: bool, output: str, cluster: str) -> int:
     """
     found = list(_stores(cluster))
     spare = _spare()
-    rows = [
-        _Row(host=store.host, image=each.image.title, size=each.image.size, reason=each.reason)
-        for store in found
-        for each in store.removals
-    ]
+    rows = [row for store in found for row in _rows(store)]
     rows += [
         _Row(host="build cache", image=path.name, size=path.stat().st_size, reason="the last build used another")
         for path in spare
     ]
     refused = {} if plan else _remove(found, spare)
     outcome = "would go" if plan else "removed"
-    _show([replace(row, result=refused.get((row.host, row.image), outcome)) for row in rows], output, plan=plan)
+    _show([replace(row, result=_result(row, refused) or outcome) for row in rows], output, plan=plan)
     return 1 if refused else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
-    """What people are told of one removal; `size` in bytes."""
+    """What people are told of one removal, or of all images of a host that have no name; `size` in bytes."""
 
     host: str
     image: str
@@ -68,6 +64,23 @@ class _Store:
     engine: ContainerEngine
     removals: tuple[Removal, ...]
     cut: tuple[str, ...] = ()
+
+
+def _rows(store: _Store) -> Iterator[_Row]:
+    nameless = [each for each in store.removals if each.nameless]
+    for each in store.removals:
+        if not each.nameless:
+            yield _Row(host=store.host, image=each.image.title, size=each.image.size, reason=each.reason)
+    if nameless:
+        size = sum(each.own for each in nameless)
+        yield _Row(host=store.host, image=f"{len(nameless)} without a name", size=size, reason=nameless[0].reason)
+
+
+def _result(row: _Row, refused: Mapping[tuple[str, str], str]) -> str:
+    """Why an image is still there; nothing when it is not."""
+    nameless = row.image.endswith(" without a name")
+    said = [words for (host, image), words in refused.items() if host == row.host and (nameless or image == row.image)]
+    return said[0] if said else ""
 
 
 def _stores(cluster: str) -> Iterator[_Store]:

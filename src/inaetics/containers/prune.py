@@ -6,6 +6,7 @@ registry means it. In the store that images are built in every image with a name
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ class StoredImage(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     def title(self) -> str:
         """What people call it."""
         known = sorted(self.names or self.repo_digests or ())
-        return known[0] if known else self.id[:12]
+        return re.sub(r"(@sha256:.{12}).*", r"\1", known[0]) if known else self.id[:12]
 
     @property
     def digests(self) -> frozenset[str]:
@@ -57,10 +58,16 @@ class Needed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
-    """An image to remove, and why nobody needs it."""
+    """An image to remove, and why nobody needs it; `own` bytes are not those of the image it was built on."""
 
     image: StoredImage
     reason: str
+    own: int
+
+    @property
+    def nameless(self) -> bool:
+        """Whether nobody could ask for it, other than by its id."""
+        return not (self.image.names or self.image.repo_digests)
 
 
 def plan_prune(images: Sequence[StoredImage], needed: Needed, *, builder: bool) -> tuple[Removal, ...]:
@@ -75,7 +82,9 @@ def plan_prune(images: Sequence[StoredImage], needed: Needed, *, builder: bool) 
             _keep(image.id, by_id, kept)
     gone = [image for image in by_id.values() if image.id not in kept]
     ordered = sorted(gone, key=lambda image: (-_depth(image, by_id), image.title, image.id))
-    return tuple(Removal(image=image, reason=_reason(image, builder=builder)) for image in ordered)
+    return tuple(
+        Removal(image=image, reason=_reason(image, builder=builder), own=_own(image, by_id)) for image in ordered
+    )
 
 
 def stored_images(engine: ContainerEngine) -> tuple[StoredImage, ...]:
@@ -144,9 +153,14 @@ def _depth(image: StoredImage, by_id: Mapping[str, StoredImage]) -> int:
     return depth
 
 
+def _own(image: StoredImage, by_id: Mapping[str, StoredImage]) -> int:
+    parent = by_id.get(image.parent_id)
+    return max(0, image.size - parent.size) if parent else image.size
+
+
 def _reason(image: StoredImage, *, builder: bool) -> str:
     if builder:
-        return "a build replaced it, or only used it on the way"
+        return "builds replaced it, or used it on the way"
     return "no unit runs it, and no tag means it" if image.repo_digests or image.names else "it has no name any more"
 
 
