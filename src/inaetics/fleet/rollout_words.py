@@ -42,10 +42,12 @@ def doing(snapshot: Snapshot, step: Step) -> str:
 def _on(snapshot: Snapshot, step: Step, machine: MachineId) -> str:
     placement, state = snapshot.placements[machine, step.unit], snapshot.states.get((machine, step.unit))
     where = f"on {snapshot.machines[machine].name}"
-    if state is None or state.placement_revision < placement.revision or state.since == step.before:
+    answers = state is not None and state.placement_revision >= placement.revision and state.since != step.before
+    if state is None or not answers or state.active == "deactivating":
         return f"{where}: stops what ran before"
     if is_pulling(state):
         return f"{where}: {state.message}"
     if state.active == "active":
         return f"{where}: active, to prove itself"
-    return f"{where}: {state.active} ({state.sub})" + (f", {state.message}" if state.message else "")
+    word = "starts" if state.active == "activating" and state.sub != "auto-restart" else f"{state.active} ({state.sub})"
+    return f"{where}: {word}" + (f", {state.message}" if state.message else "")

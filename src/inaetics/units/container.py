@@ -128,7 +128,7 @@ def _clean_up(engine: ContainerEngine) -> tuple[str, ...]:
 
 
 def _pull(engine: ContainerEngine, image: str) -> str:
-    """Get the newest image of the tag; an older one that is here is enough to start."""
+    """Get the image: the digest that the unit keeps, or while none is known the newest of the tag."""
     if engine.pull_command:
         return f"{join(engine.pull_command, quote_literal)} {image}"
     return f"-{_engine(engine)} {join(('pull', '--quiet', *engine.pull_flags), quote_literal)} {image}"

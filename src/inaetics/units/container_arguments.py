@@ -58,7 +58,7 @@ def words(unit: UnitFile, key: str) -> list[str]:
 
 
 def pulls(unit: UnitFile) -> bool:
-    """Whether a start looks for a newer image: not when told not to, nor for an image that no registry has."""
+    """Whether a start gets the image from a registry: not when told not to, nor for an image that no registry has."""
     wanted = _PULLS[unit.get(SECTION, "Pull") or "newer"]
     return wanted and not (unit.get(SECTION, "Image") or "").startswith("localhost/")
 

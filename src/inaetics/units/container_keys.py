@@ -43,7 +43,7 @@ _WITH_NOTES = [
     Key("Image", Form.ONE, None, "needed; `${INAETICS_REGISTRY}/inaetics/felix-agent:latest`"),
     Key("ContainerName", Form.ONE, None, "unless given, `%p-%i` for an instance and `systemd-%N` for others"),
     Key("Exec", Form.ONE, None, "arguments for the image's entry point, or the program where it has none"),
-    Key("Pull", Form.ONE, None, "`newer` (default) or `always`: look for a newer image at each start; `never`"),
+    Key("Pull", Form.ONE, None, "`newer` (default) or `always`: the image is got when the host lacks it; `never`"),
     Key("Notify", Form.YES, None, "`yes`: the program says when it is ready; `no`: it is ready once it runs"),
     Key("PodmanArgs", Form.EACH_WORD, None, "further arguments of `run`"),
     Key("GlobalArgs", Form.EACH_WORD, None, "further arguments before `run`"),
@@ -109,7 +109,7 @@ _REFUSALS = {
     "the fleet keeps no secrets; mount a file with Volume=": "Secret",
     "pods are not units; use Network=host, and MachineOf= in [X-Fleet]": "Pod StartWithPod",
     "name an image with Image=": "Rootfs",
-    "a restart takes the newest image of its tag; inaetics image update is how all are renewed": "AutoUpdate",
+    "a unit keeps the image it runs until inaetics image update, which is gated on health": "AutoUpdate",
     "lines go to the unit's journal": "LogDriver LogOpt",
     "the host decides how containers are limited": "CgroupsMode ContainersConfModule",
     "the engine's health checks need systemd's timers; let the program end when it cannot go on": """

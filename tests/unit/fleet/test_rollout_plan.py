@@ -14,7 +14,7 @@ from inaetics.errors import Conflict, NotFound
 from inaetics.fleet import keys, mapper, rollout_record
 from inaetics.fleet.executor import transactions
 from inaetics.fleet.garbage import collections
-from inaetics.fleet.model import Desired, MachineId, Placement, UnitName, UnitState
+from inaetics.fleet.model import Desired, MachineId, Placement, Unit, UnitName, UnitState
 from inaetics.fleet.planner import plan
 from inaetics.fleet.rollout import Phase, Progress, Rollout, Step
 from inaetics.fleet.rollout_draft import draft
@@ -108,7 +108,7 @@ class Trial:
         self.now += TICK_S
         for name in self.names:
             unit = self.world.snapshot.units.get(name)
-            if not unit or not self._is_well(name, unit.content_hash):
+            if not unit or not self._is_well(unit):
                 self.well_since.pop(name, None)
             else:
                 self.well_since.setdefault(name, self.now)
@@ -118,7 +118,7 @@ class Trial:
         begun = self.begun.get(name)
         if begun is None or begun[0] != placement.revision:
             begun = self.begun[name] = (placement.revision, self.now)
-        fate = self.fates.get(name, "well") if placement.content_hash == NEW_HASH else "well"
+        fate = self.fates.get(name, "well") if self.is_new(placement) else "well"
         if placement.desired is not Desired.LAUNCHED:
             fate = "idle"
         state = _state(placement, fate, begun[1], self.now)
@@ -127,9 +127,18 @@ class Trial:
         if key not in self.world.items or self.world.items[key].value != value:
             self.world.commit([Put(key=key, value=value)])
 
-    def _is_well(self, name: UnitName, content_hash: str) -> bool:
-        states = [state for (_, unit), state in self.world.snapshot.states.items() if unit == name]
-        return any(state.active == "active" and state.content_hash == content_hash for state in states)
+    def _is_well(self, unit: Unit) -> bool:
+        states = [state for (_, name), state in self.world.snapshot.states.items() if name == unit.name]
+        has = [state for state in states if (state.content_hash, state.image) == (unit.content_hash, unit.image)]
+        return any(state.active == "active" for state in has)
+
+    def is_new(self, placement: Placement) -> bool:
+        """Whether this is what the rollout gives units."""
+        return placement.content_hash == NEW_HASH
+
+    def is_ours(self, unit: Unit) -> bool:
+        """Whether this is what the rollout gives units, or what they had."""
+        return unit.content_hash in (OLD_HASH, NEW_HASH)
 
     # The leader.
 
@@ -142,7 +151,7 @@ class Trial:
         ops, guards = transaction(todo)
         changed = [write.unit.name for write in todo.writes if write.unit.desired is Desired.LAUNCHED]
         units = self.world.snapshot.units
-        ours = {name for name in self.written if name in units and units[name].content_hash in (OLD_HASH, NEW_HASH)}
+        ours = {name for name in self.written if name in units and self.is_ours(units[name])}
         away = {name for name in ours if self.now - self.well_since.get(name, self.now) < AFTER_S}
         if not self.world.commit(ops, guards):
             return False
@@ -206,6 +215,7 @@ def _state(placement: Placement, fate: str, since: float, now: float) -> UnitSta
         content_hash=placement.content_hash,
         placement_revision=placement.revision,
         since=since,
+        image=placement.image,
         **fields,
     )
 

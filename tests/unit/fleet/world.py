@@ -63,12 +63,12 @@ class World:
 
     # People.
 
-    def submit(self, name: str, text: str, desired: Desired = Desired.LAUNCHED) -> None:
+    def submit(self, name: str, text: str, desired: Desired = Desired.LAUNCHED, image: str = "") -> None:
         content_hash = mapper.content_hash(text)
         self.commit(
             [
                 Put(key=keys.file(content_hash), value=mapper.file_value(text)),
-                Put(key=keys.unit(name), value=mapper.unit_value(content_hash, desired, 1)),
+                Put(key=keys.unit(name), value=mapper.unit_value(content_hash, desired, 1, image)),
             ]
         )
 
