@@ -45,6 +45,7 @@ RESOURCES = (
     events_v1,
     inaetics_v1,
     machines_v1,
+    provisioning_v1,
     registries_v1,
     rollouts_v1,
     images_v1,

@@ -186,15 +186,6 @@ class FleetClient:
         turned = (*self.endpoints[1:], *self.endpoints[:1])
         return FleetClient(turned, self._tls, timeout_s=self._timeout_s)
 
-    def mapping(self) -> str:
-        """The mapping the provisioning servers follow, as TOML; raises `NotFound` when none was stored."""
-        return self._request("GET", "/inaetics/v1/mapping").decode()
-
-    def put_mapping(self, text: str) -> int:
-        """Store the provisioning mapping; returns the revision."""
-        body = self._request("PUT", "/inaetics/v1/mapping", text.encode(), media_type="application/toml")
-        return self._decode(body, Written).revision
-
     def _change(self, name: str, change: UnitChange) -> int:
         body = self._request("PUT", _path("units", name), msgspec.json.encode(change))
         return self._decode(body, Written).revision

@@ -13,10 +13,10 @@ from inaetics.api import views
 from inaetics.api.control_v1 import machine_of
 from inaetics.api.fleet_v1 import desired_state, unknown
 from inaetics.api.queries import number, seconds
-from inaetics.api.replies import read_body, read_json, reply
+from inaetics.api.replies import read_json, reply
 from inaetics.api.services import Services
 from inaetics.api.wire import UnitChange, UnitDetail, Written
-from inaetics.errors import Conflict, InvalidInput
+from inaetics.errors import Conflict
 from inaetics.fleet.explain import explain
 from inaetics.fleet.model import Snapshot, UnitName
 from inaetics.units.names import parse_name
@@ -39,8 +39,6 @@ def routes(services: Services) -> list[Route]:
         Route(f"{PREFIX}/states", ours.states, methods=["GET"]),
         Route(f"{PREFIX}/explain/{{name}}", ours.explain, methods=["GET"]),
         Route(f"{PREFIX}/journal/{{name}}", ours.journal, methods=["GET"]),
-        Route(f"{PREFIX}/mapping", ours.mapping, methods=["GET"]),
-        Route(f"{PREFIX}/mapping", ours.put_mapping, methods=["PUT"]),
     ]
 
 
@@ -98,16 +96,6 @@ class _InaeticsV1:
         pieces = self._services.agents.read(machine.address, name, lines=lines, follow=follow)
         await anext(pieces)  # an error can be told only before the answer begins
         return StreamingResponse(pieces, media_type="text/plain; charset=utf-8")
-
-    async def mapping(self, request: Request) -> Response:
-        return Response(await self._services.mapping(), media_type="application/toml")
-
-    async def put_mapping(self, request: Request) -> Response:
-        try:
-            text = (await read_body(request)).decode()
-        except UnicodeDecodeError as error:
-            raise InvalidInput(f"the mapping is not UTF-8 text: {error}") from error
-        return reply(Written(await self._services.put_mapping(text)))
 
     async def _known(self, request: Request) -> tuple[Snapshot, UnitName]:
         snapshot, name = await self._services.snapshot(), UnitName(request.path_params["name"])

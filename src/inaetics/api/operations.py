@@ -9,7 +9,6 @@ from inaetics.api import wire
 from inaetics.api.control_v1 import FRAMES
 from inaetics.api.events_wire import EventEntry, EventList
 from inaetics.api.machines_wire import MachineChange, MachineDetail, MachineWritten, RebalanceAsk, RebalanceReport
-from inaetics.api.registries_wire import ImagesInUse
 from inaetics.api.provisioning_wire import (
     BundleList,
     BundleWritten,
@@ -19,6 +18,7 @@ from inaetics.api.provisioning_wire import (
     VersionReply,
     VersionRequest,
 )
+from inaetics.api.registries_wire import ImagesInUse
 from inaetics.api.rollouts_wire import ImageUpdateRequest, RolloutList, RolloutReply, RolloutRequest
 from inaetics.bundles.records import Artifact, Version
 

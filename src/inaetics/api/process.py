@@ -16,6 +16,7 @@ from inaetics.api.endpoint import ClientTls
 from inaetics.api.listener import Listener, server_context, tcp_socket, unix_socket
 from inaetics.api.metered_store import MeteredStore
 from inaetics.api.metrics import Metrics
+from inaetics.api.provisioning_archives import Archives, RegistryArchives
 from inaetics.api.pulse import Pulse
 from inaetics.api.services import Services
 from inaetics.api.settings import ApiSettings
@@ -49,8 +50,9 @@ async def serve_over(
     stopping: asyncio.Event,
     ready: Callable[[], object],
     tags: Tags | None = None,
+    archives: Archives | None = None,
 ) -> None:
-    """As `serve`, over a store that is open; `tags` in the place of the cluster's registries."""
+    """As `serve`, over a store that is open; `tags` and `archives` in the place of the cluster's registries."""
     metrics = Metrics()
     store = MeteredStore(store, metrics.on_store)
     mirror = Mirror(store)
@@ -65,6 +67,8 @@ async def serve_over(
         pulse=Pulse(store),
         chronicle=Chronicle(store, mirror, settings.events),
         stopping=stopping,
+        archives=archives or RegistryArchives(settings.registries, settings.registry_certificates),
+        signers=settings.tls.ca,
     )
     engine = Engine(store, mirror, candidate=settings.candidate, on_plan=metrics.on_plan)
     app = build_app(services)

@@ -10,13 +10,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 
 from inaetics.api.agents import Agents
 from inaetics.api.metrics import Metrics
+from inaetics.api.provisioning_archives import Archives, Unchecked
 from inaetics.api.pulse import Pulse
 from inaetics.api.recent import Recent
 from inaetics.api.wire import Health
-from inaetics.errors import InvalidInput, NotFound, Unavailable
+from inaetics.errors import Unavailable
 from inaetics.fleet.company import check_company
 from inaetics.fleet.events_chronicle import Chronicle
 from inaetics.fleet.explain import Explainer
@@ -26,9 +28,6 @@ from inaetics.fleet.model import Snapshot, UnitName
 from inaetics.fleet.registry import Registry
 from inaetics.fleet.requirements import RequirementsCache
 from inaetics.store.protocol import Store
-
-MAPPING = "/inaetics/provisioning/mapping"
-"""The key under which the provisioning servers look for their mapping."""
 
 FIRST_READING_S = 5.0
 """How long a request made right after the start waits for the store to be read."""
@@ -40,19 +39,9 @@ CATCH_UP_S = 5.0
 """How long a write that the store has taken may need to appear in the mirror."""
 
 
-def check_toml(text: str) -> None:
-    """Raise `InvalidInput`, with line and column, for what is not TOML."""
-    import tomllib
-
-    try:
-        tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidInput(f"the mapping is not TOML: {error}") from error
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """Everything behind the API. `check_mapping` raises `InvalidInput` for a mapping nobody should follow."""
+    """Everything behind the API. `signers` holds certificates: whose signatures of bundles count. None: anybody's."""
 
     store: Store
     mirror: Mirror
@@ -62,7 +51,8 @@ class Services:
     chronicle: Chronicle
     stopping: asyncio.Event
     tags: Tags = field(default_factory=NoTags)
-    check_mapping: Callable[[str], None] = field(default=check_toml)
+    archives: Archives = field(default_factory=Unchecked)
+    signers: Path | None = None
     requirements: RequirementsCache = field(default_factory=RequirementsCache)
     recent: Recent = field(default_factory=Recent)
     metrics: Metrics = field(default_factory=Metrics)
@@ -111,21 +101,6 @@ class Services:
             return f"{summary} (no engine leads at the moment)" if self.pulse.leaderless else summary
 
         return why
-
-    async def mapping(self) -> str:
-        """The stored mapping; raises `NotFound`."""
-        item = await self.store.get(MAPPING)
-        if item is None:
-            raise NotFound(
-                "no provisioning mapping is stored: the servers follow the one in their image"
-                " (store one: inaetics deploy apply FILE)"
-            )
-        return item.value.decode(errors="replace")
-
-    async def put_mapping(self, text: str) -> int:
-        """Check and store the mapping; returns the revision."""
-        self.check_mapping(text)
-        return await self.store.put(MAPPING, text.encode())
 
     def health(self) -> Health:
         """How this API is, from memory: never fails."""

@@ -5,7 +5,8 @@
 | `…/provisioning/artifacts/NAME/VERSION` | `Artifact` | the API |
 | `…/provisioning/current` | `Version`: the one in force | the API |
 | `…/provisioning/versions/NUMBER` | `Version`, the last `KEPT_VERSIONS` | the API |
-| `/inaetics/node-provisioning-log/TARGET/TIME-ID` | `Entry`, the last `KEPT_ENTRIES` of each target | servers |
+| `…/node-provisioning-log/entries/TARGET/TIME-ID` | `Entry`, the last `KEPT_ENTRIES` of each target | servers |
+| `…/node-provisioning-log/targets/TARGET` | `Standing`: how the target is | servers |
 
 One transaction, guarded by the revision of `current`, makes a version: so versions are numbered without gaps, and of
 two people who decide from the same one the second is told. A version decides everything: its text, which version of a
@@ -27,7 +28,9 @@ PREFIX = "/inaetics/provisioning/"
 ARTIFACTS = f"{PREFIX}artifacts/"
 CURRENT = f"{PREFIX}current"
 VERSIONS = f"{PREFIX}versions/"
-LOG = "/inaetics/node-provisioning-log/"
+LOG_ROOT = "/inaetics/node-provisioning-log/"
+LOG = f"{LOG_ROOT}entries/"
+STANDINGS = f"{LOG_ROOT}targets/"
 
 KEPT_VERSIONS = 50
 KEPT_ENTRIES = 50
@@ -107,12 +110,35 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     server: str = ""
 
 
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How a target is, by what is in its log: its last entry, and what it runs."""
+
+    last: Entry
+    running: str = ""
+    """The deployment it installed last; empty when none is known."""
+    bundles: tuple[str, ...] = ()
+    given: Entry | None = None
+
+    @staticmethod
+    def after(before: Standing | None, entry: Entry) -> Standing:
+        """How it is after `entry`."""
+        given = entry if entry.event == "given" else before.given if before else None
+        running, bundles = (before.running, before.bundles) if before else ("", ())
+        if entry.event == "installed":
+            running, bundles = entry.version, given.bundles if given and given.version == entry.version else ()
+        return Standing(last=entry, running=running, bundles=bundles, given=given)
+
+
 def artifact_key(name: str, version: str) -> str:
     return f"{ARTIFACTS}{name}/{version}"
 
 
 def version_key(number: int) -> str:
     return f"{VERSIONS}{number:010d}"
+
+
+def standing_key(target: str) -> str:
+    return f"{STANDINGS}{target}"
 
 
 def log_prefix(target: str) -> str:

@@ -5,7 +5,8 @@
 | `operator` | everything |
 | `api` (control hosts) | read and write the fleet's keys and `/inaetics/` |
 | `agent-HOST` | read the fleet's keys, write `machines/ID` and `states/ID/` of its own host |
-| `node-HOST` (node agents) | read and write `/inaetics/discovery/` and `…/node-provisioning-service/`, read mapping |
+| `node-HOST` (node agents) | read and write `/inaetics/discovery/`, `…/node-provisioning-service/` and `-log/`; |
+| | read `/inaetics/provisioning/` |
 
 Key shapes are chosen for it: an exact key, or a prefix ending in `/`, so that the rights of `w1` never cover `w10`.
 """
@@ -34,6 +35,7 @@ def rights_of(machines: Mapping[str, MachineId]) -> Rights:
         NODE: (
             Right(where=f"{INAETICS}discovery/", write=True),
             Right(where=f"{INAETICS}node-provisioning-service/", write=True),
+            Right(where=f"{INAETICS}node-provisioning-log/", write=True),
             Right(where=f"{INAETICS}provisioning/"),
         ),
     }

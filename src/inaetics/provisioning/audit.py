@@ -14,7 +14,16 @@ from collections.abc import Callable
 import msgspec
 import structlog
 
-from inaetics.bundles.records import KEPT_ENTRIES, LOG, Entry, log_prefix
+from inaetics.bundles.records import (
+    KEPT_ENTRIES,
+    LOG,
+    LOG_ROOT,
+    STANDINGS,
+    Entry,
+    Standing,
+    log_prefix,
+    standing_key,
+)
 from inaetics.errors import Unavailable
 from inaetics.provisioning.etcd_thread import RETRY_S, EtcdThread, Wake
 from inaetics.store.protocol import MAX_OPS, Changed, Delete, KeyValue, Op, Put, Relisted, Store, Synced, chunks
@@ -26,6 +35,8 @@ MAX_WAITING = 5_000
 SHOWN = 200
 """The youngest entries of all targets, for the page."""
 TRIM_EVERY = 20
+BATCH = MAX_OPS // 2
+"""Entries of one transaction: each may bring the standing of another target."""
 
 
 class Audit:
@@ -41,7 +52,7 @@ class Audit:
         self._numbers = itertools.count()
         self._written: dict[str, int] = {}
         self._recent: dict[str, tuple[str, Entry]] = {}
-        self._last: dict[str, Entry] = {}
+        self._standings: dict[str, Standing] = {}
         etcd.add("audit log", self._write)
         etcd.add("reading the audit log", self._follow)
 
@@ -62,7 +73,7 @@ class Audit:
     def last(self) -> dict[str, Entry]:
         """What happened last at each target."""
         with self._lock:
-            return dict(self._last)
+            return {target: standing.last for target, standing in self._standings.items()}
 
     async def _write(self, store: Store) -> None:
         while True:
@@ -72,13 +83,15 @@ class Audit:
 
     def _batch(self) -> list[tuple[str, Entry]]:
         with self._lock:
-            return [self._waiting.popleft() for _ in range(min(MAX_OPS, len(self._waiting)))]
+            return [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
 
     async def _persist(self, store: Store, batch: list[tuple[str, Entry]]) -> None:
         puts = [Put(key=key, value=msgspec.json.encode(entry)) for key, entry in batch]
+        standings = self._standings_after(batch)
+        puts += [Put(key=standing_key(target), value=msgspec.json.encode(each)) for target, each in standings.items()]
         try:
             await store.commit(puts)
-            for target in {_target_of(key) for key, _ in batch}:
+            for target in standings:
                 await self._trim(store, target)
         except Unavailable as error:
             log.warning("audit log waits for the store", error=str(error), entries=len(batch))
@@ -86,6 +99,16 @@ class Audit:
                 self._waiting.extendleft(reversed(batch))
             await asyncio.sleep(RETRY_S)
             self._wake.set()
+
+    def _standings_after(self, batch: list[tuple[str, Entry]]) -> dict[str, Standing]:
+        """How the targets of these entries are then; other servers learn it from etcd, as we do of theirs."""
+        with self._lock:
+            found: dict[str, Standing] = {}
+            for key, entry in batch:
+                target = _target_of(key)
+                found[target] = Standing.after(found.get(target) or self._standings.get(target), entry)
+            self._standings |= found
+            return found
 
     async def _trim(self, store: Store, target: str) -> None:
         """Forget old entries now and then: at a target's first entry, and after every so many."""
@@ -98,7 +121,7 @@ class Audit:
             await store.commit(part)
 
     async def _follow(self, store: Store) -> None:
-        async for event in store.watch(LOG):
+        async for event in store.watch(LOG_ROOT):
             match event:
                 case Relisted(listing=listing):
                     for item in listing.items:
@@ -115,18 +138,21 @@ class Audit:
 
     def _learn(self, item: KeyValue) -> None:
         try:
-            entry = msgspec.json.decode(item.value, type=Entry)
+            if item.key.startswith(STANDINGS):
+                standing = msgspec.json.decode(item.value, type=Standing)
+                with self._lock:
+                    self._standings[item.key.removeprefix(STANDINGS)] = standing
+            else:
+                self._show(item.key, msgspec.json.decode(item.value, type=Entry))
         except msgspec.DecodeError as error:
-            log.warning("entry of the audit log not understood", key=item.key, error=str(error))
-            return
-        target = _target_of(item.key)
+            log.warning("record of the audit log not understood", key=item.key, error=str(error))
+
+    def _show(self, key: str, entry: Entry) -> None:
         with self._lock:
-            if target not in self._last or self._last[target].at <= entry.at:
-                self._last[target] = entry
-            self._recent[item.key] = (target, entry)
+            self._recent[key] = (_target_of(key), entry)
             if len(self._recent) > 2 * SHOWN:
-                for key in sorted(self._recent, key=_time_of)[:-SHOWN]:
-                    del self._recent[key]
+                for old in sorted(self._recent, key=_time_of)[:-SHOWN]:
+                    del self._recent[old]
 
     def _forget(self, there: set[str]) -> None:
         with self._lock:

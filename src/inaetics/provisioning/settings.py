@@ -38,7 +38,8 @@ class Settings:
     data: Path = Path(DATA_DIRECTORY)
     """A directory of the agent's own, below INAETICS_DATA."""
     registries: tuple[str, ...] = ()
-    """Where a provisioning server fetches archives, in this order. From INAETICS_REGISTRY, separated by commas."""
+    """Where a provisioning server fetches archives, in this order. From INAETICS_REGISTRIES, separated by commas, and
+    INAETICS_REGISTRY."""
     agents_port: int = 0
     """A provisioning server's port for agents. From INAETICS_AGENTS_PORT, else any free one."""
 
@@ -78,9 +79,14 @@ def read_settings(environment: Mapping[str, str], *, agent: str | None = None) -
         debug_port=_port(environment, "INAETICS_DEBUG_PORT", 0) if debug else None,
         tls_directory=_tls_directory(environment),
         data=Path(environment.get("INAETICS_DATA", DATA_DIRECTORY)) / name,
-        registries=tuple(filter(None, environment.get("INAETICS_REGISTRY", "").split(","))),
+        registries=_registries(environment),
         agents_port=_port(environment, "INAETICS_AGENTS_PORT", 0),
     )
+
+
+def _registries(environment: Mapping[str, str]) -> tuple[str, ...]:
+    named = [*environment.get("INAETICS_REGISTRIES", "").split(","), environment.get("INAETICS_REGISTRY", "")]
+    return tuple(dict.fromkeys(filter(None, named)))
 
 
 def _needed(environment: Mapping[str, str], name: str) -> str:

@@ -27,6 +27,7 @@ from typing_extensions import override
 from inaetics.api.client import FleetClient
 from inaetics.api.endpoint import ClientTls
 from inaetics.api.process import serve_over
+from inaetics.api.provisioning_archives import Unchecked
 from inaetics.api.settings import ApiSettings
 from inaetics.errors import NotFound
 from inaetics.fleet import keys, mapper
@@ -165,7 +166,9 @@ class LiveFleet:
                 for n, address in enumerate(self.addresses)
             ]
             stopping, ready = self._stopping, self._ready.set
-            await serve_over(self.store, self.settings, stopping=stopping, ready=ready, tags=self.tags)
+            await serve_over(
+                self.store, self.settings, stopping=stopping, ready=ready, tags=self.tags, archives=Unchecked()
+            )
             for agent in agents:
                 agent.cancel()
 

@@ -211,13 +211,6 @@ def test_no_journal_says_so(client: FleetClient) -> None:
         list(client.journal("quiet.service"))
 
 
-def test_the_mapping_is_stored_once_it_is_toml(client: FleetClient) -> None:
-    with pytest.raises(InvalidInput, match=r"not TOML.*line 1"):
-        client.put_mapping("= nonsense")
-    client.put_mapping('[[rule]]\ntarget = "felix@1"\n')
-    assert client.mapping() == '[[rule]]\ntarget = "felix@1"\n'
-
-
 def test_reads_go_on_and_writes_teach_while_the_store_is_silent(fleet: LiveFleet, client: FleetClient) -> None:
     client.submit("hello.service", TEXT)
     with fleet.outage():

@@ -31,8 +31,8 @@ from tests.component.api.test_fleet_v1 import ask
 EXAMPLES = 8
 """For each operation and each way of making requests: a run takes less than a minute."""
 
-BY_HAND = {"POST /inaetics/v1/units/{name}/exec", "PUT /inaetics/v1/mapping"}
-"""Frames and TOML: tested in other places."""
+BY_HAND = {"POST /inaetics/v1/units/{name}/exec"}
+"""Frames: tested in other places."""
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from inaetics.api.agents import RemoteAgents
 from inaetics.api.pulse import Pulse
 from inaetics.api.services import Services
-from inaetics.errors import InvalidInput, Unavailable
+from inaetics.errors import Unavailable
 from inaetics.fleet.events_chronicle import Chronicle
 from inaetics.fleet.mirror import Mirror
 from inaetics.fleet.registry import Registry
@@ -88,29 +88,6 @@ def test_a_held_request_ends_when_the_process_is_to_stop() -> None:
             async with asyncio.timeout(5):
                 await held
             following.cancel()
-
-    with_services(check)
-
-
-@pytest.mark.parametrize("text", ["= 1", "[a", 'x = "'])
-def test_a_mapping_that_is_no_toml_is_not_stored(text: str) -> None:
-    async def check(services: Services) -> None:
-        with pytest.raises(InvalidInput, match="not TOML"):
-            await services.put_mapping(text)
-        assert await services.store.get("/inaetics/provisioning/mapping") is None
-
-    with_services(check)
-
-
-def test_the_callers_own_check_of_a_mapping_counts() -> None:
-    def refuse(text: str) -> None:
-        raise InvalidInput(f"no: {text}")
-
-    async def check(services: Services) -> None:
-        import dataclasses
-
-        with pytest.raises(InvalidInput, match="no: x = 1"):
-            await dataclasses.replace(services, check_mapping=refuse).put_mapping("x = 1")
 
     with_services(check)
 

@@ -1,0 +1,148 @@
+"""`/inaetics/v1/provisioning`: bundles, versions of the mapping, targets and what became of them."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from inaetics.api.provisioning import Known, Made, Provisioning
+from inaetics.api.provisioning_wire import (
+    BundleList,
+    BundleWritten,
+    ChangeEntry,
+    TargetEntry,
+    TargetHistory,
+    TargetList,
+    VersionEntry,
+    VersionList,
+    VersionReply,
+    VersionRequest,
+)
+from inaetics.api.replies import read_json, reply
+from inaetics.api.services import Services
+from inaetics.bundles.manifest import version_order
+from inaetics.bundles.mapping import Mapping
+from inaetics.bundles.records import Artifact, Standing, check_target
+from inaetics.errors import InvalidInput
+
+PATH = "/inaetics/v1/provisioning"
+
+
+def routes(services: Services) -> list[Route]:
+    """The resources of provisioning."""
+    ours = _Provisioning(services)
+    return [
+        Route(f"{PATH}/bundles", ours.bundles, methods=["GET"]),
+        Route(f"{PATH}/bundles/{{name}}/{{version}}", ours.put_bundle, methods=["PUT"]),
+        Route(f"{PATH}/bundles/{{name}}/{{version}}", ours.remove_bundle, methods=["DELETE"]),
+        Route(f"{PATH}/versions", ours.versions, methods=["GET"]),
+        Route(f"{PATH}/versions", ours.change, methods=["POST"]),
+        Route(f"{PATH}/versions/{{number}}", ours.version, methods=["GET"]),
+        Route(f"{PATH}/targets", ours.targets, methods=["GET"]),
+        Route(f"{PATH}/targets/{{target}}", ours.target, methods=["GET"]),
+        Route(f"{PATH}/targets/{{target}}/history", ours.history, methods=["GET"]),
+    ]
+
+
+class _Provisioning:
+    def __init__(self, services: Services) -> None:
+        self._desk = Provisioning(services.store, archives=services.archives, anchors=services.signers)
+
+    async def bundles(self, request: Request) -> Response:
+        known = await self._desk.known()
+        newest = sorted(known.artifacts.values(), key=lambda each: version_order(each.version), reverse=True)
+        return reply(BundleList(bundles=tuple(sorted(newest, key=lambda each: each.name))))
+
+    async def put_bundle(self, request: Request) -> Response:
+        artifact = await read_json(request, Artifact)
+        name, version = request.path_params["name"], request.path_params["version"]
+        if (artifact.name, artifact.version) != (name, version):
+            raise InvalidInput(f"the body is of {artifact.name} {artifact.version}, the path of {name} {version}")
+        replace_it = request.query_params.get("replace", "0") == "1"
+        changed = await self._desk.put_artifact(artifact, replace_it=replace_it)
+        return reply(BundleWritten(name=name, version=version, unchanged=not changed))
+
+    async def remove_bundle(self, request: Request) -> Response:
+        name, version = request.path_params["name"], request.path_params["version"]
+        await self._desk.remove_artifact(name, version)
+        return reply(BundleWritten(name=name, version=version))
+
+    async def versions(self, request: Request) -> Response:
+        found = await self._desk.versions()
+        entries = (VersionEntry(version=each.version, by=each.by, at=each.at, note=each.note) for each in found)
+        return reply(VersionList(versions=tuple(entries)))
+
+    async def version(self, request: Request) -> Response:
+        text = request.path_params["number"]
+        if text != "current" and (not text.isascii() or not text.isdigit() or not 0 < len(text) < 10):
+            raise InvalidInput(f"{text!r} is no version: give its number, or 'current'")
+        return reply(await self._desk.version(0 if text == "current" else int(text)))
+
+    async def change(self, request: Request) -> Response:
+        asked = await read_json(request, VersionRequest)
+        made = await self._desk.change(asked)
+        return reply(_reply(made, planned=asked.plan), 200 if asked.plan else 201)
+
+    async def targets(self, request: Request) -> Response:
+        known, standings = await self._desk.known(), await self._desk.standings()
+        mapping, error = _understood(known)
+        named = mapping.named_targets if mapping else frozenset()
+        entries = tuple(_target(known, mapping, name, standings.get(name)) for name in sorted({*standings, *named}))
+        return reply(TargetList(version=known.number, targets=entries, error=error))
+
+    async def target(self, request: Request) -> Response:
+        name = check_target(request.path_params["target"])
+        known, standings = await self._desk.known(), await self._desk.standings()
+        mapping, error = _understood(known)
+        entry = _target(known, mapping, name, standings.get(name))
+        return reply(TargetList(version=known.number, targets=(entry,), error=error))
+
+    async def history(self, request: Request) -> Response:
+        target = request.path_params["target"]
+        return reply(TargetHistory(target=target, entries=await self._desk.log(target)))
+
+
+def _understood(known: Known) -> tuple[Mapping | None, str]:
+    if known.version is None:
+        return None, ""
+    try:
+        return known.mapping(known.version), ""
+    except InvalidInput as error:
+        return None, str(error)
+
+
+def _target(known: Known, mapping: Mapping | None, name: str, standing: Standing | None) -> TargetEntry:
+    if mapping is None or known.version is None:
+        return TargetEntry(target=name, standing=standing)
+    rule, held = mapping.rule_for(name), known.version.held.get(name)
+    return TargetEntry(
+        target=name,
+        bundles=tuple(f"{bundle.name}@{bundle.version}" for bundle in mapping.bundles_for(name)),
+        why=f"held at version {held.version}" if held else f"rule {rule.name}" if rule else "no rule fits",
+        metadata=dict(mapping.metadata.get(name, {})),
+        held=held,
+        standing=standing,
+    )
+
+
+def _reply(made: Made, *, planned: bool) -> VersionReply:
+    entries = tuple(
+        ChangeEntry(
+            target=each.target,
+            added=each.added,
+            removed=each.removed,
+            changed=each.changed,
+            kept=each.kept,
+            why=each.why,
+        )
+        for each in made.changes
+    )
+    return VersionReply(
+        version=made.version.version,
+        before=made.before,
+        note=made.version.note,
+        changes=entries,
+        planned=planned,
+        rules=made.rules,
+    )

@@ -1,0 +1,104 @@
+"""Provisioning as it travels. Versions, artifacts and entries of the audit log go as they are in etcd."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from inaetics.bundles.records import Artifact, Entry, Held, Standing
+
+
+class BundleList(Struct, frozen=True, kw_only=True):
+    """Every version of every bundle, by name and then the newest first."""
+
+    bundles: tuple[Artifact, ...] = ()
+
+
+class BundleWritten(Struct, frozen=True, kw_only=True):
+    """`unchanged`: it was there already, the same archive with a signature that still counts."""
+
+    name: str
+    version: str
+    unchanged: bool = False
+
+
+class VersionRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a client asks for; exactly one of these:
+
+    - `text`: this mapping; or nothing of what follows: the text in force anew, with the newest bundles;
+    - `back_to`: what version that was (0: the one before); with `target` only that target, which is held there;
+    - `release` with `target`: let a held target follow the rules again.
+
+    `expected` is the version in force that the wish was decided from: another one is a conflict. With `plan` nothing
+    is changed. `by` says who asks.
+    """
+
+    text: str | None = None
+    back_to: int | None = None
+    target: str = ""
+    release: bool = False
+    expected: int | None = None
+    by: str = ""
+    plan: bool = False
+
+
+class ChangeEntry(Struct, frozen=True, kw_only=True):
+    """At one target: what comes, goes, and changes its version (name, old, new). `why` names the rule."""
+
+    target: str
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[tuple[str, str, str], ...] = ()
+    kept: int = 0
+    why: str = ""
+
+
+class VersionReply(Struct, frozen=True, kw_only=True):
+    """The version that was made, or that a plan would make, and what it changes where."""
+
+    version: int
+    before: int
+    note: str
+    changes: tuple[ChangeEntry, ...] = ()
+    planned: bool = False
+    rules: int = 0
+
+
+class VersionEntry(Struct, frozen=True, kw_only=True):
+    """One line of the history."""
+
+    version: int
+    by: str = ""
+    at: float = 0.0
+    note: str = ""
+
+
+class VersionList(Struct, frozen=True, kw_only=True):
+    """The youngest first; as many as are kept."""
+
+    versions: tuple[VersionEntry, ...] = ()
+
+
+class TargetEntry(Struct, frozen=True, kw_only=True):
+    """What a target shall run by the version in force, and how it is by its audit log."""
+
+    target: str
+    bundles: tuple[str, ...] = ()
+    why: str = ""
+    metadata: dict[str, str] = {}
+    held: Held | None = None
+    standing: Standing | None = None
+
+
+class TargetList(Struct, frozen=True, kw_only=True):
+    """Every target that is known or named; `error` when the version in force cannot be understood."""
+
+    version: int
+    targets: tuple[TargetEntry, ...] = ()
+    error: str = ""
+
+
+class TargetHistory(Struct, frozen=True, kw_only=True):
+    """A target's audit log, the youngest first."""
+
+    target: str
+    entries: tuple[Entry, ...] = ()
