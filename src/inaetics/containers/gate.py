@@ -17,7 +17,7 @@ import threading
 import time
 import urllib.parse
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -82,8 +82,8 @@ class Doors:
     """Told of a reference that is to go: returns whether it did everything itself."""
     writing: threading.RLock
     """Held while a manifest is written, so that what is written down is what the registry has."""
-    activity: Callable[[], None]
-    """Told whenever somebody who may push does anything towards it; may wait."""
+    activity: Callable[[], AbstractContextManager[None]]
+    """Around everything that somebody who may push does towards it; may wait before it begins."""
 
 
 class Gate(ThreadingMixIn, _Server):
@@ -180,7 +180,12 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command in _WRITES and not doors.may_push(who):
             self._refuse_push(who)
         if self.command != "GET" and doors.may_push(who):
-            doors.activity()
+            with doors.activity():
+                self._serve_registry(path, who)
+        else:
+            self._serve_registry(path, who)
+
+    def _serve_registry(self, path: str, who: Identity) -> None:
         found = _MANIFEST.fullmatch(path)
         if self.command in ("POST", "PATCH", "PUT"):
             self._refuse_full()

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from inaetics.containers.replicate_ledger import LedgerFile
 from inaetics.containers.replicate_plan import Key, Ledger, is_digest, meant
 from inaetics.errors import CommandFailed, Conflict
 
-QUIET_S = 5.0
+QUIET_S = 3.0
 """Between two requests of one push less time passes than this."""
 
 PATIENCE_S = 60.0
@@ -40,13 +41,22 @@ class Pushes:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._last = 0.0
+        self._under_way = 0
         self._closed = False
 
-    def active(self) -> None:
-        """Somebody pushes; waits while the barrier is down."""
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Somebody pushes, within the block; waits first while the barrier is down."""
         with self._changed:
             self._changed.wait_for(lambda: not self._closed, timeout=SWEEP_S)
-            self._last = time.monotonic()
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._under_way -= 1
+                self._last = time.monotonic()
+                self._changed.notify_all()
 
     def close(self, *, quiet_s: float = QUIET_S, within_s: float = PATIENCE_S) -> None:
         """Lower the barrier once nobody has pushed for a while; raises `Conflict` when somebody goes on and on."""
@@ -54,11 +64,17 @@ class Pushes:
         with self._changed:
             if self._closed:
                 raise Conflict("garbage is being collected here already")
-            while (left := self._last + quiet_s - time.monotonic()) > 0 and self._last:
+            while (left := self._left(quiet_s)) > 0:
                 if time.monotonic() + left > end:
                     raise Conflict("somebody pushes to this registry: collect its garbage later")
                 self._changed.wait(left)
             self._closed = True
+
+    def _left(self, quiet_s: float) -> float:
+        """How much longer to wait at least, if nobody does anything more."""
+        if self._under_way:
+            return quiet_s
+        return self._last + quiet_s - time.monotonic() if self._last else 0.0
 
     def open(self) -> None:
         """Raise the barrier."""

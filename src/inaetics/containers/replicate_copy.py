@@ -56,6 +56,8 @@ def _copy_blob(source: Endpoint, own: Own, files: RegistryFiles, repository: str
         holder = files.holder(digest)
         if holder is not None and own.mount(repository, digest, holder):
             return 0
+    else:
+        files.remove_damaged(digest)
     with source.asked("GET", f"/v2/{repository}/blobs/{digest}") as answer:
         own.upload(repository, digest, size, _checked(source, repository, digest, size, answer))
     return int(size)

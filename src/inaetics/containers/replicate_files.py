@@ -6,7 +6,8 @@
     repositories/NAME/_layers/sha256/abcd…/link                   a blob the repository may be asked for
 
 There is no request that lists a registry's manifests, and none that tells whether what it lists is really there; and
-a disk may lose some of it. Only tags are ever changed here, and only removed: docker-registry has no request for that.
+a disk may lose some of it. Little is ever changed here, and only what docker-registry has no request for: tags are
+removed, and damaged blobs, which it would keep although it is given whole ones.
 """
 
 from __future__ import annotations
@@ -82,6 +83,10 @@ class RegistryFiles:
             if self._layer(repository, name).exists() and self.blob(digest).exists():
                 return repository
         return None
+
+    def remove_damaged(self, digest: str) -> None:
+        """Take a blob away that is not what it should be, so that it can be written anew."""
+        self.blob(digest).unlink(missing_ok=True)
 
     def remove_tag(self, repository: str, tag: str) -> None:
         """Take a tag away; what it meant stays. One that is not there is no error."""
