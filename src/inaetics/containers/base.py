@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inaetics.containers import tarball, trim
-from inaetics.containers.cache import cache_directory, scratch, used
+from inaetics.containers.cache import cache_directory, check_space, scratch, used
 from inaetics.containers.debian import Distribution, apt_network_options, apt_sources, distribution
 from inaetics.containers.process import find_program, run
 from inaetics.errors import InvalidInput
@@ -25,6 +25,9 @@ PACKAGES = ("python3-minimal", "libpython3-stdlib", "busybox-static", "ca-certif
 """Python, a shell for whoever looks inside, certificates of public authorities, and what binary wheels link to."""
 
 OLDEST_PYTHON = (3, 11)
+
+_ROOM = 400_000_000
+"""What the disk must have left: packages, their content, the archive."""
 
 _BOOTSTRAP_S = 600.0
 _COMPILE_S = 300.0
@@ -102,6 +105,7 @@ def compile_modules(root: Path, tree: Path, *, inside: str) -> None:
 
 
 def _make(source: Distribution, place: Path, key: str) -> Path:
+    check_space(place, _ROOM, doing="make the base image from packages")
     with scratch(place, "base") as workplace:
         root = workplace / "root"
         _bootstrap(source, workplace, root)

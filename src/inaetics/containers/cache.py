@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -9,6 +10,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from inaetics.errors import CommandFailed
 
 _STALE_S = 86_400
 """A scratch directory this old was left by a program that was killed."""
@@ -42,6 +45,18 @@ def scratch(place: Path, purpose: str) -> Iterator[Path]:
             shutil.rmtree(old, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f".{purpose}-", dir=place) as directory:
         yield Path(directory)
+
+
+def check_space(place: Path, wanted: int, *, doing: str) -> None:
+    """Raise `CommandFailed` when the disk below `place` has less than `wanted` bytes left for `doing`.
+
+    The programs that fill it say other things when it is full ("apt-get update failed").
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(place).free
+    if free < wanted:
+        said = f"{free / 1e6:.0f} MB are free below {place}, and it takes {wanted / 1e6:.0f} MB"
+        raise CommandFailed(f"cannot {doing}: {said} (free some space and try again)", status=errno.ENOSPC, output=said)
 
 
 def used(archive: Path, kind: str) -> Path:

@@ -12,13 +12,16 @@ import sys
 from pathlib import Path
 
 from inaetics.containers.base import Base, compile_modules, recipe_code, unpacked
-from inaetics.containers.cache import cache_directory, scratch, used
+from inaetics.containers.cache import cache_directory, check_space, scratch, used
 from inaetics.containers.process import run
 from inaetics.containers.tarball import write_tar
 from inaetics.errors import NotFound
 
 INSIDE = "/opt/inaetics/wheels"
 """Where the packages are in an image."""
+
+_ROOM = 250_000_000
+"""What the disk must have left: packages, the unpacked base, the archive."""
 
 _INSTALL_S = 600.0
 
@@ -63,6 +66,7 @@ def wheels(lock: Path, base: Base, *, cache: Path | None = None) -> Path:
 
 
 def _make(lock: Path, base: Base, archive: Path) -> None:
+    check_space(archive.parent, _ROOM, doing=f"install the packages of {lock}")
     with scratch(archive.parent, "wheels") as place:
         tree = place / INSIDE.lstrip("/")
         _install(lock, base, tree)
