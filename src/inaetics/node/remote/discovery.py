@@ -5,14 +5,18 @@ JSON: ``{"version": 1, "properties": {...}}`` with the endpoint's properties. So
 milliseconds after it was written, and gone when its agent withdraws it or its lease ends.
 
 While etcd is away nothing is added and nothing removed: imports go on working. Under a new lease everything is written
-again. Services are never called on etcd's thread: what changed goes to a thread of its own, in order.
+again. An endpoint whose key is gone stays imported while its provider answers for it, and one whose provider is dead
+goes before its lease ends (`belief`), when the distribution provider can ask (`reachability`).
+
+Services are never called on etcd's thread: what changed goes to a thread of its own, in order.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -30,6 +34,9 @@ from pelix.rsa.providers.discovery import (
 )
 from typing_extensions import override
 
+from inaetics.node.remote.belief import Belief
+from inaetics.node.remote.reachability import SERVICE_REACHABILITY, SERVICE_SUSPICIONS, Presence, Suspicions
+from inaetics.node.remote.workers import Workers
 from inaetics.provisioning.etcd_thread import EtcdThread, Wake, hold_lease
 from inaetics.store.protocol import Changed, Relisted, Store, Synced, WatchEvent
 
@@ -38,6 +45,10 @@ log = structlog.get_logger()
 PREFIX = "/inaetics/discovery/"
 LEASE_TTL_S = 5.0
 VERSION = 1
+PROBE_S = 1.0
+"""How long a provider has to show that it still exports an endpoint."""
+DOUBT_S = 1.0
+"""How often a provider is asked while discovery and it do not agree."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +72,7 @@ def decode_endpoint(value: bytes) -> EndpointDescription | None:
         return None
 
 
-class Discovery:
+class Discovery(Suspicions):
     """Announces and finds endpoints of one framework. Add its jobs to `thread` before that starts."""
 
     def __init__(self, framework: Framework, thread: EtcdThread, *, lease_ttl_s: float = LEASE_TTL_S) -> None:
@@ -70,23 +81,35 @@ class Discovery:
         self._advertiser = _Advertiser(f"{PREFIX}{self._me}/", Wake(thread))
         self._found = _Found(self._me)
         self._lease_ttl_s = lease_ttl_s
-        self._news: queue.SimpleQueue[EndpointEvent | None] = queue.SimpleQueue()
+        self._belief = Belief()
+        self._news: queue.SimpleQueue[_News | None] = queue.SimpleQueue()
         self._telling = threading.Thread(target=self._tell, name="discovery", daemon=True)
-        self._registration: Any = None
+        self._asking = Workers(8, "discovery asks")
+        self._asked: set[str] = set()
+        self._suspected: set[str] = set()
+        self._registrations: list[Any] = []
         thread.add("announce endpoints", self._announce)
         thread.add("find endpoints", self._find)
 
     def start(self) -> None:
         """Take what Pelix exports from now on, and tell it what was found."""
-        self._registration = self._context.register_service(SERVICE_ENDPOINT_ADVERTISER, self._advertiser, {})
+        for name, service in ((SERVICE_ENDPOINT_ADVERTISER, self._advertiser), (SERVICE_SUSPICIONS, self)):
+            self._registrations.append(self._context.register_service(name, service, {}))
         self._telling.start()
 
     def stop(self) -> None:
         """Idempotent. The keys go with the lease, when the thread stops."""
-        if self._registration is not None:
-            self._registration.unregister()
-            self._registration = None
+        if self._registrations:
+            while self._registrations:
+                self._registrations.pop().unregister()
+            self._asking.close()
             self._news.put(None)
+
+    @override
+    def suspect(self, framework: str) -> None:
+        if framework not in self._suspected:  # calls fail many times a second
+            self._suspected.add(framework)
+            self._news.put(partial(self._ask_about, framework))
 
     async def _announce(self, store: Store) -> None:
         async def under(lease: int) -> None:
@@ -97,22 +120,67 @@ class Discovery:
     async def _find(self, store: Store) -> None:
         async for event in store.watch(PREFIX):
             for news in self._found.learn(event):
-                self._news.put(news)
+                endpoint = news.get_endpoint_description()
+                gone = news.get_type() == EndpointEvent.REMOVED
+                self._news.put(partial(self._withdrawn if gone else self._belief.announced, endpoint))
 
     def _tell(self) -> None:
-        while (event := self._news.get()) is not None:
-            endpoint = event.get_endpoint_description()
-            log.info(
-                "endpoint",
-                change=_WORDS[event.get_type()],
-                interfaces=endpoint.get_interfaces(),
-                at=endpoint.get_container_id()[1],
-            )
-            for listener, matched in self._listeners(endpoint):
-                try:
-                    listener.endpoint_changed(event, matched)
-                except Exception:
-                    log.exception("endpoint listener failed", endpoint=endpoint.get_id())
+        while True:
+            try:
+                news = self._news.get(timeout=DOUBT_S if self._belief.doubtful else None)
+            except queue.Empty:
+                self._ask(self._belief.doubtful)
+                continue
+            if news is None:
+                return
+            for event in news():
+                self._tell_listeners(event)
+
+    def _withdrawn(self, endpoint: EndpointDescription) -> list[EndpointEvent]:
+        imported = self._belief.withdrawn(endpoint.get_id())
+        if imported is not None:
+            self._ask([imported])
+        return []
+
+    def _ask_about(self, framework: str) -> list[EndpointEvent]:
+        self._suspected.discard(framework)
+        self._ask(self._belief.of(framework))
+        return []
+
+    def _ask(self, endpoints: Iterable[EndpointDescription]) -> None:
+        """Let their providers show them; what they show comes as news."""
+        for endpoint in endpoints:
+            name = endpoint.get_id()
+            if name not in self._asked:
+                self._asked.add(name)
+                if not self._asking.submit(partial(self._ask_one, endpoint)):
+                    self._asked.discard(name)  # asked when there is a thread: it is in doubt until then
+
+    def _ask_one(self, endpoint: EndpointDescription) -> None:
+        reference: Any = self._context.get_service_reference(SERVICE_REACHABILITY)
+        if reference is None:
+            presence = Presence.SILENT  # of another provider: nobody can say more than discovery
+        else:
+            presence = self._context.get_service(reference).presence(endpoint, within_s=PROBE_S)
+        self._news.put(partial(self._shown, endpoint.get_id(), presence))
+
+    def _shown(self, name: str, presence: Presence) -> list[EndpointEvent]:
+        self._asked.discard(name)
+        return self._belief.shown(name, presence)
+
+    def _tell_listeners(self, event: EndpointEvent) -> None:
+        endpoint = event.get_endpoint_description()
+        log.info(
+            "endpoint",
+            change=_WORDS[event.get_type()],
+            interfaces=endpoint.get_interfaces(),
+            at=endpoint.get_container_id()[1],
+        )
+        for listener, matched in self._listeners(endpoint):
+            try:
+                listener.endpoint_changed(event, matched)
+            except Exception:
+                log.exception("endpoint listener failed", endpoint=endpoint.get_id())
 
     def _listeners(self, endpoint: EndpointDescription) -> list[tuple[EndpointEventListener, str]]:
         """Who wants to know of `endpoint`, with the filter that says so: topology managers are such listeners."""
@@ -126,6 +194,8 @@ class Discovery:
         return found
 
 
+_News = Callable[[], list[EndpointEvent]]
+"""What changes the belief, on the telling thread."""
 _WORDS = {EndpointEvent.ADDED: "found", EndpointEvent.REMOVED: "gone", EndpointEvent.MODIFIED: "changed"}
 
 

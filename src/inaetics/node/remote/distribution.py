@@ -3,21 +3,32 @@
 A framework has one container that exports and one that imports. The exporter's server listens on the agent's own
 address at any free port; an endpoint says where, in its container id: ``inaetics://127.17.8.101:40123``.
 
+A service that is withdrawn takes no more calls, and its bundle goes on stopping when the calls under way have ended, or
+after `DRAIN_S`. Until importers know, calls for it go to its successor (`successors`), if there is one.
+
 The providers are plain services, not components: iPOPO keeps a parent's callbacks beside overriding ones of another
 name, and nothing here needs injection. Methods that Pelix calls override the parents' by exactly their names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+import structlog
 from pelix.constants import OSGI_FRAMEWORK_UUID
 from pelix.framework import Framework
 from pelix.internals.registry import ServiceReference
 from pelix.ipopo.constants import IPOPO_INSTANCE_NAME
-from pelix.rsa import RemoteServiceError
+from pelix.rsa import (
+    OSGI_ASYNC_INTENT,
+    OSGI_BASIC_INTENT,
+    OSGI_BASIC_TIMEOUT_INTENT,
+    OSGI_CONFIDENTIAL_INTENT,
+    RemoteServiceError,
+)
 from pelix.rsa.endpointdescription import EndpointDescription
 from pelix.rsa.providers.distribution import (
     DISTRIBUTION_PROVIDER_CONTAINER_PROP,
@@ -30,20 +41,24 @@ from pelix.rsa.providers.distribution import (
     ImportContainer,
     ImportDistributionProvider,
 )
-from pelix.utilities import get_remote_method
 from typing_extensions import override
 
 from inaetics.node import api
 from inaetics.node.remote.client import Peer, Peers
-from inaetics.node.remote.server import Refused, Server
+from inaetics.node.remote.endpoints import Endpoints
+from inaetics.node.remote.proxies import Proxy, RemoteService
+from inaetics.node.remote.reachability import SERVICE_REACHABILITY, SERVICE_SUSPICIONS, Presence, Reachability
+from inaetics.node.remote.server import Server
 from inaetics.node.remote.successors import Successors
 from inaetics.node.remote.tls import TlsContexts
-from inaetics.node.remote.wire import NO_ENDPOINT, NO_METHOD, Call
+
+log = structlog.get_logger()
 
 NAMESPACE = "inaetics.remote"
 CLIENT_CONFIG = f"{api.REMOTE_CONFIG}.client"
-INTENTS = ["osgi.basic", "osgi.basic.timeout", "osgi.confidential"]
 DEFAULT_TIMEOUT_S = 10.0
+DRAIN_S = 1.0
+"""How long a service that is withdrawn waits for calls under way."""
 
 
 class Distribution:
@@ -54,25 +69,38 @@ class Distribution:
         address = str(framework.get_property(api.ADDRESS))
         me = str(framework.get_property(OSGI_FRAMEWORK_UUID))
         self._exports = _Exports(str(framework.get_property(api.AGENT)))
-        self._server = Server(address, me, self._exports.dispatch, tls.server if tls else None)
-        self._peers = Peers(me, tls.client if tls else None)
+        self._server = Server(address, me, self._exports.endpoints, tls.server if tls else None)
+        self._peers = Peers(me, tls.client if tls else None, gone=self._suspect)
+        self._intents = [OSGI_BASIC_INTENT, OSGI_BASIC_TIMEOUT_INTENT, OSGI_ASYNC_INTENT]
+        if tls is not None:
+            self._intents.append(OSGI_CONFIDENTIAL_INTENT)
         self._address = address
         self._registrations: list[Any] = []
 
     def start(self) -> None:
         """Listen, and offer both providers to Pelix. Raises `Unavailable` when the address cannot be used."""
-        exporter = _Exporter(self._exports)
-        importer = _Importer(_Imports(self._peers))
+        exporter = _Exporter(self._exports, self._intents)
+        importer = _Importer(_Imports(self._peers), self._intents)
         self._join(self._exports, exporter, f"inaetics://{self._address}:{self._server.start()}")
         self._join(importer.container, importer, CLIENT_CONFIG)
         for name, provider in (
             (SERVICE_EXPORT_DISTRIBUTION_PROVIDER, exporter),
             (SERVICE_IMPORT_DISTRIBUTION_PROVIDER, importer),
+            (SERVICE_REACHABILITY, _Reachability(self._peers)),
         ):
             self._registrations.append(self._context.register_service(name, provider, {}))
 
+    def drain(self, within_s: float) -> bool:
+        """The framework is about to stop: refuse calls from now on, and wait for those under way.
+
+        Returns whether they ended in time. Services that are withdrawn afterwards do not wait any more.
+        """
+        self._exports.drain_s = 0.0
+        return self._server.drain(within_s)
+
     def stop(self) -> None:
         """Withdraw both providers, take no more calls, close every connection. Idempotent."""
+        self._exports.drain_s = 0.0
         while self._registrations:
             self._registrations.pop().unregister()
         self._server.stop()
@@ -83,14 +111,21 @@ class Distribution:
         properties = {IPOPO_INSTANCE_NAME: container_id, DISTRIBUTION_PROVIDER_CONTAINER_PROP: provider}
         container._validate_component(self._context, properties)
 
+    def _suspect(self, framework: str) -> None:
+        if not self._registrations:
+            return  # stopping
+        references: Iterable[Any] = self._context.get_all_service_references(SERVICE_SUSPICIONS) or ()
+        for reference in references:
+            self._context.get_service(reference).suspect(framework)
+
 
 class _Exporter(ExportDistributionProvider):
-    def __init__(self, container: _Exports) -> None:
+    def __init__(self, container: _Exports, intents: Sequence[str]) -> None:
         super().__init__()
         self._config_name = api.REMOTE_CONFIG
         self._namespace = NAMESPACE
         self._supported_configs = [api.REMOTE_CONFIG]
-        self._supported_intents = INTENTS
+        self._supported_intents = list(intents)
         self._container = container
 
     @override
@@ -106,12 +141,12 @@ class _Exporter(ExportDistributionProvider):
 
 
 class _Importer(ImportDistributionProvider):
-    def __init__(self, container: _Imports) -> None:
+    def __init__(self, container: _Imports, intents: Sequence[str]) -> None:
         super().__init__()
         self._config_name = CLIENT_CONFIG
         self._namespace = NAMESPACE
         self._supported_configs = [api.REMOTE_CONFIG]
-        self._supported_intents = INTENTS
+        self._supported_intents = list(intents)
         self.container = container
 
     @override
@@ -123,10 +158,12 @@ class _Importer(ImportDistributionProvider):
 
 
 class _Exports(ExportContainer):
-    """Everything this framework exports, by endpoint id."""
+    """Everything this framework exports."""
 
     def __init__(self, agent: str) -> None:
         super().__init__()
+        self.endpoints = Endpoints(self._heir)
+        self.drain_s = DRAIN_S
         self._agent = agent
         self._successors = Successors()
 
@@ -137,25 +174,26 @@ class _Exports(ExportContainer):
         return super().prepare_endpoint_props(intfs, svc_ref, export_props) | {api.REMOTE_AGENT: self._agent}
 
     @override
+    def _export_service(self, svc: Any, ed: EndpointDescription) -> None:
+        super()._export_service(svc, ed)
+        self.endpoints.add(ed.get_id(), svc)
+
+    @override
     def _unexport_service(self, ed: EndpointDescription) -> tuple[Any, EndpointDescription] | None:
         leaving = self._get_export(ed.get_id())
         if leaving is not None:
             self._successors.leaves(ed.get_id(), leaving)
-        return super()._unexport_service(ed)
+        exported = super()._unexport_service(ed)
+        if not self.endpoints.withdraw(ed.get_id(), self.drain_s) and self.drain_s:
+            log.warning("calls under way to a service that goes", interfaces=ed.get_interfaces(), waited_s=self.drain_s)
+        return exported
 
-    def _all(self) -> list[tuple[Any, EndpointDescription]]:
+    def _heir(self, endpoint: str) -> str | None:
+        """Who answers for an endpoint that was withdrawn."""
         with self._exported_instances_lock:
-            return list(self._exported_services.values())
-
-    def dispatch(self, call: Call) -> Any:
-        """Carry out a call from the network: only public methods of what is exported. Raises `Refused`."""
-        found = self._get_export(call.endpoint) or self._successors.of(call.endpoint, self._all())
-        if found is None:
-            raise Refused(NO_ENDPOINT, f"no service {call.endpoint} is exported here")
-        method = get_remote_method(found[0], call.method)
-        if method is None:
-            raise Refused(NO_METHOD, f"the service has no method {call.method}")
-        return method(*call.args, **call.kwargs)
+            exports = list(self._exported_services.values())
+        found = self._successors.of(endpoint, exports)
+        return found[1].get_id() if found is not None else None
 
 
 class _Imports(ImportContainer):
@@ -164,45 +202,48 @@ class _Imports(ImportContainer):
     def __init__(self, peers: Peers) -> None:
         super().__init__()
         self._peers = peers
+        self._lock = threading.Lock()
         self._taken: dict[str, Peer] = {}
 
     @override
     def _prepare_proxy(self, endpoint_description: EndpointDescription) -> Proxy:
-        where = urlsplit(endpoint_description.get_container_id()[1])
-        if where.scheme != "inaetics" or not where.hostname or not where.port:
-            raise RemoteServiceError(f"cannot import {endpoint_description.get_id()}: it is at {where.geturl()!r}")
-        peer = self._peers.take(where.hostname, where.port, endpoint_description.get_framework_uuid())
-        self._taken[endpoint_description.get_id()] = peer
+        peer = _peer(self._peers, endpoint_description)
+        with self._lock:
+            before = self._taken.pop(endpoint_description.get_id(), None)
+            self._taken[endpoint_description.get_id()] = peer
+        if before is not None:
+            self._peers.release(before)
         timeout_s = endpoint_description.get_properties().get(api.REMOTE_TIMEOUT_S, DEFAULT_TIMEOUT_S)
-        return Proxy(peer, endpoint_description.get_id(), timeout_s=float(timeout_s))
+        service = RemoteService(peer, endpoint_description.get_id(), timeout_s=float(timeout_s))
+        return Proxy(service, futures=bool(endpoint_description.get_async_interfaces()))
 
     @override
     def unimport_service(self, endpoint_description: EndpointDescription) -> None:
-        peer = self._taken.pop(endpoint_description.get_id(), None)
+        with self._lock:
+            peer = self._taken.pop(endpoint_description.get_id(), None)
         if peer is not None:
             self._peers.release(peer)
 
 
-class Proxy:
-    """Stands for a service in another agent: every public attribute is a method that calls it there."""
-
-    def __init__(self, peer: Peer, endpoint: str, *, timeout_s: float) -> None:
-        self._peer = peer
-        self._endpoint = endpoint
-        self._timeout_s = timeout_s
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        peer, endpoint, timeout_s = self._peer, self._endpoint, self._timeout_s
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            return peer.call(endpoint, name, list(args), kwargs, timeout_s=timeout_s)
-
-        call.__name__ = name
-        self.__dict__[name] = call  # found without us from now on
-        return call
+class _Reachability(Reachability):
+    def __init__(self, peers: Peers) -> None:
+        self._peers = peers
 
     @override
-    def __repr__(self) -> str:
-        return f"<remote service {self._endpoint} at {self._peer}>"
+    def presence(self, endpoint: EndpointDescription, *, within_s: float) -> Presence:
+        try:
+            peer = _peer(self._peers, endpoint)
+        except RemoteServiceError:
+            return Presence.WITHDRAWN
+        try:
+            return peer.probe(endpoint.get_id(), timeout_s=within_s)
+        finally:
+            self._peers.release(peer)
+
+
+def _peer(peers: Peers, endpoint: EndpointDescription) -> Peer:
+    """The peer that exports `endpoint`, to be released. Raises `RemoteServiceError` for one that is not ours."""
+    where = urlsplit(endpoint.get_container_id()[1])
+    if where.scheme != "inaetics" or not where.hostname or not where.port:
+        raise RemoteServiceError(f"cannot import {endpoint.get_id()}: it is at {where.geturl()!r}")
+    return peers.take(where.hostname, where.port, endpoint.get_framework_uuid())

@@ -1,4 +1,8 @@
-"""Answers the calls of other agents: one thread a connection, calls of one connection in order."""
+"""Answers the calls of other agents: listens, greets callers and serves each connection (`session`).
+
+Bounds: so many connections, so many calls at once on each (`wire.WINDOW`), so many threads for slow calls. When threads
+are used up, a connection reads no further until its call is done: its callers wait.
+"""
 
 from __future__ import annotations
 
@@ -6,44 +10,43 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
+from contextlib import suppress
 
 import structlog
 
 from inaetics.errors import InaeticsError, Unavailable
-from inaetics.node.remote.wire import Answer, Call, Connection, Failure, greet, prepare
+from inaetics.node.remote.endpoints import Endpoints
+from inaetics.node.remote.greeting import greet
+from inaetics.node.remote.overseer import Overseer
+from inaetics.node.remote.session import Session
+from inaetics.node.remote.stream import Stream, prepare, secured
+from inaetics.node.remote.wire import Frames
+from inaetics.node.remote.workers import Workers
 
 log = structlog.get_logger()
 
-Dispatch = Callable[[Call], Any]
-"""Carries a call out. Raises `Refused` when there is no such endpoint or method."""
-
 HANDSHAKE_S = 5.0
 MAX_CONNECTIONS = 512
+MAX_SLOW = 256
+"""Threads for calls that take longer, of all connections together."""
 PAUSE_S = 0.1
 _BACKLOG = 128
-
-
-class Refused(Exception):
-    """A call that nobody here takes. `kind` is `wire.NO_ENDPOINT` or `wire.NO_METHOD`."""
-
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
 
 
 class Server:
     """Listens on one address, any free port, from `start` to `stop`."""
 
-    def __init__(self, address: str, framework: str, dispatch: Dispatch, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, address: str, framework: str, endpoints: Endpoints, tls: ssl.SSLContext | None) -> None:
         self._address = address
         self._framework = framework
-        self._dispatch = dispatch
+        self._endpoints = endpoints
         self._tls = tls
         self._lock = threading.Lock()
-        self._connections: set[Connection] = set()
+        self._connected: set[socket.socket] = set()
+        self._sessions: set[Session] = set()
+        self._readers = Workers(MAX_CONNECTIONS + MAX_SLOW)
+        self._workers = Workers(MAX_SLOW)
+        self._overseer = Overseer()
         self._listener: socket.socket | None = None
 
     def start(self) -> int:
@@ -56,87 +59,113 @@ class Server:
         threading.Thread(target=self._accept, args=(listener,), name="remote accept", daemon=True).start()
         return int(listener.getsockname()[1])
 
+    @property
+    def connections(self) -> int:
+        with self._lock:
+            return len(self._connected)
+
+    def drain(self, within_s: float) -> bool:
+        """Refuse new calls and connections, and wait for calls under way; returns whether they ended in time."""
+        self._stop_listening()
+        end = time.monotonic() + within_s
+        with self._lock:
+            sessions = list(self._sessions)
+        for session in sessions:
+            session.stop_taking()
+        while any(session.busy for session in sessions):
+            if time.monotonic() >= end:
+                return False
+            time.sleep(_LOOK_S)
+        return True
+
     def stop(self) -> None:
         """Take no more calls and close every connection; calls that are being carried out get no answer. Idempotent."""
+        self._stop_listening()
+        with self._lock:
+            connected, self._connected = self._connected, set()
+        for stream in connected:
+            _wake_and_close(stream)
+        self._overseer.close()
+        self._readers.close()
+        self._workers.close()
+
+    def _stop_listening(self) -> None:
         listener, self._listener = self._listener, None
         if listener is not None:
             _wake_and_close(listener)
-        with self._lock:
-            connections, self._connections = self._connections, set()
-        for connection in connections:
-            connection.close()
 
     def _accept(self, listener: socket.socket) -> None:
         while self._listener is listener:
             try:
-                stream, peer = listener.accept()
-                self._admit(stream, peer)
-            except (OSError, RuntimeError) as error:  # out of files or threads: others end, and there is room again
+                connected, peer = listener.accept()
+                self._admit(connected, peer[0])
+            except OSError as error:  # out of files or threads: others end, and there is room again
                 if self._listener is listener:
                     log.error("cannot accept a remote caller", error=str(error))  # noqa: TRY400 - the words are enough
                     time.sleep(PAUSE_S)
 
-    def _admit(self, stream: socket.socket, peer: tuple[str, int]) -> None:
+    def _admit(self, connected: socket.socket, peer: str) -> None:
         with self._lock:
-            full = len(self._connections) >= MAX_CONNECTIONS
-        if full:
-            stream.close()
-            raise OSError(f"{MAX_CONNECTIONS} connections are open, {peer[0]} was turned away")
-        try:
-            threading.Thread(target=self._serve, args=(stream, peer), name=f"remote {peer[0]}", daemon=True).start()
-        except RuntimeError:
-            stream.close()
-            raise
+            full = len(self._connected) >= MAX_CONNECTIONS
+            if not full:
+                self._connected.add(connected)
+        if full or not self._readers.submit(lambda: self._serve(connected, peer)):
+            self._forget(connected)
+            connected.close()
+            raise OSError(f"{MAX_CONNECTIONS} connections are open, {peer} was turned away")
 
-    def _serve(self, stream: socket.socket, peer: tuple[str, int]) -> None:
+    def _serve(self, connected: socket.socket, peer: str) -> None:
+        """Shake hands, greet and serve. Who dawdles holds up nobody."""
         try:
-            with self._connected(stream) as connection:
-                while isinstance(call := connection.receive(), Call):
-                    self._carry_out(connection, call)
+            session = self._greeted(connected)
         except ssl.SSLError as error:
-            log.warning("caller without a certificate of the cluster?", peer=peer[0], error=str(error))
+            log.warning("caller without a certificate of the cluster?", peer=peer, error=str(error))
         except (OSError, InaeticsError) as error:
-            log.debug("connection ended", peer=peer[0], error=str(error))
+            log.debug("connection ended", peer=peer, error=str(error))
+        else:
+            session.serve()
+            return
+        self._forget(connected)
+        connected.close()
 
-    @contextmanager
-    def _connected(self, stream: socket.socket) -> Iterator[Connection]:
-        """TLS and Hellos, on the connection's own thread: who dawdles holds up nobody. Closed at the end."""
-        prepare(stream)
-        stream.settimeout(HANDSHAKE_S)
-        try:
-            connection = Connection(self._tls.wrap_socket(stream, server_side=True) if self._tls else stream)
-        except OSError:
-            stream.close()
-            raise
-        with self._lock:
-            self._connections.add(connection)
-        try:
-            greet(connection, self._framework, within_s=HANDSHAKE_S)
-            if self._listener is None:
-                raise Unavailable("the server is stopping")
-            yield connection
-        finally:
-            connection.close()
+    def _greeted(self, connected: socket.socket) -> Session:
+        prepare(connected)
+        stream = secured(connected, self._tls, within_s=HANDSHAKE_S) if self._tls else Stream(connected)
+        frames = Frames()
+        hello, behind = greet(stream, frames, self._framework, within_s=HANDSHAKE_S)
+
+        def closed(session: Session) -> None:
+            self._forget(connected)
             with self._lock:
-                self._connections.discard(connection)
+                self._sessions.discard(session)
 
-    def _carry_out(self, connection: Connection, call: Call) -> None:
-        message: Answer | Failure
-        try:
-            message = Answer(call.id, self._dispatch(call))
-        except Refused as refused:
-            message = Failure(call.id, refused.kind, str(refused))
-        except Exception as error:  # noqa: BLE001 - a provider may raise anything; the caller is told
-            log.debug("remote call raised", method=call.method, error=repr(error))
-            message = Failure(call.id, type(error).__name__, str(error))
-        try:
-            connection.send(message)
-        except InaeticsError as error:
-            connection.send(Failure(call.id, type(error).__name__, f"{call.method}: {error}"))
+        session = Session(
+            stream,
+            frames,
+            hello.framework,
+            endpoints=self._endpoints,
+            readers=self._readers,
+            workers=self._workers,
+            overseer=self._overseer,
+            closed=closed,
+        )
+        with self._lock:
+            self._sessions.add(session)
+        if self._listener is None:
+            session.stop_taking()
+        session.take(behind)
+        return session
+
+    def _forget(self, connected: socket.socket) -> None:
+        with self._lock:
+            self._connected.discard(connected)
 
 
-def _wake_and_close(listener: socket.socket) -> None:
-    """Closing alone leaves a thread in accept() where it is."""
-    with suppress(OSError):  # some systems refuse it for a listener
-        listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
+_LOOK_S = 0.005
+
+
+def _wake_and_close(stream: socket.socket) -> None:
+    """Closing alone leaves a thread in accept() or recv() where it is."""
+    with suppress(OSError):  # not connected any more; some systems refuse it for a listener
+        stream.shutdown(socket.SHUT_RDWR)
+    stream.close()

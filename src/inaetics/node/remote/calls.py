@@ -1,0 +1,74 @@
+"""Calls from others, as a provider sees them.
+
+A method of an exported service may ask who calls and whether anybody still waits::
+
+    call = current_call()
+    while not found and not (call and call.given_up):
+        ...
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+_local = threading.local()
+
+
+class CurrentCall:
+    """One call of another framework, `caller`. Safe from any thread."""
+
+    __slots__ = ("_listeners", "began", "caller", "cancelled", "deadline", "future")
+
+    def __init__(self, caller: str, deadline: float) -> None:
+        self.caller = caller
+        self.deadline = deadline
+        """On `time.monotonic`; infinite when the caller waits for ever, or for no answer."""
+        self.began = 0.0
+        self.future: Future[Any] | None = None
+        """What the service returned for it, when that was a future."""
+        self.cancelled = False
+        """Whether the caller said that it does not wait any more, or is gone."""
+        self._listeners: list[Callable[[], object]] | None = None
+
+    @property
+    def given_up(self) -> bool:
+        """Whether nobody waits any more: the caller said so, is gone, or its time is over."""
+        return self.cancelled or time.monotonic() >= self.deadline
+
+    @property
+    def remaining_s(self) -> float | None:
+        """How long the caller waits yet; None for ever."""
+        return None if math.isinf(self.deadline) else max(self.deadline - time.monotonic(), 0.0)
+
+    def when_cancelled(self, listener: Callable[[], object]) -> None:
+        """Call `listener` when the caller gives up or is gone, once, from any thread; at once when it has."""
+        if self._listeners is None:
+            self._listeners = []
+        self._listeners.append(listener)
+        if self.cancelled:
+            self._tell()
+
+    def cancel(self) -> None:
+        """The caller has given up. Idempotent."""
+        self.cancelled = True
+        if self.future is not None:
+            self.future.cancel()
+        self._tell()
+
+    def _tell(self) -> None:
+        while self._listeners:
+            self._listeners.pop()()
+
+
+def current_call() -> CurrentCall | None:
+    """The call from another framework that this thread carries out; None in a call from within."""
+    return getattr(_local, "call", None)
+
+
+def set_current(call: CurrentCall | None) -> None:
+    _local.call = call
