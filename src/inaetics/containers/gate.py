@@ -38,9 +38,10 @@ from inaetics.units._override import override
 IDLE_S = 75.0
 """A connection on which nobody asks anything is closed after this; one that stalls in a request too."""
 
+PART_S = 1.0
 MOST_CONNECTIONS = 256
 REGISTRY_S = 60.0
-AWAY_S = 5.0
+AWAY_S = 2.0
 """How long a request waits for a registry that is being restarted."""
 
 _MANIFEST = re.compile(rf"/v2/({NAME})/manifests/({REFERENCE})")
@@ -110,10 +111,17 @@ class Gate(ThreadingMixIn, _Server):
         try:
             request.settimeout(IDLE_S)
             request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            tls = self._context().wrap_socket(request, server_side=True)
-        except (OSError, ValueError) as error:  # SSLError is an OSError
+            tls = self._context().wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+        except (OSError, ValueError) as error:
             log("connection refused", level="debug", client=client_address[0], reason=str(error))
             self.shutdown_request(request)
+            self._places.release()
+            return
+        try:
+            tls.do_handshake()
+        except (OSError, ValueError) as error:  # SSLError is an OSError
+            log("connection refused", level="debug", client=client_address[0], reason=str(error))
+            _part(tls)
             self._places.release()
             return
         try:
@@ -130,6 +138,16 @@ class Gate(ThreadingMixIn, _Server):
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             log("request failed", level="error", reason=repr(error), trace=traceback.format_exc())
+
+
+def _part(tls: ssl.SSLSocket) -> None:
+    """Close a connection so that the other end reads why: with words of its unread, the kernel would cut it off."""
+    with suppress(OSError):
+        socket.socket.shutdown(tls, socket.SHUT_WR)
+        tls.settimeout(PART_S)
+        while socket.socket.recv(tls, 65536):
+            pass
+    tls.close()
 
 
 class _Handler(BaseHTTPRequestHandler):
