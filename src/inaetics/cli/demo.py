@@ -18,8 +18,10 @@ from typing import Any
 from inaetics.api.client import FleetClient
 from inaetics.api.wire import UnitEntry
 from inaetics.cli import scaling
+from inaetics.cli.bundle_work import push_demonstrator
 from inaetics.cli.image_work import build_images, push_images, workshop
 from inaetics.cli.manage import apply, files_in
+from inaetics.cli.rollout_display import who
 from inaetics.cli.session import Session
 from inaetics.errors import CommandFailed, InaeticsError, Unavailable
 from inaetics.hosts.cluster import command, known_hosts
@@ -62,6 +64,10 @@ def demo(paths: ClusterPaths, request: Request, progress: Progress) -> str:
         up(paths, request, progress)
         _images(paths.name, progress)
         with Session(cluster=paths.name).client() as client:
+            with progress.step("bundles in the repository") as step:
+                new, mapping = push_demonstrator(client, paths.name, by=who(), progress=step.update)
+                step.update(f"{new or 'none'} new")
+            progress.note(mapping)
             with progress.step("agents running") as step:
                 _agents(client, traces, step)
             with progress.step("samples on the page") as step:

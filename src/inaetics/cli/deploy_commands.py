@@ -1,113 +1,207 @@
-"""`inaetics deploy`: which bundles the node agents receive."""
+"""`inaetics deploy`: which bundles the node agents receive, since when, by whom; and how to go back."""
 
 from __future__ import annotations
 
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from inaetics.cli.common import cluster_option, output_option, print_json, print_table, say
+from inaetics.cli.common import cluster_option, output_option, print_json, say
+from inaetics.cli.deploy_display import print_change, print_history, print_targets, print_versions
+from inaetics.cli.rollout_display import when, who
 from inaetics.cli.session import Session
 from inaetics.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from inaetics.bundles.manifest import Manifest
+    from inaetics.api.provisioning_wire import VersionRequest
 
     Command = TypeVar("Command", bound=Callable[..., Any])
 
-SHIPPED = "the mapping as shipped"
+_FILE = click.argument(
+    "file", required=False, type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+)
+_SHIPPED = click.option("--shipped", is_flag=True, help="The demonstrator's mapping, which came with this software.")
+_PLAN = click.option("--plan", is_flag=True, help="Only show what would change.")
+_FROM = click.option(
+    "--from",
+    "expected",
+    type=click.IntRange(min=0),
+    metavar="VERSION",
+    help="Refuse when another version than this one is in force.",
+)
 
 
 def _common(command: Command) -> Command:
-    """Add what both commands take."""
-    command = click.option(
-        "--bundles",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
-        help="A directory of bundle folders or archives to check against, instead of the demonstrator's.",
-    )(command)
+    """Add what every command takes."""
     endpoint = click.option(
         "--endpoint",
         metavar="URL",
         envvar="FLEETCTL_ENDPOINT",
         help="The fleet's API, when not this machine's cluster.",
     )
-    return cluster_option(endpoint(command))
+    return cluster_option(endpoint(output_option(command)))
 
 
 @click.group("deploy")
 def deploy() -> None:
     """Say which bundles the node agents receive; running agents follow at once.
 
-    A mapping is a TOML file: features are named lists of bundles, rules give features and bundles to targets (agents),
-    and the first rule whose target fits is taken.
+    A mapping is a TOML file: features are named lists of bundles, distributions lists of features, and rules give them
+    to targets (agents), by name, by pattern, or by what is known of them. Every mapping that is applied is a version;
+    names without a version mean the newest bundles at that moment, and keep meaning them.
 
     \b
-      inaetics deploy show > mapping.toml      what is in force
-      inaetics deploy show felix@1 celix@7     what these agents get
-      inaetics deploy apply mapping.toml       after editing it
-      inaetics deploy apply --shipped          back to the demonstrator's own
+      inaetics deploy show > mapping.toml        what is in force
+      inaetics deploy show felix@1 celix@7       what these agents get, and how they are
+      inaetics deploy plan mapping.toml          what it would change, agent by agent
+      inaetics deploy apply mapping.toml         after editing it
+      inaetics deploy apply                      the same mapping, with the newest bundles
+      inaetics deploy rollback                   the version before, exactly as it was
+      inaetics deploy rollback felix@1           only this agent, which is held there
+      inaetics deploy history felix@1            what it was given, and what came of it
 
-    The provisioning server's page (port 8080 of its host) shows what each agent runs, and why not when it does not.
+    The provisioning server's page (port 8080 of its host) shows the same, live.
     """
 
 
 @deploy.command("show")
 @click.argument("targets", metavar="[TARGET]...", nargs=-1)
-@output_option
+@click.option("--all", "everyone", is_flag=True, help="Every agent that is known.")
 @_common
-def show(targets: tuple[str, ...], output: str, cluster: str, endpoint: str | None, bundles: Path | None) -> None:
-    """Show the mapping in force, or what the named targets get by it."""
-    from inaetics.bundles.mapping import parse_mapping
+def show(targets: tuple[str, ...], everyone: bool, output: str, cluster: str, endpoint: str | None) -> None:
+    """Show the mapping in force, or what the named agents get by it and how they are."""
+    from inaetics.api import provisioning_client as api
 
-    text, source = _in_force(Session(cluster=cluster, endpoint=endpoint))
-    if not targets:
-        if output == "json":
-            print_json({"source": source, "mapping": text})
-        else:
-            say(f"# {source}")
-            click.echo(text, nl=not text.endswith("\n"))
-        return
-    mapping = parse_mapping(text, _known(bundles), source=source)
-    given = {target: [bundle.key for bundle in mapping.bundles_for(target)] for target in targets}
+    with Session(cluster=cluster, endpoint=endpoint).client() as client:
+        if targets or everyone:
+            listed = [api.targets(client, target) for target in targets] or [api.targets(client)]
+            print_targets(listed, output)
+            return
+        version = api.version(client)
     if output == "json":
-        print_json({"source": source, "targets": given})
-    else:
-        print_table(("TARGET", "BUNDLES"), [(target, ", ".join(names)) for target, names in given.items()])
+        import msgspec
+
+        print_json(msgspec.to_builtins(version))
+        return
+    say(f"# version {version.version}, {version.note} by {version.by or 'somebody'}, {when(version.at)}")
+    for target, held in sorted(version.held.items()):
+        say(f"# {target} is held at version {held.version} (let it go: inaetics deploy rollback {target} --release)")
+    click.echo(version.text, nl=not version.text.endswith("\n"))
+
+
+@deploy.command("plan")
+@_FILE
+@_SHIPPED
+@_common
+def plan(file: Path | None, shipped: bool, output: str, cluster: str, endpoint: str | None) -> None:
+    """Show what applying FILE ('-': standard input) would change, agent by agent.
+
+    Without FILE: what the mapping in force would change with the newest bundles.
+    """
+    _change(cluster, endpoint, _asked(file, shipped, plan=True), output)
 
 
 @deploy.command("apply")
-@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
-@click.option("--shipped", is_flag=True, help="Apply the mapping that came with this software.")
+@_FILE
+@_SHIPPED
+@_PLAN
+@_FROM
 @_common
-def apply(file: Path | None, shipped: bool, cluster: str, endpoint: str | None, bundles: Path | None) -> None:
-    """Check the mapping in FILE ('-': standard input) and put it in force."""
-    from inaetics.bundles.mapping import parse_mapping
+def apply(
+    file: Path | None,
+    shipped: bool,
+    plan: bool,
+    expected: int | None,
+    output: str,
+    cluster: str,
+    endpoint: str | None,
+) -> None:
+    """Check the mapping in FILE ('-': standard input) and put it in force; none: the same one, with the newest bundles.
 
-    if shipped == (file is not None):
-        raise InvalidInput("name one mapping: inaetics deploy apply FILE, or inaetics deploy apply --shipped")
-    source = SHIPPED if file is None else "standard input" if str(file) == "-" else str(file)
-    text = _shipped() if file is None else _read(file)
-    mapping = parse_mapping(text, _known(bundles), source=source)
+    It is refused when somebody else puts another version in force meanwhile.
+    """
+    _change(cluster, endpoint, _asked(file, shipped, plan=plan, expected=expected), output)
+
+
+@deploy.command("rollback")
+@click.argument("target", required=False, default="")
+@click.option(
+    "--to", "number", type=click.IntRange(min=1), metavar="VERSION", help="Which version; else the one before."
+)
+@click.option("--release", is_flag=True, help="Let a target that is held follow the mapping again.")
+@_PLAN
+@_FROM
+@_common
+def rollback(
+    target: str,
+    number: int | None,
+    release: bool,
+    plan: bool,
+    expected: int | None,
+    output: str,
+    cluster: str,
+    endpoint: str | None,
+) -> None:
+    """Go back to what an earlier version gave: everywhere, or at one TARGET.
+
+    Everywhere, the version before is put in force again with exactly its bundles. One TARGET goes back to the youngest
+    version that gave it something else, and is held there, whatever is applied, until it is released.
+    """
+    from inaetics.api.provisioning_wire import VersionRequest
+
+    if release and (not target or number is not None):
+        raise InvalidInput("--release takes a TARGET and no --to: inaetics deploy rollback TARGET --release")
+    back_to = None if release else number or 0
+    asked = VersionRequest(back_to=back_to, target=target, release=release, expected=expected, by=who(), plan=plan)
+    _change(cluster, endpoint, asked, output)
+
+
+@deploy.command("history")
+@click.argument("target", required=False, default="")
+@_common
+def history(target: str, output: str, cluster: str, endpoint: str | None) -> None:
+    """List the versions of the mapping, or what happened at TARGET: given, installed, failed, rolled back."""
+    from inaetics.api import provisioning_client as api
+
     with Session(cluster=cluster, endpoint=endpoint).client() as client:
-        revision = client.put_mapping(text)
-    say(f"{source} is in force with {len(mapping.rules)} rules (revision {revision}); running agents follow it now")
+        if target:
+            print_history(api.history(client, target), output)
+        else:
+            print_versions(api.versions(client), output)
 
 
-def _in_force(session: Session) -> tuple[str, str]:
-    """The mapping's text, and where it is from."""
-    with session.client() as client:
-        try:
-            return client.mapping(), f"the mapping of cluster {session.cluster}"
-        except NotFound:
-            return _shipped(), SHIPPED
+def _asked(file: Path | None, shipped: bool, *, plan: bool, expected: int | None = None) -> VersionRequest:
+    from inaetics.api.provisioning_wire import VersionRequest
+    from inaetics.cli.bundle_work import shipped_mapping
+
+    if shipped and file is not None:
+        raise InvalidInput("give one mapping: FILE or --shipped")
+    text = shipped_mapping() if shipped else _read(file) if file is not None else None
+    return VersionRequest(text=text, expected=expected, by=who(), plan=plan)
 
 
-def _shipped() -> str:
-    return (files("inaetics.demonstrator") / "mapping.toml").read_text("utf-8")
+def _change(cluster: str, endpoint: str | None, asked: VersionRequest, output: str) -> None:
+    """Ask for it, decided from the version that is in force now unless the person named one."""
+    import msgspec
+
+    from inaetics.api import provisioning_client as api
+
+    with Session(cluster=cluster, endpoint=endpoint).client() as client:
+        if asked.expected is None:
+            asked = msgspec.structs.replace(asked, expected=_in_force(client))
+        print_change(api.change(client, asked), output)
+
+
+def _in_force(client: Any) -> int:
+    from inaetics.api import provisioning_client as api
+
+    try:
+        return api.version(client).version
+    except NotFound:
+        return 0
 
 
 def _read(file: Path) -> str:
@@ -116,13 +210,3 @@ def _read(file: Path) -> str:
             return str(stream.read())
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"cannot read {file}: {error}") from error
-
-
-def _known(bundles: Path | None) -> tuple[Manifest, ...]:
-    """The bundles a mapping may name: those of the demonstrator unless a directory is given."""
-    from inaetics.provisioning.repository import read_repository, read_sources
-
-    if bundles is None:
-        with as_file(files("inaetics.demonstrator") / "bundles") as folder:
-            return read_sources(folder)
-    return (*read_sources(bundles), *read_repository(bundles).manifests)

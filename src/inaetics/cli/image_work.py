@@ -1,20 +1,16 @@
 """The images of one cluster: built in one host's store, pushed to its registries. Commands and the demo use it.
 
-The only place where a cluster's hosts, the bundles that an image carries and the room that builds images meet.
+The only place where a cluster's hosts and the room that builds images meet.
 """
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from inaetics import resources
-from inaetics.bundles.archive import pack
-from inaetics.bundles.manifest import MANIFEST
 from inaetics.containers.builder import build, build_own
 from inaetics.containers.images import (
     Built,
@@ -77,16 +73,14 @@ def build_images(
     progress: Progress = lambda step: None,
 ) -> list[Built]:
     """Build the images named, or all, as far as something changed; on `start` instead of our own `node`."""
-    with _sources() as sources:
-        return build(shop.engine, sources, names, start=start, refresh=refresh, progress=progress)
+    return build(shop.engine, _sources(), names, start=start, refresh=refresh, progress=progress)
 
 
 def build_own_image(
     shop: Workshop, name: str, context: Path, *, start: str | None = None, progress: Progress = lambda step: None
 ) -> Built:
     """Build a folder with a Containerfile as image `name`."""
-    with _sources() as sources:
-        return build_own(shop.engine, sources, name, context, start=start, progress=progress)
+    return build_own(shop.engine, _sources(), name, context, start=start, progress=progress)
 
 
 def push_images(shop: Workshop, names: Sequence[str] = (), *, progress: Progress = lambda step: None) -> list[Pushed]:
@@ -112,23 +106,11 @@ def _pushable(engine: ContainerEngine, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names) or image_names(resources.images_directory())
 
 
-@contextmanager
-def _sources() -> Iterator[Sources]:
-    """What the system's images are made from; the bundles' archives live as long as the block."""
-    with _bundles() as bundles:
-        yield Sources(
-            images=resources.images_directory(),
-            package=resources.package_directory(),
-            lock=resources.node_lock(),
-            version=version("inaetics-cluster"),
-            extra={"provisioning": {"bundles": bundles}},
-        )
-
-
-@contextmanager
-def _bundles() -> Iterator[Path]:
-    """A directory with an archive of every bundle of the demonstrator."""
-    with tempfile.TemporaryDirectory(prefix="inaetics-bundles-") as place:
-        for manifest in sorted((resources.package_directory() / "demonstrator/bundles").glob(f"*/{MANIFEST}")):
-            pack(manifest.parent, Path(place))
-        yield Path(place)
+def _sources() -> Sources:
+    """What the system's images are made from."""
+    return Sources(
+        images=resources.images_directory(),
+        package=resources.package_directory(),
+        lock=resources.node_lock(),
+        version=version("inaetics-cluster"),
+    )

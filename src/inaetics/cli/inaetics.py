@@ -24,6 +24,7 @@ COMMANDS = {
     "ssh": (f"{_HERE}.cmd_ssh:command", "A shell, or one command, in a host's environment."),
     "journal": (f"{_HERE}.cmd_journal:command", "What a host's units have written."),
     "image": ("inaetics.cli.image_commands:image", "Build, push and list container images."),
+    "bundle": ("inaetics.cli.bundle_commands:bundle", "Make bundles, and bring them into the repository."),
     "deploy": ("inaetics.cli.deploy_commands:deploy", "Which bundles the node agents receive."),
     "certificates": ("inaetics.cli.certificate_commands:certificates", "Who holds which, until when; renew, issue."),
     "etcd": ("inaetics.cli.etcd_commands:etcd", "The store: status, snapshot, restore, replace a member."),

@@ -29,6 +29,7 @@ def start(session: Session, celix: int, felix: int, unit_files: Path | None) -> 
     files = files_in(unit_files)
     wanted = scaling.wanted_units(felix=felix, celix=celix)
     with session.client() as client:
+        _fill_repository(session, client)
         stored = {unit.name: scaling.Stored(hash=unit.hash, desired=unit.desired) for unit in client.units().units}
         actions = scaling.plan(stored, files, felix=felix, celix=celix)
         say(f"one provisioning server, {felix} felix agents, {celix} celix agents")
@@ -43,6 +44,23 @@ def start(session: Session, celix: int, felix: int, unit_files: Path | None) -> 
             )
         _show(client.machines(), client.units().units)
     return FAILED if outcome.broken else 0
+
+
+def _fill_repository(session: Session, client: FleetClient) -> None:
+    """Where nothing was ever deployed, push the demonstrator's bundles, and say what to do where we cannot."""
+    from inaetics.api.provisioning_client import version
+    from inaetics.cli.rollout_display import who
+
+    try:
+        version(client)
+    except NotFound:
+        if session.endpoint is not None:
+            say("no bundles are deployed yet (on the cluster's own machine: inaetics bundle push --demonstrator)")
+            return
+        from inaetics.cli.bundle_work import push_demonstrator
+
+        new, mapping = push_demonstrator(client, session.cluster, by=who())
+        say(f"{new} bundles of the demonstrator pushed; {mapping}")
 
 
 def stop(session: Session) -> int:

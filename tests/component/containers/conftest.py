@@ -62,21 +62,13 @@ def registry() -> Iterator[RegistryServer]:
 
 @pytest.fixture(scope="session")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Sources:
-    """The real sources of the images, copied, so that nobody edits them while they are built; bundles of one file."""
+    """The real sources of the images, copied, so that nobody edits them while they are built."""
     place = tmp_path_factory.mktemp("sources")
-    bundles = place / "bundles"
-    bundles.mkdir()
-    (bundles / "hello-1.0.0.zip").write_bytes(b"not looked into here")
     shutil.copyfile(resources.node_lock(), place / "node.lock")
     leave = shutil.ignore_patterns("__pycache__", "_shipped")
     shutil.copytree(resources.images_directory(), place / "images")
     shutil.copytree(resources.package_directory(), place / "inaetics", ignore=leave)
-    return Sources(
-        images=place / "images",
-        package=place / "inaetics",
-        lock=place / "node.lock",
-        extra={"provisioning": {"bundles": bundles}},
-    )
+    return Sources(images=place / "images", package=place / "inaetics", lock=place / "node.lock")
 
 
 @pytest.fixture(scope="module")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from inaetics.containers.base import base
-from inaetics.containers.builder import build
-from inaetics.containers.images import Built, Sources, identity, local_reference
+from inaetics.containers.builder import build, build_own
+from inaetics.containers.images import Built, Sources, identity, layers_of, local_reference
 from inaetics.containers.push import push
 from inaetics.errors import InvalidInput, NotFound, Unavailable
 from inaetics.units.container import ContainerEngine
@@ -78,11 +81,6 @@ def test_there_is_a_shell_to_look_around_with(builder: Host, built: list[Built])
     assert looked.split() == ["bin", "root"]
 
 
-def test_an_image_carries_what_was_given(builder: Host, built: list[Built]) -> None:
-    code = "import os; print(os.listdir('/opt/inaetics/bundles'))"
-    assert run_python(builder.engine, local_reference("provisioning"), code) == "['hello-1.0.0.zip']"
-
-
 def test_a_change_rebuilds_what_depends_on_it(
     builder: Host, built: list[Built], sources: Sources, tmp_path: Path
 ) -> None:
@@ -105,6 +103,33 @@ def test_images_share_their_layers(pusher: ContainerEngine, built: list[Built], 
     assert max(sizes) < 40 * MB
     layers = [registry_layers(registry, name) for name in ALL]
     assert len(set.intersection(*layers)) >= 3
+
+
+def test_the_same_elsewhere_is_the_same_and_a_change_is_one_small_layer(
+    builder: Host, built: list[Built], sources: Sources, hosts: Hosts, registry: RegistryServer, tmp_path: Path
+) -> None:
+    """In another store, from another folder, under another umask; then with one line of our code changed."""
+    other = hosts(registry).engine
+    with umask(0o077):
+        shutil.copytree(sources.package, tmp_path / "inaetics", copy_function=shutil.copy)
+        shutil.copytree(sources.images, tmp_path / "images", copy_function=shutil.copy)
+        elsewhere = replace(sources, package=tmp_path / "inaetics", images=tmp_path / "images")
+        [again] = build(other, elsewhere, ["felix-agent"])
+    assert again.identity == identity(builder.engine, local_reference("felix-agent"))
+    before = layers_of(other, local_reference("felix-agent"))
+    with (tmp_path / "inaetics" / "errors.py").open("a") as module:
+        module.write("# changed\n")
+    build(other, elsewhere, ["felix-agent"])
+    after = layers_of(other, local_reference("felix-agent"))
+    assert before is not None
+    assert after is not None
+    assert after[:2] == before[:2]
+    assert len(after) == 3, "base, packages, our package"
+    engine = replace(other, pull_flags=("--cert-dir", str(registry.certificates)))
+    with registry.client() as client:
+        push(engine, client, "felix-agent", tag="changed")
+        _, sizes = client.manifest("inaetics/felix-agent", "changed")
+    assert list(sizes.values())[-1] < 1 * MB
 
 
 def test_pushing_again_sends_nothing(pusher: ContainerEngine, built: list[Built], registry: RegistryServer) -> None:
@@ -134,9 +159,37 @@ def test_an_unknown_image_is_named_with_those_there_are(builder: Host, sources: 
         build(builder.engine, sources, ["felix"])
 
 
-def test_an_image_that_lacks_a_folder_says_so(builder: Host, sources: Sources) -> None:
-    with pytest.raises(InvalidInput, match="image provisioning copies 'bundles'"):
-        build(builder.engine, replace(sources, extra={}), ["provisioning"])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        pytest.param("node", "image 'node' is one of the system's", id="a name of ours"),
+        pytest.param("felix-agent", "image 'felix-agent' is one of the system's", id="a name of an image of ours"),
+        pytest.param("My_Image", "'My_Image' cannot name an image: small letters", id="no name of an image"),
+    ],
+)
+def test_an_image_of_ones_own_has_a_name_of_its_own(
+    name: str, words: str, builder: Host, sources: Sources, tmp_path: Path
+) -> None:
+    (tmp_path / "Containerfile").write_text("FROM localhost/inaetics/node\n")
+    with pytest.raises(InvalidInput, match=words):
+        build_own(builder.engine, sources, name, tmp_path)
+
+
+def test_an_image_of_ones_own_starts_from_ours_or_from_what_is_said(
+    builder: Host, built: list[Built], sources: Sources, tmp_path: Path
+) -> None:
+    (tmp_path / "Containerfile").write_text('FROM inaetics/felix-agent\nCOPY word /word\nCMD ["cat", "/word"]\n')
+    (tmp_path / "word").write_text("mine")
+    made = build_own(builder.engine, sources, "mine", tmp_path)
+    assert not made.unchanged
+    assert build_own(builder.engine, sources, "mine", tmp_path) == replace(made, unchanged=True)
+    assert podman(builder.engine, "run", "--rm", "--network", "host", made.reference) == "mine"
+    import_tiny(builder.engine, "localhost/other:latest", "true")
+    based = build_own(builder.engine, sources, "mine", tmp_path, start="localhost/other")
+    assert len(layers_of(builder.engine, based.reference) or ()) == 2, "the other base has one"
+    with pytest.raises(NotFound, match="cannot start from image 'localhost/nosuch'"):
+        build_own(builder.engine, sources, "mine", tmp_path, start="localhost/nosuch")
+    assert identity(builder.engine, based.reference) == based.identity, "what was there stays"
 
 
 def test_what_was_not_built_cannot_be_pushed(hosts: Hosts, registry: RegistryServer) -> None:
@@ -149,6 +202,16 @@ def test_a_registry_that_is_down_is_named(builder: Host, built: list[Built]) -> 
         server.kill()
         with server.client() as client, pytest.raises(Unavailable, match=rf"registry at {server.address} does not an"):
             push(builder.engine, client, "felix-agent")
+
+
+@contextmanager
+def umask(mask: int) -> Iterator[None]:
+    """What is made in the block has modes of somebody else's."""
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def _standard_library(engine: ContainerEngine) -> str:

@@ -1,0 +1,163 @@
+"""`inaetics bundle`: make bundles, and bring them into the cluster's repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from inaetics.cli.bundle_init import init
+from inaetics.cli.common import cluster_option, output_option, print_json, print_table, say
+from inaetics.cli.progress import TerminalProgress
+from inaetics.cli.rollout_display import when, who
+from inaetics.cli.session import Session
+from inaetics.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from inaetics.bundles.records import Artifact
+
+_SOURCES = click.argument("sources", metavar="[DIR|ARCHIVE]...", nargs=-1, type=click.Path(exists=True, path_type=Path))
+_ENDPOINT = click.option(
+    "--endpoint", metavar="URL", envvar="FLEETCTL_ENDPOINT", help="The fleet's API, when not this machine's cluster."
+)
+
+
+@click.group("bundle")
+def bundle() -> None:
+    """Make bundles, the software of node agents, and bring them into the cluster's repository.
+
+    A bundle is a folder with a bundle.json: its name, version, what it requires and provides. Pushing signs it with
+    the cluster's signer, and changes nothing that runs: 'inaetics deploy apply' does.
+
+    \b
+      inaetics bundle init clock                 a folder to begin with
+      inaetics bundle build clock                check and pack it: clock-1.0.0.zip
+      inaetics bundle push clock                 sign it, and into the repository
+      inaetics bundle list
+      inaetics bundle push --demonstrator        the demonstrator's own, with their mapping
+    """
+
+
+bundle.add_command(init)
+
+
+@bundle.command("build")
+@click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--to", metavar="DIR", default=".", type=click.Path(path_type=Path), help="Where the archives go; else here."
+)
+@output_option
+def build(folders: tuple[Path, ...], to: Path, output: str) -> None:
+    """Check bundle folders and pack each into an archive; the same files give the same archive, byte for byte.
+
+    A DIR is a bundle's folder, or a folder of several.
+    """
+    from inaetics.bundles.archive import open_archive, pack
+    from inaetics.cli.bundle_work import bundle_folders
+
+    built = [open_archive(pack(each, to)) for folder in folders for each in bundle_folders(folder)]
+    if output == "json":
+        rows = [{"file": str(each.path), "sha256": each.sha256, "size": each.size} for each in built]
+        print_json(rows)
+    else:
+        print_table(("ARCHIVE", "SHA256", "SIZE"), [(each.path, each.sha256[:16], _size(each.size)) for each in built])
+
+
+@bundle.command("push")
+@_SOURCES
+@click.option(
+    "--demonstrator", is_flag=True, help="The demonstrator's bundles, and its mapping unless there is another."
+)
+@click.option(
+    "--replace", is_flag=True, help="Also where this version is there with other content: agents follow at once."
+)
+@output_option
+@_ENDPOINT
+@cluster_option
+def push(
+    sources: tuple[Path, ...], demonstrator: bool, replace: bool, output: str, cluster: str, endpoint: str | None
+) -> None:
+    """Sign bundles (folders or archives) and push them to the cluster's registry; then make them known.
+
+    What is there already is left alone. Nothing that runs changes until a mapping is applied.
+    """
+    from inaetics.cli.bundle_work import archives, depot, push_bundles, push_demonstrator
+
+    if demonstrator == bool(sources):
+        raise InvalidInput("name bundles to push, or give --demonstrator: inaetics bundle push DIR|ARCHIVE...")
+    with (
+        Session(cluster=cluster, endpoint=endpoint).client() as client,
+        TerminalProgress().step("push bundles") as step,
+    ):
+        if demonstrator:
+            new, mapping = push_demonstrator(client, cluster, by=who(), progress=step.update)
+            say(f"{new or 'no'} new bundles; {mapping}")
+            return
+        with archives(sources) as found:
+            pushed = push_bundles(client, depot(cluster), found, by=who(), replace=replace, progress=step.update)
+    if output == "json":
+        print_json([_record(each.artifact) | {"unchanged": each.unchanged} for each in pushed])
+        return
+    rows = [
+        (each.artifact.name, each.artifact.version, each.artifact.sha256[:16], _outcome(each.unchanged))
+        for each in pushed
+    ]
+    print_table(("BUNDLE", "VERSION", "SHA256", "RESULT"), rows)
+    if any(not each.unchanged for each in pushed):
+        say("nothing that runs has changed (see what would: inaetics deploy plan; do it: inaetics deploy apply)")
+
+
+@bundle.command("list")
+@output_option
+@_ENDPOINT
+@cluster_option
+def list_(output: str, cluster: str, endpoint: str | None) -> None:
+    """List the bundles in the repository, the newest version of each first."""
+    from inaetics.api.provisioning_client import bundles
+
+    with Session(cluster=cluster, endpoint=endpoint).client() as client:
+        found = bundles(client)
+    if output == "json":
+        print_json([_record(each) for each in found])
+        return
+    rows = [
+        (each.name, each.version, _size(each.size), each.sha256[:16], when(each.at), each.by, ", ".join(each.requires))
+        for each in found
+    ]
+    print_table(("BUNDLE", "VERSION", "SIZE", "SHA256", "PUSHED", "BY", "REQUIRES"), rows)
+    if not found:
+        say("the repository is empty (fill it: inaetics bundle push DIR...)")
+
+
+@bundle.command("remove")
+@click.argument("bundles", metavar="NAME@VERSION...", nargs=-1, required=True)
+@_ENDPOINT
+@cluster_option
+def remove(bundles: tuple[str, ...], cluster: str, endpoint: str | None) -> None:
+    """Forget versions of bundles that no version of the mapping needs; their archives are garbage then."""
+    from inaetics.api.provisioning_client import remove_bundle
+
+    with Session(cluster=cluster, endpoint=endpoint).client() as client:
+        for text in bundles:
+            name, at, version = text.partition("@")
+            if not at or not version:
+                raise InvalidInput(f"{text!r} names no version: give NAME@VERSION, such as clock@1.0.0")
+            remove_bundle(client, name, version)
+            say(f"{text} is forgotten")
+
+
+def _outcome(unchanged: bool) -> str:
+    return "unchanged" if unchanged else "signed and pushed"
+
+
+def _size(size: int) -> str:
+    return f"{size / 1024:.0f} KB" if size < 1024 * 1024 else f"{size / 1024 / 1024:.1f} MB"
+
+
+def _record(artifact: Artifact) -> dict[str, object]:
+    import msgspec
+
+    found: dict[str, object] = msgspec.to_builtins(artifact)
+    found["signed"] = found.pop("signature", None) is not None
+    return found
