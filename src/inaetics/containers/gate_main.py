@@ -116,13 +116,12 @@ class Service:
         )
         host, _, port = settings.address.rpartition(":")
         gate = Gate((host, int(port)), certificates.context, doors)
-        signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=gate.shutdown).start())
+        signal.signal(signal.SIGTERM, _end)  # what is under way is cut off: whoever pulls goes on elsewhere
         self._replicator.start()
         gc.freeze()
         log("registry open", address=settings.address, references=len(self._ledger.entries()))
         notify("READY=1", f"STATUS=serving images at {settings.address}")
         gate.serve_forever(poll_interval=3600)
-        notify("STOPPING=1")
 
     def _may_push(self, who: Identity) -> bool:
         return who.name in self._settings.pushers and who.issuer in self._ours
@@ -218,6 +217,10 @@ def _number(text: str) -> float:
         return max(0.0, float(text))
     except ValueError:
         raise InvalidInput(f"{text!r} is no number of seconds") from None
+
+
+def _end(_number: int, _frame: object) -> None:
+    raise SystemExit(0)
 
 
 def main() -> int:

@@ -89,6 +89,7 @@ class Endpoint:
         """The answer to a request, open for reading within the block."""
         connection = self.connection(timeout_s or self.timeout_s)
         try:
+            connection.connect()
             with suppress(BrokenPipeError, ConnectionResetError):  # it may have answered before it had heard all
                 connection.request(method, path, body=body, headers=dict(headers or {}))
             answer = connection.getresponse()

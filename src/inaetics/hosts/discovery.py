@@ -19,6 +19,8 @@ def purge(paths: ClusterPaths) -> int:
     have not joined need what is registered.
     """
     cluster = load(paths)
+    if not cluster.bootstrap:
+        raise Conflict(f"cluster {cluster.name!r} has no bootstrap host, so no discovery: there is nothing to purge")
     joined = {host.name: (paths.host(host.name).etcd / FORMATION).exists() for host in cluster.control_hosts}
     if any(joined.values()) and not all(joined.values()):
         waiting = ", ".join(name for name, there in joined.items() if not there)
