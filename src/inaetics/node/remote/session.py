@@ -215,7 +215,7 @@ class Session:
             return self._over(request, _failure(request, CANCELLED, "", "the caller had given up"))
         set_current(call)
         try:
-            endpoint.begin(call)
+            endpoint, method = self._begin(call, request, endpoint, method)
             try:
                 result = method(*request.args, **request.kwargs)
                 if isinstance(result, Future):
@@ -233,6 +233,18 @@ class Session:
         finally:
             set_current(None)
         return self._over(request, reply)
+
+    def _begin(
+        self, call: CurrentCall, request: _Request, endpoint: Endpoint, method: Callable[..., Any]
+    ) -> tuple[Endpoint, Callable[..., Any]]:
+        """Begin at the endpoint, or at its successor when it was withdrawn since it was found. Raises `Refused`."""
+        try:
+            endpoint.begin(call)
+        except Refused:
+            endpoint = self._endpoints.find(request.endpoint)
+            method = endpoint.method(request.method).call
+            endpoint.begin(call)
+        return endpoint, method
 
     def _answer_later(
         self, call: CurrentCall, request: _Request, endpoint: Endpoint, future: Future[Any]
