@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import urllib.request
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from inaetics.hosts.engines import engine_of
 from inaetics.hosts.paths import HostPaths
 from inaetics.units.container import ContainerEngine
-from tests.component.containers.tiny import containers, import_tiny
+from tests.component.containers.tiny import containers, import_tiny, podman
 from tests.component.hosts.conftest import nothing_left
 from tests.support.cluster import Cluster, mounts_below, processes_of
 from tests.support.eventually import eventually
@@ -33,9 +34,23 @@ Restart=always
 """
 
 
-def _engine(cluster: Cluster) -> ContainerEngine:
-    state = cluster.home / cluster.name / "hosts" / "worker-1"
-    engine = engine_of(HostPaths(name="worker-1", state=state, run=Path("/run/inaetics", cluster.name, "worker-1")))
+FOLLOWS = """\
+[Container]
+Image=${INAETICS_REGISTRY}/inaetics/tiny:latest
+Network=host
+
+[Service]
+RestartSec=0.5
+Restart=on-failure
+
+[X-Fleet]
+HealthyAfterSec=3
+"""
+
+
+def _engine(cluster: Cluster, host: str = "worker-1") -> ContainerEngine:
+    state = cluster.home / cluster.name / "hosts" / host
+    engine = engine_of(HostPaths(name=host, state=state, run=Path("/run/inaetics", cluster.name, host)))
     assert engine is not None
     return engine
 
@@ -58,6 +73,60 @@ def test_a_container_unit_is_reached_at_its_hosts_address(cluster: Cluster, tmp_
     (tmp_path / "page.container").write_text(UNIT)
     cluster.run("fleetctl", "start", str(tmp_path / "page.container"))
     assert eventually(lambda: _serves(cluster), within_s=20, what="the page answers")
+
+
+def _push(cluster: Cluster, script: str) -> None:
+    """Make the tag of `FOLLOWS` mean another image: a shell with `script`."""
+    engine, name = _engine(cluster, "bootstrap"), f"{cluster.subnet}.2:5000/inaetics/tiny:latest"
+    import_tiny(engine, name, script)
+    podman(engine, "push", "--quiet", *engine.pull_flags, name)
+
+
+def _digests(cluster: Cluster) -> dict[str, str]:
+    """Unit → the digest that its machine says it runs."""
+    units = json.loads(cluster.run("fleetctl", "list-units", "--output", "json", "web@*"))
+    return {unit["name"]: unit["image"] for unit in units if unit["active"] == "active"}
+
+
+RUNS = "trap 'exit 0' TERM; echo {}; sleep 1000 & wait"
+
+
+def test_a_unit_keeps_its_image_when_its_tag_moves(cluster: Cluster, tmp_path: Path) -> None:
+    _push(cluster, RUNS.format("one"))
+    (tmp_path / "web@.container").write_text(FOLLOWS)
+    cluster.run("fleetctl", "start", f"{tmp_path}/web@1", f"{tmp_path}/web@2")
+    before = _digests(cluster)
+    assert len(set(before.values())) == 1
+    assert len(before) == 2
+    _push(cluster, "echo broken; exit 7")
+    cluster.run("fleetctl", "restart", "web@2")
+    assert _digests(cluster) == before
+    assert FOLLOWS in cluster.run("fleetctl", "cat", "web@1")
+
+
+def test_a_broken_image_rolls_back_by_itself(cluster: Cluster) -> None:
+    before = _digests(cluster)
+    plan = cluster.run("inaetics", "image", "update", "--plan")
+    rows = [line.split()[:3] for line in plan.splitlines() if "web@" in line]
+    assert rows == [["1", "web@1.service", "worker-1"], ["2", "web@2.service", "worker-1"]]
+    done = cluster.attempt("inaetics", "image", "update", "tiny")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "web@1.service is not well on the new image" in done.stdout
+    assert "exited with status 7" in done.stdout
+    eventually(lambda: _digests(cluster) == before, within_s=20, what="both run the image before")
+    assert "undone" in cluster.run("fleetctl", "rollouts", "--unit", "web@1")
+
+
+def test_a_good_image_is_taken_and_told(cluster: Cluster) -> None:
+    before = _digests(cluster)
+    _push(cluster, RUNS.format("three"))
+    done = cluster.run("inaetics", "image", "update", "--at-once", "2")
+    assert "web@2.service done: active, healthy after 3 s" in done
+    after = _digests(cluster)
+    assert len(set(after.values())) == 1
+    assert not set(after.values()) & set(before.values())
+    assert "three" in cluster.run("fleetctl", "journal", "web@1")
+    cluster.run("fleetctl", "destroy", "web@1", "web@2")
 
 
 def test_a_power_cut_takes_containers_with_it(cluster: Cluster) -> None:
