@@ -6,6 +6,8 @@ that serves the API shows the same fleet; the rest is its own. Labels are few an
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from collections import Counter as Tally
 from collections.abc import Iterator
@@ -119,6 +121,7 @@ class _Fleet(Collector):
         yield GaugeMetricFamily("inaetics_store_silent_seconds", "For how long the store is silent.", pulse.silent_s)
         leads = int(pulse.leader is not None)
         yield GaugeMetricFamily("inaetics_engine_leads", "Whether any engine leads.", leads)
+        yield from _disk()
         yield self._told()
 
     def _told(self) -> Metric:
@@ -132,6 +135,14 @@ class _Fleet(Collector):
         for kind, count in sorted(self._events.items()):
             family.add_metric([kind], count)
         return family
+
+
+def _disk() -> Iterator[Metric]:
+    """The disk that holds this host's state, where it has one: its store, images and journals end when it is full."""
+    if place := os.environ.get("INAETICS_STATE"):
+        found = shutil.disk_usage(place)
+        yield GaugeMetricFamily("inaetics_disk_free_bytes", "Free on the disk of this host's state.", found.free)
+        yield GaugeMetricFamily("inaetics_disk_bytes", "Size of the disk of this host's state.", found.total)
 
 
 def _gauge(name: str, what: str, label: str, values: Tally[str]) -> Metric:

@@ -18,20 +18,30 @@ if TYPE_CHECKING:
 
 @click.command("prune")
 @click.option("--plan", is_flag=True, help="Say what would be removed, and why; remove nothing.")
+@click.option("--registry", is_flag=True, help="From the cluster's registries instead: what no tag means any more.")
 @output_option
 @cluster_option
-def prune(plan: bool, output: str, cluster: str) -> int:
+def prune(plan: bool, registry: bool, output: str, cluster: str) -> int:
     """Remove images that no unit runs and no tag of the registry means, from this machine's hosts' stores.
 
     Where images are built, those with a name stay, and what builds only used on the way goes, with the older archives
     of the build cache and what builds that were cut left. Sizes are uncompressed, and count layers that images share.
-    Nothing is removed while no fleet API or no registry answers: then nobody knows what is needed. The registries
-    collect their own garbage.
+    Nothing is removed while no fleet API or no registry answers: then nobody knows what is needed.
+
+    With --registry, one registry after the other gives up images that no tag means, no unit, placement or update on
+    record names, and that are older than a day, and then what only they were made of. Pulling goes on meanwhile.
 
     \b
       inaetics image prune --plan       what would go, and why
       inaetics image prune
+      inaetics image prune --registry
     """
+    if registry:
+        from inaetics.cli.image_registries import prune_registries, show_pruned
+
+        given_up = prune_registries(cluster, dry_run=plan)
+        show_pruned(given_up, output, dry_run=plan)
+        return int(any(each.trouble for each in given_up))
     found = list(_stores(cluster))
     spare = _spare()
     rows = [row for store in found for row in _rows(store)]

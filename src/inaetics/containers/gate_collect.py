@@ -34,6 +34,9 @@ PATIENCE_S = 60.0
 
 SWEEP_S = 600.0
 
+BUNDLES = "inaetics/bundles/"
+"""Repositories that hold bundles rather than images: nothing of them is garbage by this reckoning."""
+
 
 class Pushes:
     """When somebody last did something towards a push, and a barrier that stops it while garbage is collected."""
@@ -97,8 +100,13 @@ def victims(ledger: Ledger, files: RegistryFiles, order: Order, now_ms: int) -> 
     kept = meant(ledger) | {key for key in ledger if key[1] in order.keep}
     kept |= {key for key, entry in ledger.items() if entry.stamp.time_ms > now_ms - order.older_than_s * 1000}
     kept |= {(key[0], child["digest"]) for key in tuple(kept) for child in _children(files, ledger, key)}
-    live = {key for key, entry in ledger.items() if is_digest(key[1]) and entry.digest}
+    live = {key for key, entry in ledger.items() if is_digest(key[1]) and entry.digest and not _is_bundle(key[0])}
     return sorted(live - kept)
+
+
+def _is_bundle(repository: str) -> bool:
+    """Bundles are needed by deployments, of which the fleet knows nothing."""
+    return repository.startswith(BUNDLES)
 
 
 def collect(own: Own, ledger: LedgerFile, files: RegistryFiles, config: Path, order: Order) -> Mapping[str, Any]:

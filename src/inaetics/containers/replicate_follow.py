@@ -36,6 +36,9 @@ SLACK_S = 10.0
 FIRST_S, SILENT_S, REFUSED_S = 0.5, 15.0, 60.0
 """Between two attempts: the first pause, the longest while a peer does not answer, the longest after other failures."""
 
+LOW_SHARE, LOW_BYTES = 0.10, 2_000_000_000
+"""A disk with less is spoken of."""
+
 ROOM = 64 * 1024 * 1024
 """Nothing is copied or taken in while the disk has less: what keeps the disk's other users alive."""
 
@@ -142,6 +145,9 @@ class Replicator:
             if time.monotonic() - self._reconciled < HELD_S:
                 return
             self._reconciled = time.monotonic()
+            free, total = free_bytes(self._files.root)
+            if free < LOW_SHARE * total or free < LOW_BYTES:
+                log("disk nearly full", level="warning", free=free, total=total, help="inaetics image prune --registry")
             if wrong := self._ledger.reconcile():
                 log("files differ from the ledger", level="warning", references=wrong)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from inaetics.containers.engine import probe
 from inaetics.errors import CommandFailed, InaeticsError, NotFound
 from inaetics.hosts.cluster import FIRST_SUBNET, Cluster, Host, Role, command, known_hosts, load
+from inaetics.hosts.disk import disks
 from inaetics.hosts.mounts import below, foreign
 from inaetics.hosts.observe import HostState, observe
 from inaetics.hosts.paths import SUPERVISED, ClusterPaths
@@ -183,6 +184,7 @@ def _cluster(paths: ClusterPaths, cluster: Cluster | InaeticsError | None) -> It
         yield from _hosts(paths, cluster)
         yield from _leftovers(paths, cluster)
         yield from _certificates(paths, cluster)
+        yield from _disks(paths, cluster)
 
 
 def _hosts(paths: ClusterPaths, cluster: Cluster) -> Iterator[Finding]:
@@ -222,6 +224,12 @@ def _certificates(paths: ClusterPaths, cluster: Cluster) -> Iterator[Finding]:
     help = warning(paths, cluster) or ""
     found = f"the first ends in {left:.0f} days ({first.file})" if first.ends else f"cannot read {first.file}"
     yield _finding("certificates", left >= SOON_DAYS, found, help, bad=Level.WRONG if left < 0 else Level.WARNING)
+
+
+def _disks(paths: ClusterPaths, cluster: Cluster) -> Iterator[Finding]:
+    for found in disks((host.name, paths.host(host.name).state) for host in cluster.hosts):
+        help = "make room: inaetics image prune, inaetics image prune --registry"
+        yield _finding("disk of the hosts", not found.low, str(found), help, bad=Level.WARNING)
 
 
 def _engine(paths: ClusterPaths) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from inaetics.api.wire import UnitEntry
 from inaetics.errors import InaeticsError, Unavailable
-from inaetics.hosts import listing
+from inaetics.hosts import disk, listing
 from inaetics.hosts.cluster import Cluster, load
 from inaetics.hosts.observe import HostState, Observation, observe
 from inaetics.hosts.paths import ClusterPaths
@@ -37,7 +37,9 @@ def status(paths: ClusterPaths) -> dict[str, Any]:
     except InaeticsError as error:
         message = f"units are unknown: {error}"
     ending = warning(paths, cluster)
-    return shape(cluster, seen, units, socket, message) | ({"certificates": ending} if ending else {})
+    full = "; ".join(disk.warnings((host.name, paths.host(host.name).state) for host in cluster.hosts))
+    told = {"certificates": ending, "disk": full}
+    return shape(cluster, seen, units, socket, message) | {name: words for name, words in told.items() if words}
 
 
 def shape(

@@ -41,7 +41,7 @@ def show(found: dict[str, Any]) -> None:
         print_table(("UNIT", "MACHINE", "ACTIVE", "SUB"), units)
     notes = [f"{each['name']}: {each['trouble']}" for each in found["hosts"] if "trouble" in each]
     notes += [f"{each['name']}: {each['reason']}" for each in found["units"] if "reason" in each]
-    notes += [found[each] for each in ("message", "certificates") if each in found]
+    notes += [found[each] for each in ("message", "certificates", "disk") if each in found]
     if found["web"]:
         click.echo(f"\npage    {found['web']}")
     if found["socket"]:
