@@ -27,7 +27,9 @@ UNIT, MACHINE = UnitName("a.service"), MachineId("m")
 TEXT, OTHER = "text", "other"
 
 
-def placement(desired: Desired = Desired.LAUNCHED, *, withdraw: bool = False, revision: int = 7) -> Placement:
+def placement(
+    desired: Desired = Desired.LAUNCHED, *, withdraw: bool = False, revision: int = 7, image: str = ""
+) -> Placement:
     return Placement(
         unit=UNIT,
         machine=MACHINE,
@@ -36,6 +38,7 @@ def placement(desired: Desired = Desired.LAUNCHED, *, withdraw: bool = False, re
         reason="",
         since=0.0,
         withdraw=withdraw,
+        image=image,
         revision=revision,
     )
 
@@ -92,6 +95,27 @@ NEW = Memory()
             Memory(answered=7, content_hash="submitted"),
             [Load],
             id="a host's own additions do not restart what runs for the same decision",
+        ),
+        pytest.param(
+            placement(image="sha256:a"),
+            seen(Active.ACTIVE, OTHER),
+            Memory(answered=6, content_hash="submitted", image="sha256:a"),
+            [Load],
+            id="a digest that it was found to run restarts nothing",
+        ),
+        pytest.param(
+            placement(image="sha256:b"),
+            seen(Active.ACTIVE, OTHER),
+            Memory(answered=6, content_hash="submitted", image="sha256:a"),
+            [Load, Restart],
+            id="another image restarts",
+        ),
+        pytest.param(
+            placement(image="sha256:a"),
+            seen(Active.FAILED, OTHER),
+            Memory(answered=6, content_hash="submitted", image="sha256:a"),
+            [Load, Start],
+            id="what does not run is started all the same",
         ),
         pytest.param(placement(), seen(Active.ACTIVE, OTHER), DONE, [], id="the same text is not given twice"),
         pytest.param(
