@@ -58,10 +58,16 @@ def page(browser: Browser, gateway: Gateway) -> Iterator[Page]:
 
 
 def request(
-    gateway: Gateway, method: str, path: str, *, key: str | None = None, body: bytes | None = None, **headers: str
+    gateway: Gateway,
+    method: str,
+    path: str,
+    *,
+    key: str | None = None,
+    body: bytes | None = None,
+    headers: dict[str, str] | None = None,
 ) -> tuple[int, http.client.HTTPMessage, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", gateway.server_port, timeout=20)
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    named = dict(headers or {})
     if key is not None:
         named["Cookie"] = f"{COOKIE}={key}"
     try:
@@ -151,7 +157,7 @@ def test_who_may_pass(gateway: Gateway, method: str, path: str, given: dict[str,
     headers = {name: value for name, value in given.items() if name == "Host"}
     key = gateway.key if given.get("own") else given.get("key")
     body = b"{}" if method == "POST" else None
-    assert request(gateway, method, path, key=key, body=body, **headers)[0] == status
+    assert request(gateway, method, path, key=key, body=body, headers=headers)[0] == status
 
 
 def test_the_key_becomes_a_cookie_that_scripts_do_not_see(gateway: Gateway) -> None:
@@ -218,8 +224,8 @@ def viewer_on(address: str) -> Iterator[None]:
 def test_the_demonstrators_page_is_found_wherever_it_runs(
     gateway: Gateway, fleet: LiveFleet, client: FleetClient
 ) -> None:
-    def get(path: str, **headers: str) -> tuple[int, bytes]:
-        status, _, body = request(gateway, "GET", path, key=gateway.key, **headers)
+    def get(path: str, accept: str = "*/*") -> tuple[int, bytes]:
+        status, _, body = request(gateway, "GET", path, key=gateway.key, headers={"Accept": accept})
         return status, body
 
     status, body = get("/demonstrator/")
@@ -228,7 +234,7 @@ def test_the_demonstrators_page_is_found_wherever_it_runs(
         text = f"{SERVICE}[X-Fleet]\nMachineID={number:032x}\n"
         client.submit("felix@1.service", text, desired="launched", replace=True)
         eventually(lambda: b"does not answer on port" in get("/demonstrator/")[1], within_s=20, what="nobody serves")
-        status, body = get("/demonstrator/", Accept="text/html")
+        status, body = get("/demonstrator/", accept="text/html")
         assert (status, b"tries again" in body) == (503, True)
         with viewer_on(fleet.addresses[number - 1]):
             # The key of the way here is not passed on.
@@ -240,7 +246,6 @@ def test_the_demonstrators_page_is_found_wherever_it_runs(
                 "/demonstrator/utilisation",
                 key=gateway.key,
                 body=b"5",
-                Origin=gateway.origin,
-                Authorization="Bearer t",
+                headers={"Origin": gateway.origin, "Authorization": "Bearer t"},
             )
             assert (answer[0], answer[2]) == (200, b"POST /utilisation Bearer t 5")
