@@ -25,6 +25,9 @@ test: packages-test check
 	$(PYTEST) $(PARALLEL) tests/component
 	$(PYTEST) tests/fault tests/system
 
+# make tools  what tests of your own bundles need, into .venv
+tools: $(VENV)/.dev
+
 # make soak   the fault tests that take minutes
 soak: packages-test $(VENV)/.dev
 	$(PYTEST) -m soak tests
@@ -61,4 +64,4 @@ $(VENV)/.dev: requirements/dev.lock $(VENV)/.runtime
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis test-evidence
 
-.PHONY: help demo check test soak bench lock packages packages-test clean
+.PHONY: help demo check test tools soak bench lock packages packages-test clean
