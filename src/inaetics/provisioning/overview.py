@@ -43,7 +43,7 @@ def _target(desk: Desk, contact: Contact, last: Entry | None) -> dict[str, Any]:
         version, bundles = "", []
     state = desk.state
     rule = state.mapping.rule_for(contact.target) if state.mapping else None
-    held = bool(state.mapping and contact.target in state.mapping.held)
+    held = state.version.held.get(contact.target) if state.version else None
     current = bool(version) and content_of(version) == content_of(contact.running)
     return {
         "target": contact.target,
@@ -53,7 +53,7 @@ def _target(desk: Desk, contact: Contact, last: Entry | None) -> dict[str, Any]:
         "state": "current" if current and not contact.error else "failed" if contact.error else "changing",
         "bundles": bundles,
         "error": contact.error,
-        "rule": "held" if held else f"rule {rule.name}" if rule else "no rule fits",
+        "rule": f"held at version {held.version}" if held else f"rule {rule.name}" if rule else "no rule fits",
         "there": contact.held > 0,
         "seen_s": round(max(time.monotonic() - contact.at, 0), 1),
         "last": _entry(last) if last else None,

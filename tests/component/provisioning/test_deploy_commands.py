@@ -1,103 +1,205 @@
-"""`inaetics deploy` against the real API: checked here first, then in force in the cluster."""
+"""`inaetics deploy` against the real API: planned, in force, two at once, back as a whole and for one target."""
 
 from __future__ import annotations
 
+import io
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
-from inaetics.provisioning.server import MAPPING
+from inaetics.bundles.records import ARTIFACTS, LOG_ROOT, PREFIX, Artifact, Entry, Standing, artifact_key, standing_key
+from inaetics.cli.inaetics import main
 from tests.component.api.live import LiveFleet, live_fleet
-from tests.support.bundles import bundle_folder, packed
-
-INAETICS = [sys.executable, "-c", "from inaetics.cli.inaetics import main; main()"]
 
 
 @pytest.fixture(scope="module")
-def fleet() -> Iterator[LiveFleet]:
+def running() -> Iterator[LiveFleet]:
     with live_fleet(machines=1) as fleet:
         yield fleet
 
 
-def deploy(
-    fleet: LiveFleet, *arguments: str, text: str = "", endpoint: str | None = None
-) -> subprocess.CompletedProcess[str]:
-    where = ["--endpoint", endpoint or f"unix://{fleet.socket}"]
-    command = [*INAETICS, "deploy", arguments[0], *where, *arguments[1:]]
-    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
+@pytest.fixture
+def fleet(running: LiveFleet) -> Iterator[LiveFleet]:
+    """With bundles a and b in two versions, and an agent that once installed something."""
+    for name, version in (("a", "1.0.0"), ("b", "1.0.0"), ("b", "1.1.0")):
+        put(running, Artifact(name=name, version=version, sha256=version[2] * 64, size=1))
+    entry = Entry(at=1.0, event="failed", version="7-x", error="no words", by="berta")
+    standing = msgspec.json.encode(Standing(last=entry, running="6-y"))
+    running.call(lambda: running.store.put(standing_key("celix@7"), standing))
+    running.call(lambda: running.store.put(f"{LOG_ROOT}entries/celix@7/1-a-1", msgspec.json.encode(entry)))
+    yield running
+    running.call(lambda: running.store.delete(PREFIX, prefix=True))
+    running.call(lambda: running.store.delete(LOG_ROOT, prefix=True))
 
 
-def stored(fleet: LiveFleet) -> str | None:
-    async def read() -> str | None:
-        item = await fleet.store.get(MAPPING)
-        return item.value.decode() if item else None
+def put(fleet: LiveFleet, artifact: Artifact) -> None:
+    value = msgspec.json.encode(artifact)
+    fleet.call(lambda: fleet.store.put(artifact_key(artifact.name, artifact.version), value))
 
-    return fleet.call(read)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a command ended, and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def command_line(*arguments: str, text: str = "") -> Ended:
+    """Run the command in this process: forty of them would take a quarter of a minute to import."""
+    out, err = io.StringIO(), io.StringIO()
+    before = sys.argv, sys.stdin
+    sys.argv, sys.stdin = ["inaetics", *arguments], io.StringIO(text)
+    try:
+        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+            main()
+    finally:
+        sys.argv, sys.stdin = before
+    code = ended.value.code
+    return Ended(returncode=code if isinstance(code, int) else 1, stdout=out.getvalue(), stderr=err.getvalue())
+
+
+def inaetics(fleet: LiveFleet, *arguments: str, text: str = "") -> Ended:
+    return command_line(*arguments[:2], "--endpoint", f"unix://{fleet.socket}", *arguments[2:], text=text)
+
+
+def done(fleet: LiveFleet, *arguments: str, text: str = "") -> str:
+    """What it says, if it succeeded."""
+    ended = inaetics(fleet, *arguments, text=text)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout + ended.stderr
+
+
+def as_json(fleet: LiveFleet, *arguments: str, text: str = "") -> Any:
+    ended = inaetics(fleet, *arguments, "-o", "json", text=text)
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
 
 
 def rule(target: str, *install: str) -> str:
     return f'[[rules]]\ntarget = "{target}"\ninstall = {json.dumps(list(install))}\n'
 
 
-def test_from_the_shipped_mapping_to_ones_own_and_back(fleet: LiveFleet, tmp_path: Path) -> None:
-    shown = deploy(fleet, "show")
-    assert shown.returncode == 0, shown.stderr
-    assert "the mapping as shipped" in shown.stderr
-    assert "[[rules]]" in shown.stdout
+def gets(fleet: LiveFleet, target: str) -> list[str]:
+    (entry,) = as_json(fleet, "deploy", "show", target)
+    bundles: list[str] = entry["bundles"]
+    return bundles
 
+
+def test_from_nothing_to_versions_and_back(fleet: LiveFleet, tmp_path: Path) -> None:
+    assert inaetics(fleet, "deploy", "show").returncode == 4
     file = tmp_path / "mapping.toml"
-    file.write_text(rule("felix@1", "viewer"))
-    applied = deploy(fleet, "apply", str(file))
-    assert applied.returncode == 0, applied.stderr
-    assert "1 rules" in applied.stderr
-    assert stored(fleet) == file.read_text()
-    assert deploy(fleet, "show").stdout == file.read_text()
-    assert json.loads(deploy(fleet, "show", "-o", "json").stdout)["mapping"] == file.read_text()
+    file.write_text(rule("celix@*", "a", "b@1.0.0"))
+    planned = done(fleet, "deploy", "plan", str(file))
+    assert "celix@7  a@1.0.0, b@1.0.0" in planned
+    assert "version 1 would be: applied, 1 rules; 1 of 1 known targets change; nothing was changed" in planned
+    assert inaetics(fleet, "deploy", "show").returncode == 4, "a plan changes nothing"
 
-    targets = json.loads(deploy(fleet, "show", "-o", "json", "felix@1", "celix@1").stdout)["targets"]
-    assert targets == {"felix@1": ["viewer-1.0.0"], "celix@1": []}
+    assert "version 1 is in force" in done(fleet, "deploy", "apply", str(file))
+    shown = inaetics(fleet, "deploy", "show")
+    assert shown.stdout == file.read_text()
+    assert "# version 1, applied by " in shown.stderr
+    assert gets(fleet, "celix@9") == ["a@1.0.0", "b@1.0.0"]
 
-    assert deploy(fleet, "apply", "--shipped").returncode == 0
-    assert "processor-1.0.0" in deploy(fleet, "show", "celix@9").stdout
+    done(fleet, "deploy", "apply", "-", text=rule("celix@*", "b"))
+    assert gets(fleet, "celix@9") == ["b@1.1.0"], "the newest"
+    assert "celix@7 held at version 1" in done(fleet, "deploy", "rollback", "celix@7")
+    assert (gets(fleet, "celix@7"), gets(fleet, "celix@9")) == (["a@1.0.0", "b@1.0.0"], ["b@1.1.0"])
+    assert "celix@7 is held at version 1" in done(fleet, "deploy", "show")
+    done(fleet, "deploy", "rollback", "celix@7", "--release")
+    assert gets(fleet, "celix@7") == ["b@1.1.0"]
+    assert "back to version 1" in done(fleet, "deploy", "rollback", "--to", "1", "--plan")
+    done(fleet, "deploy", "rollback", "--to", "1")
+    assert gets(fleet, "celix@9") == ["a@1.0.0", "b@1.0.0"]
+    history = as_json(fleet, "deploy", "history")
+    assert [each["note"] for each in history] == [
+        "back to version 1",
+        "celix@7 released",
+        "celix@7 held at version 1",
+        "applied",
+        "applied",
+    ]
+
+
+def test_whoever_decided_from_an_older_version_is_told(fleet: LiveFleet) -> None:
+    done(fleet, "deploy", "apply", "-", text=rule("x", "a"))
+    done(fleet, "deploy", "apply", "-", "--from", "1", text=rule("x", "b"))
+    late = inaetics(fleet, "deploy", "apply", "-", "--from", "1", text=rule("x", "a", "b"))
+    assert late.returncode == 5
+    assert "version 2 is in force now, applied by " in late.stderr
+    assert "yours was made from version 1" in late.stderr
+    assert gets(fleet, "x") == ["b@1.1.0"]
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        pytest.param(rule("felix@1", "veiwer"), "standard input: rule 'felix@1': no bundle or feature", id="unknown"),
+        pytest.param(
+            rule("x", "aa"), "rule 'x': no bundle, feature or distribution 'aa' (did you mean 'a'?)", id="name"
+        ),
         pytest.param("rules = ]", "line 1", id="no TOML"),
-        pytest.param("rule = []", "standard input: Object contains unknown field `rule`", id="a field nobody knows"),
+        pytest.param("rule = []", "unknown field `rule`", id="a field nobody knows"),
+        pytest.param('features = {f = ["g"], g = ["f"]}\nrules = []', "in a circle: f → g → f", id="a circle"),
     ],
 )
-def test_what_is_wrong_never_leaves_this_machine(fleet: LiveFleet, text: str, words: str) -> None:
-    before = stored(fleet)
-    refused = deploy(fleet, "apply", "-", text=text)
+def test_what_is_wrong_changes_nothing(fleet: LiveFleet, text: str, words: str) -> None:
+    done(fleet, "deploy", "apply", "-", text=rule("x", "a"))
+    refused = inaetics(fleet, "deploy", "apply", "-", text=text)
     assert refused.returncode == 2
     assert words in refused.stderr
-    assert "Traceback" not in refused.stderr
-    assert stored(fleet) == before
+    assert gets(fleet, "x") == ["a@1.0.0"]
 
 
-def test_own_bundles_are_known_by_their_directory(fleet: LiveFleet, tmp_path: Path) -> None:
-    text = rule("felix@1", "mine", "packed_one")
-    assert deploy(fleet, "apply", "-", text=text).returncode == 2
-    bundle_folder(tmp_path / "sources", "mine")
-    (tmp_path / "sources" / "one.zip").write_bytes(packed(tmp_path, "packed_one").read_bytes())
-    applied = deploy(fleet, "apply", "-", "--bundles", str(tmp_path / "sources"), text=text)
-    assert applied.returncode == 0, applied.stderr
-    assert stored(fleet) == text
+def test_what_became_of_an_agent_is_told(fleet: LiveFleet) -> None:
+    done(fleet, "deploy", "apply", "-", text=rule("celix@*", "a"))
+    told = done(fleet, "deploy", "show", "--all")
+    assert "celix@7" in told
+    assert "failed 1970-01-01 00:00:01: no words" in told
+    assert "6-y" in told
+    history = done(fleet, "deploy", "history", "celix@7")
+    assert "failed" in history
+    assert "no words" in history
+    assert "nothing was ever given to felix@9" in done(fleet, "deploy", "history", "felix@9")
 
 
-def test_one_mapping_must_be_named(fleet: LiveFleet) -> None:
-    for arguments in ([], ["-", "--shipped"]):
-        assert deploy(fleet, "apply", *arguments).returncode == 2
+def test_bundles_are_listed_and_those_nobody_needs_forgotten(fleet: LiveFleet) -> None:
+    done(fleet, "deploy", "apply", "-", text=rule("x", "b"))
+    listed = as_json(fleet, "bundle", "list")
+    assert [(each["name"], each["version"], each["signed"]) for each in listed] == [
+        ("a", "1.0.0", False),
+        ("b", "1.1.0", False),
+        ("b", "1.0.0", False),
+    ]
+    kept = inaetics(fleet, "bundle", "remove", "b@1.1.0")
+    assert kept.returncode == 5
+    assert "part of version 1" in kept.stderr
+    done(fleet, "bundle", "remove", "b@1.0.0")
+    assert len(as_json(fleet, "bundle", "list")) == 2
+    assert len(fleet.call(lambda: fleet.store.list(ARTIFACTS)).items) == 2
 
 
-def test_api_that_is_away_is_said(fleet: LiveFleet, tmp_path: Path) -> None:
-    refused = deploy(fleet, "apply", "--shipped", endpoint=f"unix://{tmp_path}/nobody.sock")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(("deploy", "apply", "--shipped", __file__), id="two mappings"),
+        pytest.param(("deploy", "rollback", "--release"), id="release of nobody"),
+        pytest.param(("bundle", "remove", "a"), id="no version"),
+        pytest.param(("bundle", "push"), id="nothing to push"),
+    ],
+)
+def test_half_a_wish_is_refused(fleet: LiveFleet, arguments: tuple[str, ...]) -> None:
+    assert inaetics(fleet, *arguments).returncode == 2
+
+
+def test_without_an_api_it_says_what_to_do(tmp_path: Path) -> None:
+    refused = command_line("deploy", "apply", "--shipped", "--endpoint", f"unix://{tmp_path}/nobody.sock")
     assert refused.returncode == 3
     assert "nobody.sock" in refused.stderr

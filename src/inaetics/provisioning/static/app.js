@@ -71,7 +71,7 @@ function show(data) {
   byId("troubles").replaceChildren(...[data.error, ...data.troubles].filter(Boolean).map((text) => element("li", {}, text)));
   byId("targets-empty").hidden = data.targets.length > 0;
   byId("targets").replaceChildren(...data.targets.map(card));
-  byId("rules").replaceChildren(...data.rules.map((rule) => row(element("td", {}, element("code", {}, rule.rule)), rule.bundles.length ? chips(rule.bundles) : "nothing")));
+  byId("rules").replaceChildren(...data.rules.map((rule) => row(element("td", {}, element("code", {}, rule.rule.replaceAll("'", ""))), rule.bundles.length ? chips(rule.bundles) : "nothing")));
   byId("bundles").replaceChildren(...data.bundles.map((bundle) => row(
     bundle.name, bundle.version, size(bundle.size), element("td", { title: bundle.sha256 }, element("code", {}, bundle.sha256.slice(0, 12))),
     bundle.signed ? "yes" : element("td", { class: "bad" }, "no"), element("td", { class: "dim" }, `${time(bundle.at)}${bundle.by ? ` by ${bundle.by}` : ""}`))));
