@@ -17,9 +17,9 @@ from inaetics.fleet.agent_content import Contents
 from inaetics.fleet.model import MachineId, Placement, UnitName
 from inaetics.store.protocol import Store
 from inaetics.supervisor.environment import account_of, directory_of, entry_of, program_of, unit_environment
+from inaetics.supervisor.launch import Account
 from inaetics.supervisor.procfs import MARKER
 from inaetics.supervisor.protocol import Active, Supervisor
-from inaetics.supervisor.spawn import Account
 from inaetics.units.container import KEPT_SECTION, ContainerEngine, container_name
 from inaetics.units.grammar import UnitFile, parse
 from inaetics.units.names import Name, parse_name

@@ -23,7 +23,7 @@ import structlog
 
 from inaetics.supervisor import procfs
 from inaetics.supervisor.group_files import Setting, Whole, settings
-from inaetics.supervisor.hierarchies import Hierarchy, usable_hierarchies
+from inaetics.supervisor.hierarchies import Hierarchy, usable_hierarchies, way_home
 from inaetics.supervisor.procfs import Process
 from inaetics.units.resources import Resources
 
@@ -34,9 +34,14 @@ _FREEZE_ROUNDS = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where the processes of one unit are put: `procs` are the files that take them in; `unmet` is for people."""
+    """Where the processes of one unit are put: `procs` are the files that take them in; `unmet` is for people.
+
+    `home` is the file that takes the supervisor back where it goes along into the only one of `procs`; None where it
+    must not, since limits are kept there that would be its own for that moment.
+    """
 
     procs: tuple[str, ...] = ()
+    home: str | None = None
     unmet: tuple[str, ...] = ()
 
 
@@ -49,6 +54,7 @@ class Groups:
         self._memory = next((each for each in hierarchies if "memory" in each.controllers), None)
         self._left: set[str] = set()
         self._whole = _whole()
+        self._home = way_home(self._tracker.path) if self._tracker is not None else None
 
     @property
     def controllers(self) -> frozenset[str]:
@@ -86,7 +92,7 @@ class Groups:
                 _log.error("cannot make a unit's group", unit=unit, directory=directory, error=str(error))
                 unmet += [f"{what} cannot be kept here: {error}"] if what else []
         self._left.discard(unit)
-        return Place(procs=tuple(procs), unmet=tuple(unmet))
+        return Place(procs=tuple(procs), home=self._home if procs and not wanted else None, unmet=tuple(unmet))
 
     def processes(self, unit: str) -> set[Process]:
         """Return the living processes in the unit's group."""

@@ -64,6 +64,8 @@ async def supervise(settings: Settings) -> None:
     open_files = _take_open_files()
     records = Records(settings.run_directory)
     previous = records.previous_run()
+    if previous is not None:
+        records.go_on()
     run = previous if previous is not None else records.begin_run()
     reaper = Reaper()
     groups = open_groups(settings.directory, run, again=previous is not None)
@@ -106,6 +108,7 @@ async def supervise(settings: Settings) -> None:
         manager.deadline.close()
         bounds.close()
         reaper.close()
+        records.close()
         os.close(lock)
 
 

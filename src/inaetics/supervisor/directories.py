@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from inaetics.errors import Conflict
-from inaetics.supervisor.spawn import Account
+from inaetics.supervisor.launch import Account
 from inaetics.units.execution import Directory, DirectoryKind, Preserve
 
 VARIABLES: Mapping[DirectoryKind, str] = {

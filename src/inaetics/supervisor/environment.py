@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from inaetics.errors import InvalidInput, NotFound
+from inaetics.supervisor.launch import Account
 from inaetics.supervisor.procfs import MARKER
-from inaetics.supervisor.spawn import Account
 from inaetics.units.service_model import ServiceSpec, WorkingDirectory
 from inaetics.units.values import environment_file
 

@@ -54,6 +54,18 @@ def usable_hierarchies(name: str) -> tuple[Hierarchy, ...]:
     return tuple(found)
 
 
+def way_home(path: str) -> str | None:
+    """Return the file that takes us back to the group we are in, of the hierarchy that `path` is in; None: no way."""
+    with open("/proc/self/mountinfo", encoding="utf-8") as mounts, open("/proc/self/cgroup", encoding="utf-8") as own:
+        mounted = mounts_of(mounts.read(), own.read())
+    for mount in mounted:
+        with suppress(OSError):
+            if os.stat(mount.own).st_dev == os.stat(path).st_dev:
+                _write(f"{mount.own}/cgroup.procs", "0")
+                return f"{mount.own}/cgroup.procs"
+    return None
+
+
 def mounts_of(mountinfo: str, own_groups: str) -> list[Mount]:
     """Read /proc/self/mountinfo and /proc/self/cgroup. Pure."""
     own = dict(_own_paths(own_groups))

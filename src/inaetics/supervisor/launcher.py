@@ -1,4 +1,4 @@
-"""From a command of a unit to a child at its gate: environment, account, directory, limits, output."""
+"""From a command of a unit to a process: environment, account, directory, limits, output."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from inaetics.supervisor import environment
+from inaetics.supervisor.cgroups import Place
 from inaetics.supervisor.directories import Places
 from inaetics.supervisor.journal import Journals
+from inaetics.supervisor.launch import Child, Launch
 from inaetics.supervisor.process_settings import steps
-from inaetics.supervisor.spawn import Gate, Launch, spawn
+from inaetics.supervisor.spawn import spawn
 from inaetics.units.command import Command, expand_variables
 from inaetics.units.execution import FileOutput, Input, Limit, Output
 from inaetics.units.service_model import ServiceSpec
@@ -53,10 +55,10 @@ class Launcher:
         command: Command,
         own: Mapping[str, str],
         *,
-        groups: tuple[str, ...],
+        place: Place,
         tell_executed: bool,
-    ) -> Gate:
-        """Fork a child for `command`. Raises InaeticsError or OSError with what is wrong, and then starts nothing."""
+    ) -> Child:
+        """Make a process for `command`. Raises InaeticsError or OSError with what is wrong, and then starts nothing."""
         entry = environment.entry_of(spec.user)
         variables = environment.unit_environment(
             spec, self.host.now(), entry, {**self.places.variables(spec.directories), **own}
@@ -76,7 +78,9 @@ class Launcher:
                 input=source,
                 output=output,
                 error=error,
-                groups=groups,
+                groups=place.procs,
+                home=place.home,
+                ignore_sigpipe=spec.process.ignore_sigpipe,
                 steps=tuple(steps(spec.process)),
                 account=environment.account_of(entry, spec.group, spec.supplementary_groups),
                 umask=spec.umask,

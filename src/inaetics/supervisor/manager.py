@@ -338,19 +338,19 @@ class Manager:
 
     def _restore(self, name: str) -> None:
         checked_name(name)
-        files = self._records.of(name)
-        text = files.read_text("loaded")
-        unit = Unit(name, files, self._tools, self._changed)
+        records = self._records.of(name)
+        text = records.read_text("loaded")
+        unit = Unit(name, records, self._tools, self._changed)
         try:
-            record = files.read()
+            record = records.read()
         except InvalidInput as error:
             _log.error("cannot read a unit's record", unit=name, error=str(error))
             unit.restore_unrecorded(text or "")
         else:
             if record is None or text is None:
-                files.remove()  # its load was never answered, or it was being forgotten
+                records.remove()  # its load was never answered, or it was being forgotten
                 return
-            unit.restore(record, text, files.read_text("running"))
+            unit.restore(record, text, records.read_text("running"))
         self.units[name] = unit
         self._ordering.put(unit.spec)
         self._tools.journals.make(name)

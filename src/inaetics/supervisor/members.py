@@ -55,6 +55,21 @@ class Members:
         """Return the living processes of `unit` wherever they are; this looks at every process of the machine."""
         return self._with_descendants(self._marked(self.marker(unit)) | self._groups.processes(unit))
 
+    def spawned(self, token: str) -> Process | None:
+        """Return the living process that was made with `token`; None when it is gone, or there is any doubt.
+
+        What it started carries the token too. It is the one among them that nobody of them started, and leads a
+        session; where its own end left several such, or a child of it, nobody can say who it was.
+        """
+        found = [process for pid in procfs.all_pids() if (process := self._carrying(pid, token)) is not None]
+        numbers = {process.pid for process in found}
+        roots = [each for each in found if (seen := procfs.stat(each.pid)) and seen.parent not in numbers]
+        return roots[0] if len(roots) == 1 and procfs.leads_session(roots[0].pid) else None
+
+    def _carrying(self, pid: int, token: str) -> Process | None:
+        mine = pid != self._own and procfs.variable(pid, procfs.SPAWN) == token
+        return procfs.identify(pid) if mine else None
+
     def everyone(self) -> set[Process]:
         """Return every living process that this supervisor, or one before it in this run directory, started."""
         found = {process for pid in procfs.children(self._own) if (process := procfs.identify(pid)) is not None}

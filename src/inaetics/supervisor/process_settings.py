@@ -7,7 +7,6 @@ process come off worse than it wanted, is said and left: see `apply`.
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,7 +41,6 @@ def steps(settings: ProcessSettings) -> list[Step]:
     add(bool(settings.cpu_affinity), EXIT_CPUAFFINITY, lambda: os.sched_setaffinity(0, settings.cpu_affinity))
     add(settings.timer_slack_ns is not None, EXIT_TIMERSLACK, lambda: linux.timer_slack(settings.timer_slack_ns or 0))
     add(settings.no_new_privileges, EXIT_NO_NEW_PRIVILEGES, linux.no_new_privileges)
-    add(settings.ignore_sigpipe, EXIT_NICE, lambda: _ignore(signal.SIGPIPE))
     return found
 
 
@@ -67,7 +65,3 @@ def _io(settings: ProcessSettings) -> None:
 def _scheduler(settings: ProcessSettings) -> None:
     policy = (settings.cpu_policy or 0) | (os.SCHED_RESET_ON_FORK if settings.cpu_reset_on_fork else 0)
     os.sched_setscheduler(0, policy, os.sched_param(settings.cpu_priority))
-
-
-def _ignore(number: int) -> None:
-    signal.signal(number, signal.SIG_IGN)

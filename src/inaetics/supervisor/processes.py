@@ -25,9 +25,9 @@ from inaetics.supervisor.notify_socket import NotifySocket, Sender
 from inaetics.supervisor.oom import OomWatch
 from inaetics.supervisor.phases import commands_of
 from inaetics.supervisor.policy import signal_name
-from inaetics.supervisor.procfs import MARKER, Process
+from inaetics.supervisor.procfs import MARKER, SPAWN, Process
 from inaetics.supervisor.reaper import UNKNOWN, Reaper
-from inaetics.supervisor.spawn import Gate
+from inaetics.supervisor.records import Record, Spawning
 from inaetics.supervisor.values import (
     Commands,
     ControlExited,
@@ -99,6 +99,7 @@ class Processes:
         self.main: Process | None = None
         self.control: Process | None = None
         self.invocation = ""
+        self.spawning: Spawning | None = None
         self.status_text: str | None = None
 
     @property
@@ -127,34 +128,33 @@ class Processes:
             except OSError as error:  # then it is noticed when a process that we know ends
                 _log.warning("cannot watch a unit's memory", unit=self._unit, error=str(error))
 
-    def spawn(self, spec: ServiceSpec, state: State, action: Spawn) -> Gate:
-        """Fork the command's process; it waits until the gate is opened. Raises InaeticsError or OSError."""
+    def announce(self, role: Role | None) -> None:
+        """Say that a process is about to be made, or (None) that there is none about to be: for the record."""
+        self.spawning = Spawning(role=role, token=uuid.uuid4().hex) if role is not None else None
+
+    def spawn(self, spec: ServiceSpec, state: State, action: Spawn) -> bool:
+        """Make the command's process, which was announced; return whether it is to be told that it runs already.
+
+        Raises InaeticsError or OSError, and then there is none.
+        """
         self._kill = None  # what was signalled before does not concern what is started now
         tell = action.role is Role.MAIN and spec.type is ServiceType.EXEC
         command = commands_of(spec, action.commands)[action.index]
         self._listen(spec)
-        gate = self._tools.launcher.launch(
-            spec, command, self._variables(spec, state, action), groups=self._place.procs, tell_executed=tell
+        child = self._tools.launcher.launch(
+            spec, command, self._variables(spec, state, action), place=self._place, tell_executed=tell
         )
-        seen = procfs.stat(gate.pid)
+        seen = procfs.stat(child.pid)
         if seen is None:  # cannot be: nobody else waits for our children
-            gate.shut()
-            raise OSError(f"process {gate.pid} vanished before it ran")
+            raise OSError(f"process {child.pid} vanished")
         self._tools.reaper.expect(seen.process, self._ended)
         if action.role is Role.MAIN:
             self.main = seen.process
         else:
             self.control = seen.process
-        if gate.executed is not None:
-            asyncio.get_running_loop().add_reader(gate.executed, self._executed, gate.executed)
-        return gate
-
-    def disown(self, gate: Gate) -> None:
-        """Shut the gate: the process that waits there never runs, and never counted."""
-        for process in (self.main, self.control):
-            if process is not None and process.pid == gate.pid:
-                self._tools.reaper.forget(process)
-        gate.shut()
+        if child.executed is not None:
+            asyncio.get_running_loop().add_reader(child.executed, self._executed, child.executed)
+        return child.ran and tell
 
     def targets(self, kill: Kill) -> set[Process]:
         """Return the living processes that a Kill means."""
@@ -178,8 +178,18 @@ class Processes:
         if kill.group and kill.signal == signal.SIGKILL:
             self._tools.groups.kill(self._unit)
 
-    def adopt(self, spec: ServiceSpec, state: State, main: Process | None, control: Process | None) -> list[Event]:
+    def adopt(self, spec: ServiceSpec, state: State, record: Record) -> list[Event]:
         """Take over what an earlier supervisor started; return the ends that nobody saw."""
+        self.invocation = record.invocation
+        main, control = record.main, record.control
+        lost: list[Event] = []
+        if record.spawning is not None:
+            made = self._tools.members.spawned(record.spawning.token)
+            is_main = record.spawning.role is Role.MAIN
+            if made is None:
+                lost = [MainExited(UNKNOWN) if is_main else ControlExited(UNKNOWN)]
+                self.adopt_unrecorded()
+            main, control = (made, control) if is_main else (main, made)
         self.main, self.control = main, control
         self._settle(spec)
         self._listen(spec)
@@ -193,7 +203,7 @@ class Processes:
                 self._tools.members.adopt(process)
                 if not self._tools.reaper.watch(process, self._ended):
                     missed.append(event)
-        return missed
+        return [*missed, *lost]
 
     def adopt_unrecorded(self) -> None:
         """Take over whatever there is of the unit when nothing is known about it."""
@@ -292,6 +302,8 @@ class Processes:
 
     def _variables(self, spec: ServiceSpec, state: State, action: Spawn) -> Mapping[str, str]:
         own = {MARKER: self._tools.members.marker(self._unit), "INVOCATION_ID": self.invocation}
+        if self.spawning is not None:
+            own[SPAWN] = self.spawning.token
         if self._notify is not None:
             own["NOTIFY_SOCKET"] = str(self._notify.path)
             if math.isfinite(spec.watchdog_s):

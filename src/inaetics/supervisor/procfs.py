@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 MARKER = "INAETICS_UNIT"
-"""The variable that every process of a unit has in its environment: `name@invocation`."""
+"""The variable that every process of a unit has in its environment: `name@run`."""
+
+SPAWN = "INAETICS_SPAWN"
+"""The variable that a process of a unit, and what it starts, has from one spawn and no other."""
 
 _DEAD_STATES = "ZX"
 
@@ -57,6 +60,14 @@ def is_alive(process: Process) -> bool:
     return identify(process.pid) == process
 
 
+def leads_session(pid: int) -> bool:
+    """Return whether the process is the first of its session; False when it is gone."""
+    try:
+        return os.getsid(pid) == pid
+    except ProcessLookupError:
+        return False
+
+
 def children(pid: int) -> set[int]:
     """Return the numbers of the children of `pid`, ended ones included; none when it is gone.
 
@@ -73,10 +84,15 @@ def children(pid: int) -> set[int]:
 
 def marker(pid: int) -> str | None:
     """Return the marker in the environment of `pid`; None when it has none, is gone, or is not ours to read."""
+    return variable(pid, MARKER)
+
+
+def variable(pid: int, name: str) -> str | None:
+    """Return a variable of the environment that the program of `pid` was started with; None as in `marker`."""
     text = _read(f"/proc/{pid}/environ")
     if not text:
         return None
-    prefix = f"{MARKER}=".encode()
+    prefix = f"{name}=".encode()
     for assignment in text.split(b"\0"):
         if assignment.startswith(prefix):
             return assignment[len(prefix) :].decode(errors="replace")

@@ -1,8 +1,9 @@
 """One unit at work: feeds what happens to the state machine and does what that returns. No judgement here.
 
 Work on one unit is serial by construction: everything happens in callbacks of one event loop, none of which waits.
-Order within a transition: fork the child at its gate, write the record, then open the gate or send the signals. So
-the disk knows of every process before it runs, and of a stop before anything dies of it.
+Order within a transition: before a process is made, the record says that it is about to be, and by what it can be
+recognised; once the transition is over, which process it became; and then signals are sent. So a successor finds
+whatever ran, at whichever instant this supervisor is killed, and knows of a stop before anything dies of it.
 """
 
 from __future__ import annotations
@@ -17,15 +18,14 @@ from functools import partial
 
 import structlog
 
-from inaetics.errors import InaeticsError
+from inaetics.errors import InaeticsError, Unavailable
 from inaetics.supervisor.conditions import unmet
 from inaetics.supervisor.machine import step
 from inaetics.supervisor.narrate import narrate
 from inaetics.supervisor.phases import lose
 from inaetics.supervisor.processes import Processes, Tools
 from inaetics.supervisor.protocol import Active, UnitStatus
-from inaetics.supervisor.records import Job, Record, UnitFiles
-from inaetics.supervisor.spawn import Gate
+from inaetics.supervisor.records import Job, Record, UnitRecords
 from inaetics.supervisor.specs import HostIdentity, identity, read_spec
 from inaetics.supervisor.values import (
     OVER,
@@ -38,6 +38,7 @@ from inaetics.supervisor.values import (
     Begun,
     ConditionUnmet,
     Event,
+    Executed,
     Exit,
     How,
     Kill,
@@ -66,7 +67,7 @@ def clock() -> float:
 class Unit:
     """A unit that was loaded. `changed` is called after each change that can be seen from outside."""
 
-    def __init__(self, name: str, files: UnitFiles, tools: Tools, changed: Callable[[Unit], None]) -> None:
+    def __init__(self, name: str, records: UnitRecords, tools: Tools, changed: Callable[[Unit], None]) -> None:
         self.name = name
         self.system = False
         self.unloading = False
@@ -75,7 +76,7 @@ class Unit:
         self.ended = False
         """Whether it came to its end since the manager asked last."""
         self.state = State()
-        self._files = files
+        self._records = records
         self._tools = tools
         self._changed = changed
         self._processes = Processes(name, tools, self.dispatch)
@@ -88,7 +89,7 @@ class Unit:
         self._events: deque[Event] = deque()
         self._busy = False
         self._nobody_left = False
-        self._gates: list[tuple[Role, Gate]] = []
+        self._to_say: list[str] = []
         self._later: list[Callable[[], None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._deadline: float | None = None
@@ -141,8 +142,7 @@ class Unit:
             return
         spec = read_spec(self.name, text, host)
         if text != self._text:
-            self._files.make()
-            self._files.write_text("loaded", text)
+            self._records.load(text)
             self.state = _forget_starts(self.state)
         self._text, self._loaded_spec, self._read_for = text, spec, host
         self._hash = hashlib.sha256(text.encode()).hexdigest()
@@ -179,22 +179,22 @@ class Unit:
         self._busy = True
         try:
             while self._events:
-                self._say(self._drain())
+                self._drain()
+                self._speak()
                 self.save()
                 self._carry_out()
         finally:
             self._busy = False
         self._show()
 
-    def _drain(self) -> list[str]:
-        """Let everything happen that has come up; return what there is to say about it."""
-        said: list[str] = []
+    def _drain(self) -> None:
+        """Let everything happen that has come up."""
         self._nobody_left = False
         while self._events:
             event = self._events.popleft()
             before = self.state
             self.state, actions = step(self._spec or self.spec, before, event, clock())
-            said.extend(narrate(self._spec or self.spec, before, event, self.state))
+            self._to_say.extend(narrate(self._spec or self.spec, before, event, self.state))
             if active_of(self.state.sub) is not active_of(before.sub):
                 self._since = time.time()
                 self._note_up(before)
@@ -205,7 +205,6 @@ class Unit:
             if self.state.sub in OVER and before.sub not in OVER and not self.state.left_out:
                 self.ended = True
         self._processes.watch(counts=self.state.sub in WATCHED)
-        return said
 
     def _note_up(self, before: State) -> None:
         if self.state.sub in UP and before.sub not in UP:
@@ -230,16 +229,26 @@ class Unit:
             if (keeping := self._unmet_condition(spec)) is not None:
                 self._events.append(keeping)
                 return
-            if self._text != self._running_text:
-                self._files.write_text("running", self._text)
+            self._note_run()
             self._processes.begin(spec)
         except (InaeticsError, OSError) as error:
             self._events.append(SpawnFailed(Role.CONTROL, str(error)))
             return
         self._spec, self._running_text = spec, self._text
         self._pulled_at = self._started_at = 0.0
-        self._say([*self._processes.unmet])
+        self._to_say.extend(self._processes.unmet)
         self._events.append(Begun())
+
+    def _note_run(self) -> None:
+        """Have the text loaded last be the present run's. Raises `Unavailable`."""
+        if self._text != self._running_text:
+            try:
+                self._records.run()
+            except OSError as error:
+                raise Unavailable(self._full()) from error
+
+    def _full(self) -> str:
+        return f"cannot write the record of {self.name}: is the disk full?"
 
     def _unmet_condition(self, spec: ServiceSpec) -> ConditionUnmet | None:
         environment = self._tools.launcher.host.now()
@@ -260,16 +269,27 @@ class Unit:
         if first_main:
             self._pulled_at = time.time()
         try:
-            gate = self._processes.spawn(self._spec or self.spec, self.state, action)
+            ran = self._spawn_on_record(action)
         except (InaeticsError, OSError) as error:
             self._events.append(SpawnFailed(action.role, str(error)))
             return
+        finally:
+            self._processes.announce(None)
         self._nobody_left = False
         if first_main:
             self._started_at = time.time()
-        self._gates.append((action.role, gate))
         if action.role is Role.MAIN:
             self._events.append(MainSpawned())
+            if ran:
+                self._events.append(Executed())
+
+    def _spawn_on_record(self, action: Spawn) -> bool:
+        self._processes.announce(action.role)
+        self._speak()  # before the program does
+        self.save()
+        if self._written is None:
+            raise Unavailable(self._full())
+        return self._processes.spawn(self._spec or self.spec, self.state, action)
 
     def _kill(self, action: Kill) -> None:
         targets = set() if self._nobody_left else self._processes.targets(action)
@@ -293,15 +313,8 @@ class Unit:
         self.dispatch(TimedOut())
 
     def _carry_out(self) -> None:
-        """Do what had to wait for the record: the record of a child that could not be written keeps it from running."""
-        gates, self._gates = self._gates, []
+        """Do what had to wait for the record."""
         later, self._later = self._later, []
-        for role, gate in gates:
-            if self._written is None:
-                self._processes.disown(gate)
-                self._events.append(SpawnFailed(role, f"cannot write the record of {self.name}: is the disk full?"))
-            else:
-                gate.open()
         for action in later:
             action()
 
@@ -318,6 +331,7 @@ class Unit:
             invocation=self._processes.invocation,
             main=self._processes.main,
             control=self._processes.control,
+            spawning=self._processes.spawning,
             deadline=self._deadline,
             up_at=self._up_at,
             since=self._since,
@@ -327,7 +341,7 @@ class Unit:
         if record == self._written:
             return
         try:
-            self._files.write(record)
+            self._records.write(record)
         except OSError as error:
             self._written = None
             _log.error("cannot write a unit's record", unit=self.name, error=str(error))
@@ -340,10 +354,12 @@ class Unit:
             self._shown = status
             self._changed(self)
 
-    def _say(self, texts: list[str]) -> None:
+    def _speak(self) -> None:
+        """Write to the unit's journal what there is to say."""
+        texts, self._to_say = self._to_say, []
         if not texts:
             return
-        _log.info("unit", unit=self.name, said="; ".join(texts))
+        _log.debug("unit", unit=self.name, said="; ".join(texts))
         try:
             self._tools.journals.say(self.name, *texts)
         except OSError as error:
@@ -389,17 +405,19 @@ class Unit:
         if record is None or self.is_over:
             self._show()
             return
-        self._processes.invocation = record.invocation
-        missed = self._processes.adopt(self._spec or self.spec, self.state, record.main, record.control)
+        missed = self._processes.adopt(self._spec or self.spec, self.state, record)
         if self._deadline is not None:
             self._arm(max(0.0, self._deadline - clock()))
         self.dispatch(*missed, Resumed())
 
     def forget(self) -> None:
-        """Remove the unit's files; its journal stays."""
+        """Remove the unit's records; its journal stays."""
         self._arm(None)
         self._processes.clear()
-        self._files.remove()
+        try:
+            self._records.remove()
+        except OSError as error:  # the disk is full; a successor forgets it again
+            _log.error("cannot remove a unit's records", unit=self.name, error=str(error))
 
 
 def _forget_starts(state: State) -> State:

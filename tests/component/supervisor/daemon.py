@@ -43,6 +43,8 @@ class Daemon:
         self.client = EmbeddedSupervisor(self.socket)
         self.process: subprocess.Popen[bytes] | None = None
         self.stop_within_s = 10.0
+        self.fault = ""
+        """Python that the next daemon runs in itself before it begins."""
 
     @property
     def pid(self) -> int:
@@ -52,7 +54,9 @@ class Daemon:
     async def begin(self) -> None:
         """Start the daemon and wait until it answers."""
         command = ["/bin/sh", "-c", f'ulimit -Sn {OPEN_FILES}; exec "$@"', "sh"]
-        command += [sys.executable, "-m", "inaetics.supervisor", "--directory", str(self.home / "d")]
+        program = ["-c", f"{self.fault}\nimport sys\nfrom inaetics.supervisor.__main__ import main\nsys.exit(main())"]
+        command += [sys.executable, *(program if self.fault else ["-m", "inaetics.supervisor"])]
+        command += ["--directory", str(self.home / "d")]
         command += ["--run-directory", str(self.run), "--socket", str(self.socket), "--units", str(self.system_units)]
         command += ["--environment-file", str(self.environment_file), "--stop-within", str(self.stop_within_s)]
         log = os.open(self.home / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)

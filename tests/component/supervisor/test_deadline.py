@@ -139,7 +139,7 @@ def test_a_deadline_survives_the_supervisor() -> None:
     async def main() -> None:
         async with daemon() as it:
             pid = await start(it, "a.service", GENTLE)
-            await it.client.arm(3)
+            await it.client.arm(8)
             await it.again()
             assert (await it.status("a.service")).main_pid == pid
             await it.becomes("a.service", is_lost)

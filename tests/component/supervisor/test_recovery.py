@@ -16,6 +16,18 @@ from tests.support.eventually import aeventually
 SLEEP = service("ExecStart=/bin/sleep 1000")
 
 
+FULL_DISK = """
+import errno, os
+from inaetics.supervisor import record_log
+append = record_log.RecordLog._append
+def full(log, line):
+    if os.path.exists("{home}/full"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    append(log, line)
+record_log.RecordLog._append = full
+"""
+
+
 def _dead(pid: int | None) -> bool:
     return not alive(pid)
 
@@ -316,18 +328,20 @@ def test_sigterm_to_the_daemon_stops_every_unit() -> None:
 
 def test_what_cannot_be_put_on_record_does_not_run() -> None:
     async def main() -> None:
-        async with daemon() as it:
+        async with daemon(begin=False) as it:
+            it.fault = FULL_DISK.format(home=it.home)
+            await it.begin()
             await it.client.load("a.service", service(f"ExecStart=/usr/bin/touch {it.home}/ran"))
-            for slot in ("record.0", "record.1"):
-                file = it.run / "units" / "a.service" / slot
-                file.unlink(missing_ok=True)
-                file.mkdir()  # as good as a full disk: it cannot be written
+            (it.home / "full").touch()
             await it.client.start("a.service")
             over = await it.is_over("a.service")
             assert over.result == "resources"
             assert "record" in (over.message or "")
             assert not (it.home / "ran").exists()
             assert it.processes() == {}
+            (it.home / "full").unlink()
+            await it.client.start("a.service")
+            await until((it.home / "ran").exists, "it runs when there is room again")
 
     asyncio.run(main())
 
@@ -342,9 +356,9 @@ def test_a_unit_whose_record_makes_no_sense_is_stopped_and_others_go_on() -> Non
             await it.said("lost.service", "escaped")
             other = (await it.status("other.service")).main_pid
             await it.kill()
-            for slot in (it.run / "units" / "lost.service").glob("record.*"):
-                body = b"1 {}"
-                slot.write_bytes(b"%08x %s\n" % (crc32(body), body))
+            body = b"lost.service record {}"
+            with (it.run / "records").open("ab") as file:
+                file.write(b"%08x %s\n" % (crc32(body), body))
             await it.begin()
             over = await it.is_over("lost.service")
             assert (over.result, "record" in (over.message or "")) == ("unknown", True)

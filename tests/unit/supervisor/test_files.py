@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inaetics.errors import InvalidInput, NotFound
-from inaetics.supervisor import journal, linux
+from inaetics.supervisor import journal, linux, record_log
 from inaetics.supervisor.journal import Journals
 from inaetics.supervisor.procfs import Process
-from inaetics.supervisor.records import Job, Record, Records, UnitFiles
+from inaetics.supervisor.records import Job, Record, Records
 from inaetics.supervisor.values import Exit, How, Result, State, Sub
 
 FULL = Record(
@@ -38,50 +38,100 @@ FULL = Record(
 )
 
 
-def _files(path: Path) -> UnitFiles:
-    files = UnitFiles(str(path / "a.service"))
-    files.make()
-    return files
+def _records(path: Path, *, again: bool = False) -> Records:
+    records = Records(path)
+    if again:
+        records.go_on()
+    else:
+        records.begin_run()
+    return records
 
 
-def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
-    files = _files(tmp_path)
-    assert files.read() is None
+def test_what_is_written_is_read_by_a_successor(tmp_path: Path) -> None:
+    one = _records(tmp_path).of("a.service")
+    assert one.read() is None
+    assert one.read_text("loaded") is one.read_text("running") is None
     for record in (Record(state=State()), FULL, Record(state=State(sub=Sub.DEAD))):
-        files.write(record)
-        assert _files(tmp_path).read() == record
+        one.write(record)
+        assert _records(tmp_path, again=True).of("a.service").read() == record
+    assert _records(tmp_path, again=True).names() == ["a.service"]
+    one.remove()
+    assert _records(tmp_path, again=True).names() == []
 
 
-@pytest.mark.parametrize("length", [0, 1, 9, 30, 200])
-def test_a_record_cut_short_does_not_count_and_the_one_before_does(tmp_path: Path, length: int) -> None:
-    files = _files(tmp_path)
-    files.write(Record(state=State(restarts=1)))
-    files.write(FULL)
-    newest = max((tmp_path / "a.service").glob("record.*"), key=lambda file: b"stop-sigterm" in file.read_bytes())
-    newest.write_bytes(newest.read_bytes()[:length])
-    read = _files(tmp_path).read()
-    assert read is not None
-    assert read.state.restarts == 1
+def test_the_text_of_a_run_stays_when_another_is_loaded(tmp_path: Path) -> None:
+    one = _records(tmp_path).of("a.service")
+    one.load("first\nline ü")
+    one.run()
+    for it in (one, _records(tmp_path, again=True).of("a.service")):
+        assert (it.read_text("loaded"), it.read_text("running")) == ("first\nline ü", "first\nline ü")
+    one.load("second")
+    for it in (one, _records(tmp_path, again=True).of("a.service")):
+        assert (it.read_text("loaded"), it.read_text("running")) == ("second", "first\nline ü")
+    one.run()
+    assert _records(tmp_path, again=True).of("a.service").read_text("running") == "second"
 
 
-def test_a_successor_goes_on_where_the_records_are(tmp_path: Path) -> None:
-    files = _files(tmp_path)
-    for number in range(5):
-        files.write(Record(state=State(restarts=number)))
-        files = _files(tmp_path)
-        read = files.read()
+def test_a_line_cut_short_anywhere_does_not_count_and_the_one_before_does(tmp_path: Path) -> None:
+    one, file = _records(tmp_path).of("a.service"), tmp_path / "records"
+    one.write(Record(state=State(restarts=1)))
+    before = file.stat().st_size
+    one.write(FULL)
+    whole = file.read_bytes()
+    for length in range(before, len(whole)):
+        file.write_bytes(whole[:length])
+        successor = _records(tmp_path, again=True)
+        read = successor.of("a.service").read()
+        assert read is not None
+        assert read == (FULL if length == len(whole) - 1 else Record(state=State(restarts=1)))
+        successor.of("b.service").write(FULL)
+        third = _records(tmp_path, again=True)
+        assert third.of("b.service").read() == FULL
+        assert third.of("a.service").read() == read
+        third.close()
+        successor.close()
+
+
+def test_a_full_disk_is_said_and_what_was_written_before_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records, write = _records(tmp_path), os.write
+    one = records.of("a.service")
+    one.write(Record(state=State(restarts=1)))
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:20]))
+    with pytest.raises(OSError, match="No space left"):
+        one.write(FULL)
+    monkeypatch.undo()
+    assert one.read() == Record(state=State(restarts=1))
+    assert _records(tmp_path, again=True).of("a.service").read() == Record(state=State(restarts=1))
+    one.write(FULL)
+    assert _records(tmp_path, again=True).of("a.service").read() == FULL
+
+
+def test_what_is_past_goes_and_what_counts_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record_log, "REWRITE_ABOVE_BYTES", 4096)
+    records, file = _records(tmp_path), tmp_path / "records"
+    for number in range(200):
+        for name in ("a.service", f"b@{number}.service"):
+            records.of(name).load("text " * 20)
+            records.of(name).write(Record(state=State(restarts=number)))
+        records.of(f"b@{number}.service").remove()
+        assert file.stat().st_size < 8192
+        successor = _records(tmp_path, again=True)
+        assert successor.names() == ["a.service"]
+        read = successor.of("a.service").read()
         assert read is not None
         assert read.state.restarts == number
+        successor.close()
 
 
 def test_a_record_that_makes_no_sense_is_an_error(tmp_path: Path) -> None:
-    files = _files(tmp_path)
-    files.write(FULL)
-    file = next((tmp_path / "a.service").glob("record.*"))
+    one, file = _records(tmp_path).of("a.service"), tmp_path / "records"
+    one.write(FULL)
     line = file.read_bytes().rstrip().partition(b" ")[2].replace(b"stop-sigterm", b"dancing-----")
     file.write_bytes(b"%08x %s\n" % (crc32(line), line))
     with pytest.raises(InvalidInput, match="cannot read the record"):
-        _files(tmp_path).read()
+        _records(tmp_path, again=True).of("a.service").read()
 
 
 def test_a_run_counts_once_it_was_committed_and_until_it_is_cleared(tmp_path: Path) -> None:

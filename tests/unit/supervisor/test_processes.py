@@ -20,6 +20,7 @@ from inaetics.supervisor.launcher import Launcher
 from inaetics.supervisor.members import Members
 from inaetics.supervisor.processes import Processes, Tools
 from inaetics.supervisor.reaper import Reaper
+from inaetics.supervisor.records import Record
 from inaetics.supervisor.values import Commands, Event, Exit, How, MainAnnounced, MainExited, Role, Spawn, State
 from inaetics.units.command import Command
 from inaetics.units.service_model import NotifyAccess, ServiceSpec, ServiceType
@@ -83,10 +84,10 @@ def test_what_a_process_said_counts_before_its_end(tmp_path: Path) -> None:
         events: list[Event] = []
         with _processes(tmp_path, events) as (processes, tools):
             other = _sleeper()
-            gate = processes.spawn(SPEC, State(), Spawn(Role.MAIN, Commands.START, 0))
-            gate.open()
+            processes.spawn(SPEC, State(), Spawn(Role.MAIN, Commands.START, 0))
+            assert processes.main is not None
             _say(tmp_path, f"MAINPID={other.pid}")
-            _kill(gate.pid)
+            _kill(processes.main.pid)
             tools.reaper.reap()  # before the loop had a chance to read the message
             assert events == [MainAnnounced()]
             assert processes.main == other
@@ -102,7 +103,9 @@ def test_a_number_that_was_used_again_is_not_the_process_on_record(tmp_path: Pat
         with _processes(tmp_path, []) as (processes, _tools):
             mine = procfs.identify(os.getpid())
             assert mine is not None
-            missed = processes.adopt(SPEC, State(), procfs.Process(mine.pid, mine.started - 1), None)
+            missed = processes.adopt(
+                SPEC, State(), Record(state=State(), main=procfs.Process(mine.pid, mine.started - 1))
+            )
             assert [type(event) for event in missed] == [MainExited]
 
     asyncio.run(main())
