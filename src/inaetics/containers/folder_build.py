@@ -1,6 +1,6 @@
 """Building a folder with its Containerfile by the engine, so that the same folder gives the same image.
 
-Podman fixes the time of everything, and the layers that come out are brought into the one form (`normal`). Docker knows
+Podman fixes the time of everything, and the image that comes out is brought into the one form (`normal`). Docker knows
 no fixed time: its images run, and their digests differ.
 """
 
@@ -49,9 +49,9 @@ def build_folder(engine: ContainerEngine, folder: Folder, workplace: Path) -> No
     run(command, doing=f"build image {folder.reference}", timeout_s=_BUILD_S)
     if engine.kind == "docker":
         return
+    # Also where no layer came on: which images in between the cache had shows in the configuration.
     kept = {digest for each in folder.bases for digest in layers_of(engine, each) or ()}
-    if set(layers_of(engine, folder.reference) or ()) - kept:
-        normalise(engine, folder.reference, workplace, kept=kept)
+    normalise(engine, folder.reference, workplace, kept=kept)
 
 
 def base_identity(engine: ContainerEngine, reference: str) -> str:

@@ -1,7 +1,8 @@
 """Layers in one form, whatever engine, storage driver and user wrote them.
 
 An engine's layer holds the right files, but its entries come in the driver's order and without root directories carry
-attributes of the overlay driver's (`user.overlay.impure`). Rewritten here, the same files are the same bytes.
+attributes of the overlay driver's (`user.overlay.impure`). Rewritten here, the same files are the same bytes. What the
+configuration says of images in between goes: it depends on what the engine's cache held.
 """
 
 from __future__ import annotations
