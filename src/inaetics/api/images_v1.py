@@ -46,7 +46,7 @@ class _Updates:
     async def _plan(self, made: Rollout, names: tuple[str, ...]) -> Response:
         layers = await self._layers(made, chosen(await self._services.snapshot(), names))
         snapshot = await self._services.snapshot()
-        sizes = pulls(snapshot, made.steps, layers)
+        sizes = pulls(snapshot, made, layers)
         return reply(RolloutReply(revision=snapshot.revision, rollout=entry(made, snapshot, sizes)))
 
     async def _meanings(self, images: set[Followed]) -> Meanings:

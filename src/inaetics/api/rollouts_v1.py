@@ -21,11 +21,11 @@ from inaetics.api.rollouts_wire import (
 )
 from inaetics.api.services import Services
 from inaetics.errors import NotFound
-from inaetics.fleet.model import Snapshot
+from inaetics.fleet.model import MachineId, Snapshot
 from inaetics.fleet.rollout import Rollout, Step
 from inaetics.fleet.rollout_desk import RolloutDesk
 from inaetics.fleet.rollout_images import Pull
-from inaetics.fleet.rollout_words import doing, machines_of
+from inaetics.fleet.rollout_words import doing, seats
 from inaetics.units.names import parse_name
 
 PATH = "/inaetics/v1/rollouts"
@@ -96,6 +96,10 @@ def _concerns(rollout: Rollout, unit: str) -> bool:
 
 def entry(rollout: Rollout, snapshot: Snapshot, pulls: Sequence[Pull] = ()) -> RolloutEntry:
     """A rollout, for clients: with what its units are doing, and with `pulls` what machines have to fetch for it."""
+    fetched: dict[str, list[PullEntry]] = {}
+    for each in pulls:
+        fetched.setdefault(each.unit, []).append(PullEntry(machine=each.machine, size=each.size))
+    homes = seats(snapshot, rollout) if rollout.runs else {}
     return RolloutEntry(
         id=rollout.id,
         target=rollout.target,
@@ -108,21 +112,23 @@ def entry(rollout: Rollout, snapshot: Snapshot, pulls: Sequence[Pull] = ()) -> R
         ended_at=rollout.ended_at,
         reason=rollout.reason,
         cancelled_by=rollout.cancelled_by,
-        steps=tuple(_step(rollout, step, snapshot, pulls) for step in rollout.steps),
+        steps=tuple(
+            _step(snapshot, step, homes.get(step.unit, ()), fetched.get(step.unit, ())) for step in rollout.steps
+        ),
         skipped=tuple(StepEntry(unit=name, progress="skipped", message=why) for name, why in rollout.skipped),
         of_images=rollout.of_images,
     )
 
 
-def _step(rollout: Rollout, step: Step, snapshot: Snapshot, pulls: Sequence[Pull]) -> StepEntry:
+def _step(snapshot: Snapshot, step: Step, machines: Sequence[MachineId], pulls: Sequence[PullEntry]) -> StepEntry:
     return StepEntry(
         unit=step.unit,
         progress=step.progress.value,
         at=step.at,
         message=step.message,
-        machine=", ".join(machines_of(snapshot, step.unit)) if rollout.runs else "",
-        doing=doing(snapshot, step),
+        machine=", ".join(snapshot.machines[machine].name for machine in machines),
+        doing=doing(snapshot, step, machines),
         old_image=step.old_image,
         new_image=step.new_image,
-        pulls=tuple(PullEntry(machine=each.machine, size=each.size) for each in pulls if each.unit == step.unit),
+        pulls=tuple(pulls),
     )

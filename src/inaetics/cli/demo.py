@@ -19,6 +19,7 @@ from inaetics.api.client import FleetClient
 from inaetics.api.wire import UnitEntry
 from inaetics.cli import scaling
 from inaetics.cli.bundle_work import push_demonstrator
+from inaetics.cli.image_update import older_images
 from inaetics.cli.image_work import build_images, push_images, workshop
 from inaetics.cli.manage import apply, files_in
 from inaetics.cli.rollout_display import who
@@ -70,6 +71,8 @@ def demo(paths: ClusterPaths, request: Request, progress: Progress) -> str:
             progress.note(mapping)
             with progress.step("agents running") as step:
                 _agents(client, traces, step)
+            if older := older_images(client):
+                progress.note(older)
             with progress.step("samples on the page") as step:
                 return _page(client, step)
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from inaetics.cli.common import cluster_option, output_option, say
 from inaetics.cli.session import Session
+from inaetics.errors import Conflict, NotFound, Unavailable
+
+if TYPE_CHECKING:
+    from inaetics.api.client import FleetClient
 
 
 @click.command("update")
@@ -40,7 +46,6 @@ def update(
     from inaetics.api.rollouts_client import begin_images
     from inaetics.api.rollouts_wire import ImageUpdateRequest
     from inaetics.cli.rollout_display import follow_to_the_end, print_plan, who
-    from inaetics.errors import Conflict
 
     asked = ImageUpdateRequest(names=names, at_once=at_once, by=who(), plan=plan)
     with Session(cluster=cluster, endpoint=endpoint).client() as client:
@@ -55,3 +60,17 @@ def update(
             print_plan(reply.rollout, output)
             return 0
         return follow_to_the_end(client, reply, block=not no_block, output=output)
+
+
+def older_images(client: FleetClient) -> str:
+    """Say which units run an older image than their tag means now; empty when none does, or when nobody can tell."""
+    from inaetics.api.rollouts_client import begin_images
+    from inaetics.api.rollouts_wire import ImageUpdateRequest
+
+    try:
+        planned = begin_images(client, ImageUpdateRequest(plan=True)).rollout
+    except (Conflict, NotFound, Unavailable):
+        return ""
+    names = [step.unit for step in planned.steps]
+    some = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return f"an older image than was pushed runs in {some} (what to do: inaetics image update --plan)"

@@ -97,7 +97,13 @@ class Registry:
         manifest, digest = self._manifest(repository, reference)
         if "manifests" in manifest:
             manifest, _ = self._manifest(repository, manifest["manifests"][0]["digest"])
-        return digest, {layer["digest"]: layer["size"] for layer in manifest["layers"]}
+        try:
+            layers = {str(layer["digest"]): int(layer["size"]) for layer in manifest["layers"]}
+        except (KeyError, TypeError, ValueError) as error:
+            raise Unavailable(f"what the registry at {self.address} has as {repository} is no image") from error
+        if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
+            raise Unavailable(f"the registry at {self.address} gives no digest of {repository}")
+        return digest, layers
 
     def configuration(self, repository: str, identity: str) -> dict[str, Any]:
         """What an image says of itself (labels, history): the content of the blob `identity`."""

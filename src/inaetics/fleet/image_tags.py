@@ -24,7 +24,8 @@ from inaetics.units.image_names import OWN_REGISTRY, Followed
 
 _log = structlog.get_logger()
 
-_WITHIN_S = 2.0
+_WITHIN_S = 1.5
+"""For one registry to answer, and twice that for all: whoever starts a unit waits for it."""
 _FRESH_S = 1.0
 """So long an answer counts for further units; a push is seen by what is asked later."""
 _AWAY_S = 5.0
@@ -94,7 +95,7 @@ class RegistryTags:
 
     def _ask(self, addresses: Sequence[str], image: Followed, digest: str) -> Manifest | InaeticsError:
         """The answer, or why there is none; runs in a thread."""
-        absent: InaeticsError | None = None
+        until, absent = time.monotonic() + 2 * _WITHIN_S, None
         silent: InaeticsError = Unavailable(f"cannot look {image.short} up: the cluster has no registry")
         for address in addresses:
             try:
@@ -103,9 +104,11 @@ class RegistryTags:
                     return Manifest(digest=there, layers=layers)
             except NotFound as error:
                 absent = error
-            except Unavailable as error:
+            except InaeticsError as error:
                 self._silent_since[address] = time.monotonic()
-                silent = error
+                silent = Unavailable(str(error))
+            if time.monotonic() > until:
+                break
         return absent or silent
 
 

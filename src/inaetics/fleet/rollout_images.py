@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from inaetics.errors import Conflict, InaeticsError, InvalidInput, NotFound
@@ -10,6 +10,7 @@ from inaetics.fleet.images import Manifest, followed_by
 from inaetics.fleet.model import Desired, MachineId, Snapshot, Unit, UnitName, natural
 from inaetics.fleet.rollout import Rollout, Step
 from inaetics.fleet.rollout_draft import MAX_UNITS, refuse_running
+from inaetics.fleet.rollout_words import seats
 from inaetics.units.image_names import Followed
 
 Meanings = Mapping[Followed, Manifest | InaeticsError]
@@ -90,28 +91,23 @@ def draft_images(
     return made
 
 
-def pulls(snapshot: Snapshot, steps: Iterable[Step], layers: Mapping[str, Mapping[str, int]]) -> list[Pull]:
-    """What the machines have to fetch, in the order of `steps`; what an earlier one brings is there for the next.
+def pulls(snapshot: Snapshot, rollout: Rollout, layers: Mapping[str, Mapping[str, int]]) -> list[Pull]:
+    """What machines have to fetch, in the order of the steps; what an earlier one brings is there for the next.
 
     `layers` says what digests are made of. What a machine has is what runs there.
     """
     has: dict[MachineId, set[str]] = {}
     for (machine, _), placement in snapshot.placements.items():
         has.setdefault(machine, set()).update(layers.get(placement.image, {}))
-    found = []
-    for step in steps:
+    found, homes = [], seats(snapshot, rollout)
+    for step in rollout.steps:
         new = layers.get(step.new_image or "")
-        for machine in _homes(snapshot, step.unit):
+        for machine in homes.get(step.unit, ()):
             there = has.setdefault(machine, set())
             size = None if new is None else sum(size for layer, size in new.items() if layer not in there)
             there.update(new or ())
             found.append(Pull(unit=step.unit, machine=snapshot.machines[machine].name, size=size))
     return found
-
-
-def _homes(snapshot: Snapshot, unit: UnitName) -> list[MachineId]:
-    """The live machines where the unit is placed."""
-    return [machine for machine in sorted(snapshot.machines) if (machine, unit) in snapshot.placements]
 
 
 def _image_of(unit: Unit) -> Followed | None:

@@ -5,17 +5,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from inaetics.fleet.model import MachineId, Snapshot, UnitName, UnitState
-from inaetics.fleet.rollout import Progress, Step
+from inaetics.fleet.rollout import Progress, Rollout, Step
 from inaetics.fleet.rollout_health import gate_of, is_gated
 
 PULLING = "pulling"
 """How the words begin that the program which fetches an image says meanwhile."""
 
 
-def machines_of(snapshot: Snapshot, unit: UnitName) -> list[str]:
-    """The names of the live machines where the unit is placed."""
-    return [snapshot.machines[each].name for each in sorted(snapshot.machines) if (each, unit) in snapshot.placements]
+def seats(snapshot: Snapshot, rollout: Rollout) -> dict[UnitName, list[MachineId]]:
+    """The live machines where the units of a rollout are placed, in their order."""
+    units, found = rollout.units, dict[UnitName, list[MachineId]]()
+    for machine, unit in sorted(seat for seat in snapshot.placements if seat[1] in units):
+        if machine in snapshot.machines:
+            found.setdefault(unit, []).append(machine)
+    return found
 
 
 def sub_state(state: UnitState) -> str:
@@ -28,15 +34,14 @@ def is_pulling(state: UnitState) -> bool:
     return state.sub == "start-pre" and state.message.startswith(PULLING)
 
 
-def doing(snapshot: Snapshot, step: Step) -> str:
-    """What goes on with a step's unit; empty for one that is at rest."""
+def doing(snapshot: Snapshot, step: Step, machines: Iterable[MachineId]) -> str:
+    """What goes on with a step's unit on its `machines`; empty for one that is at rest."""
     if step.progress is Progress.DONE and not step.message:
         unit = snapshot.units.get(step.unit)
         return f"active, healthy after {gate_of(unit.text).after_s:g} s" if unit and is_gated(unit) else ""
     if step.progress not in (Progress.CHANGING, Progress.RESTORING):
         return ""
-    seats = [machine for machine in sorted(snapshot.machines) if (machine, step.unit) in snapshot.placements]
-    return "; ".join(_on(snapshot, step, machine) for machine in seats)
+    return "; ".join(_on(snapshot, step, machine) for machine in machines)
 
 
 def _on(snapshot: Snapshot, step: Step, machine: MachineId) -> str:

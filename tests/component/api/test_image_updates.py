@@ -13,6 +13,7 @@ from inaetics.api.events_client import events
 from inaetics.api.rollouts_client import begin, begin_images, follow, rollouts
 from inaetics.api.rollouts_wire import ImageUpdateRequest, RolloutRequest
 from inaetics.cli.fleetctl import fleetctl
+from inaetics.cli.image_update import older_images
 from inaetics.cli.inaetics import inaetics
 from inaetics.errors import Conflict, NotFound, Unavailable
 from tests.component.api.live import LiveFleet
@@ -94,6 +95,7 @@ def test_many_are_planned_updated_and_listed(run: Run, fleet: LiveFleet, client:
     first = fleet.tags.push("inaetics/many:latest", "aa", base=30_000_000, code=2_000_000)
     started(client, unit("many"), "many@1", "many@2", "many@10", "single")
     assert "run what their tags mean" in run("image", "update", "many").stderr
+    assert older_images(client) == ""
     second = fleet.tags.push("inaetics/many:latest", "bb", base=30_000_000, newer=1_500_000)
     plan = run("image", "update", "many", "--plan")
     rows = [line.split() for line in plan.stdout.splitlines() if ".service" in line]
@@ -109,6 +111,7 @@ def test_many_are_planned_updated_and_listed(run: Run, fleet: LiveFleet, client:
     pulled = {machine: rows[machines.index(machine)][5:] for machine in machines}
     assert set(map(tuple, pulled.values())) == {("1.5", "MB")}, "only the layer that is new, once a machine"
     assert sum(row[5:] == ["nothing"] for row in rows) == 4 - len(pulled)
+    assert older_images(client).startswith("an older image than was pushed runs in many@1.service, many@2.service")
     assert kept(client, "single") == first, "a plan changes nothing"
     done = run("image", "update", "many", "--at-once=2")
     assert done.return_value == 0, done.output

@@ -141,7 +141,7 @@ def test_what_goes_on_is_told_from_what_machines_report() -> None:
     assert step.progress is Progress.CHANGING
     [(machine, name)] = [seat for seat in trial.world.snapshot.placements if seat[1] == "a@1.service"]
     where = trial.world.snapshot.machines[machine].name
-    assert doing(trial.world.snapshot, step) == f"on {where}: stops what ran before"
+    assert doing(trial.world.snapshot, step, [machine]) == f"on {where}: stops what ran before"
     trial.turn()
     state = trial.world.snapshot.states[machine, name]
     for active, sub, message, words in (
@@ -153,10 +153,10 @@ def test_what_goes_on_is_told_from_what_machines_report() -> None:
     ):
         told = replace(state, active=active, sub=sub, message=message)
         trial.world.commit([Put(key=keys.state(machine, name), value=mapper.state_value(told))])
-        assert doing(trial.world.snapshot, step) == f"on {where}: {words}"
+        assert doing(trial.world.snapshot, step, [machine]) == f"on {where}: {words}"
     assert trial.to_the_end().phase is Phase.DONE
     [step] = trial.rollout.steps
-    assert doing(trial.world.snapshot, step) == "active, healthy after 2 s"
+    assert doing(trial.world.snapshot, step, [machine]) == "active, healthy after 2 s"
 
 
 def fleet_of(units: Mapping[str, tuple[str, str]]) -> World:
@@ -267,11 +267,11 @@ def test_a_machine_fetches_what_it_lacks_and_only_once() -> None:
     snapshot = fleet_of(UNITS).snapshot
     made = _draft(snapshot, {FELIX: Manifest(digest=NEW), CELIX: Manifest(digest=OLD)})
     layers = {OLD: {"base": 30, "old": 2}, NEW: {"base": 30, "new": 3, "more": 1}}
-    found = [(each.unit, each.machine, each.size) for each in pulls(snapshot, made.steps, layers)]
+    found = [(each.unit, each.machine, each.size) for each in pulls(snapshot, made, layers)]
     assert found == [("felix@1.service", "w1", 0), ("felix@2.service", "w1", 0), ("felix@10.service", "w2", 4)], (
         "other.service brought it to w1 already"
     )
-    assert [each.size for each in pulls(snapshot, made.steps, {OLD: layers[OLD]})] == [None] * 3, "nobody knows"
+    assert [each.size for each in pulls(snapshot, made, {OLD: layers[OLD]})] == [None] * 3, "nobody knows"
 
 
 def test_a_digest_is_learnt_from_a_machine_that_runs_the_content_and_only_once() -> None:
