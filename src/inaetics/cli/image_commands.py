@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inaetics.cli.common import cluster_option, output_option, print_json, print_table, say
+from inaetics.cli.common import cluster_option, output_option, print_json, print_table
 from inaetics.cli.image_build import build
 from inaetics.cli.image_inspect import inspect
+from inaetics.cli.image_list import list_
 from inaetics.cli.image_prune import prune
 from inaetics.cli.image_registries import registries
 from inaetics.cli.image_update import update
@@ -29,7 +30,10 @@ def image() -> None:
       inaetics image build                   all of them, as far as something changed
       inaetics image push felix-agent        one of them, into the registry
       inaetics image update --plan           which units have a newer image, and what an update would do
-      inaetics image list                    what the registry holds
+      inaetics image list                    what the registry holds, and how many units run it
+      inaetics image inspect felix-agent     layers, what it was made from, which units run which digest
+      inaetics image build mine --context .  an image of your own, from a folder with a Containerfile
+      inaetics image prune --plan            what nobody needs any more
       inaetics image registries              the registry's copies on the control hosts
 
     By hand: 'inaetics ssh bootstrap', then podman build and podman push; the store is the same.
@@ -59,28 +63,8 @@ def _outcome(each: Pushed) -> str:
     return "unchanged" if each.unchanged else "pushed"
 
 
-@image.command("list")
-@output_option
-@cluster_option
-def list_(output: str, cluster: str) -> None:
-    """List what the cluster's registry holds; sizes are those of the compressed layers, many of them shared."""
-    from inaetics.cli.image_work import workshop
-
-    with workshop(cluster).connect() as registry:
-        images = list(registry.images())
-    if output == "json":
-        keys = ("repository", "tag", "digest", "identity", "size")
-        print_json([{key: getattr(each, key) for key in keys} for each in images])
-        return
-    print_table(
-        ("REPOSITORY", "TAG", "DIGEST", "MB"),
-        [(each.repository, each.tag, each.digest[:19], f"{each.size / 1e6:.1f}") for each in images],
-    )
-    if not images:
-        say("the registry is empty (fill it: inaetics image build, then inaetics image push)")
-
-
 image.add_command(build)
+image.add_command(list_)
 image.add_command(inspect)
 image.add_command(prune)
 image.add_command(update)
