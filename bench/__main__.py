@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHES = ("bench.fleet", "bench.plan", "bench.simulation", "bench.cluster", "bench.remote")
+BENCHES = ("bench.fleet", "bench.plan", "bench.simulation", "bench.cluster", "bench.images", "bench.remote")
 
 
 def main() -> int:
