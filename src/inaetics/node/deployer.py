@@ -100,6 +100,7 @@ class Deployer:
         self._wake = threading.Event()
         self._lock = threading.Lock()
         self._asking: ProvisioningClient | None = None
+        self._client: ProvisioningClient | None = None
         self._current = Deployment(version="")
         self._installing = ""
         self._seen = ""
@@ -152,6 +153,9 @@ class Deployer:
         except Exception as error:
             log.exception("deployer failed")
             self._failed(f"deployer failed: {error}")
+        finally:
+            if self._client is not None:
+                self._client.close()
 
     def _follow(self) -> None:
         give_up_at = time.monotonic() + FIRST_ANSWER_S
@@ -193,8 +197,12 @@ class Deployer:
 
     @contextmanager
     def _at(self, url: str) -> Iterator[ProvisioningClient]:
-        """A client whose question can be given up from other threads."""
-        client = ProvisioningClient(url, where=self._where, tls=self._trust.tls)
+        """A client whose question can be given up from other threads; the one before, where it was of this server."""
+        client = self._client
+        if client is None or client.url != url or client.cancelled:
+            if client is not None:
+                client.close()
+            client = self._client = ProvisioningClient(url, where=self._where, tls=self._trust.tls)
         with self._lock:
             self._asking = client
         try:

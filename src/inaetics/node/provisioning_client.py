@@ -22,7 +22,8 @@ MAX_ANSWER = 4 * 1024 * 1024
 class ProvisioningClient:
     """Asks the server at `url`, which is told `where` we are. One thread asks; another may `cancel` its question.
 
-    `tls` is for an https address: the server shows a certificate for its address, and we show ours.
+    `tls` is for an https address: the server shows a certificate for its address, and we show ours. The connection is
+    kept between questions (a handshake costs five times what a question does) until `close`.
     """
 
     def __init__(self, url: str, *, where: str = "", tls: ssl.SSLContext | None = None) -> None:
@@ -31,6 +32,7 @@ class ProvisioningClient:
         self._tls = tls
         self._lock = threading.Lock()
         self._connection: http.client.HTTPConnection | None = None
+        self._kept: http.client.HTTPConnection | None = None
         self._cancelled = False
 
     def deployment(self, target: str, *, after: str, running: str, error: str, wait_s: float) -> Deployment | None:
@@ -71,23 +73,30 @@ class ProvisioningClient:
             with suppress(OSError):  # it may have ended by itself
                 connection.sock.shutdown(socket.SHUT_RDWR)
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether nothing can be asked with it any more."""
+        with self._lock:
+            return self._cancelled
+
+    def close(self) -> None:
+        """Let go of the connection; the next question makes another. Call it from the thread that asks. Idempotent."""
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+
     def _ask(self, method: str, url: str, *, limit: int, timeout_s: float, body: bytes | None = None) -> bytes | None:
-        parts = urlsplit(url)
-        connection = self._connect_to(parts.scheme, parts.hostname or "", parts.port, timeout_s)
-        headers = {"Content-Type": "application/json"} if body is not None else {}
+        reused = self._kept is not None
         try:
-            self._begin(connection)
-            connection.request(method, f"{parts.path}?{parts.query}" if parts.query else parts.path, body, headers)
-            response = connection.getresponse()
-            answer = response.read(limit + 1)
-            if response.length and len(answer) <= limit:  # what is still to come, and does not
-                raise http.client.IncompleteRead(answer, response.length)
+            try:
+                response, answer = self._exchange(method, url, body, limit=limit, timeout_s=timeout_s)
+            except (ConnectionError, ssl.SSLEOFError, http.client.BadStatusLine):
+                if not reused or self.cancelled:
+                    raise
+                # It was closed while nobody asked; a new one tells whether the server is there.
+                response, answer = self._exchange(method, url, body, limit=limit, timeout_s=timeout_s)
         except (OSError, http.client.HTTPException) as error:
             raise Unavailable(f"the provisioning server at {self.url} does not answer: {error}") from error
-        finally:
-            with self._lock:
-                self._connection = None
-            connection.close()
         if response.status in (204, 304):
             return None
         words = answer[:300].decode("utf-8", "replace")
@@ -99,6 +108,30 @@ class ProvisioningClient:
             raise Unavailable(f"the provisioning server at {self.url} sends more than the {limit} bytes it announced")
         return answer
 
+    def _exchange(
+        self, method: str, url: str, body: bytes | None, *, limit: int, timeout_s: float
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        """Ask over the connection that was kept, or a new one; keep it when the whole answer was read."""
+        parts = urlsplit(url)
+        connection = self._kept or self._connect_to(parts.scheme, parts.hostname or "", parts.port, timeout_s)
+        self._kept = None
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        try:
+            self._begin(connection, timeout_s)
+            connection.request(method, f"{parts.path}?{parts.query}" if parts.query else parts.path, body, headers)
+            response = connection.getresponse()
+            answer = response.read(limit + 1)
+            if response.length and len(answer) <= limit:  # what is still to come, and does not
+                raise http.client.IncompleteRead(answer, response.length)
+            if len(answer) <= limit and not response.will_close:
+                self._kept = connection
+        finally:
+            with self._lock:
+                self._connection = None
+            if self._kept is None:
+                connection.close()
+        return response, answer
+
     def _connect_to(self, scheme: str, host: str, port: int | None, timeout_s: float) -> http.client.HTTPConnection:
         if scheme == "http" and host:
             return http.client.HTTPConnection(host, port or 80, timeout=timeout_s)
@@ -107,8 +140,11 @@ class ProvisioningClient:
         why = "we have no certificates" if scheme == "https" else "its address must be http(s)://HOST:PORT"
         raise Unavailable(f"cannot ask a provisioning server at {self.url!r}: {why}")
 
-    def _begin(self, connection: http.client.HTTPConnection) -> None:
-        connection.connect()
+    def _begin(self, connection: http.client.HTTPConnection, timeout_s: float) -> None:
+        if connection.sock is None:
+            connection.connect()
+        else:
+            connection.sock.settimeout(timeout_s)
         with self._lock:
             if self._cancelled:
                 raise ConnectionAbortedError("cancelled")
