@@ -12,7 +12,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -139,8 +139,18 @@ class Site:
     def agent(self, name: str, **environment: str) -> Program:
         return self._start("inaetics.node", name, **environment)
 
-    def publish(self, **signatures: Signature) -> None:
-        """Make every whole archive known, as the API does; with signatures, by ``name_version``."""
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What every program here is told."""
+        return self._environment
+
+    def agents_url(self) -> str:
+        """Where agents ask: the port of the server that registered first; empty without one."""
+        found = self.values("/inaetics/node-provisioning-service/")
+        return str(json.loads(found[0])["agents_url"]) if found else ""
+
+    def publish(self, sign: Callable[[str], Signature | None] = lambda sha256: None) -> None:
+        """Make every whole archive known, as the API does."""
         for path in sorted(self.bundles.glob("*.zip")):
             try:
                 archive = open_archive(path)
@@ -156,7 +166,7 @@ class Site:
                 exclusive=manifest.exclusive,
                 sha256=archive.sha256,
                 size=archive.size,
-                signature=signatures.get(manifest.name),
+                signature=sign(archive.sha256),
             )
             self.put(artifact_key(manifest.name, manifest.version), msgspec.json.encode(artifact))
 
