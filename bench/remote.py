@@ -1,19 +1,27 @@
 """Remote calls between two agents' frameworks, through real proxies: `.venv/bin/python -m bench.remote [--seconds N]`.
 
 Two processes on loopback, each a Pelix framework with our distribution; the endpoint travels over a pipe instead of
-etcd. One sample a call shows what a call costs; a thousand samples a call show what moving data costs.
+etcd. One sample a call shows what a call costs; a thousand samples a call show what moving data costs. Futures are kept
+in flight, so many that the connection is never idle; one-way calls end with one that is answered.
+
+The column CPU is what one call costs both processes together: it says more than calls a second when other programs run
+beside it.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +35,7 @@ from inaetics.node import api
 from inaetics.node.agent import REMOTE_BUNDLES
 from inaetics.node.remote.discovery import decode_endpoint, encode_endpoint
 from inaetics.node.remote.distribution import Distribution
+from inaetics.node.remote.proxies import asynchronous, one_way
 from inaetics.node.remote.tls import tls_contexts
 
 SPECIFICATION = "bench.samples"
@@ -74,8 +83,8 @@ def admin(framework: Framework) -> RemoteServiceAdmin:
 
 
 @contextmanager
-def remote_samples(tls: Path | None) -> Iterator[Any]:
-    """A proxy of the service in another process."""
+def remote_samples(tls: Path | None) -> Iterator[tuple[Any, int]]:
+    """A proxy of the service in another process, and that process."""
     command = [sys.executable, "-m", "bench.remote", "--provide", *(["--tls", str(tls)] if tls else [])]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as provider:
         assert provider.stdin is not None
@@ -86,7 +95,7 @@ def remote_samples(tls: Path | None) -> Iterator[Any]:
             assert endpoint is not None
             reference = admin(framework).import_service(endpoint).get_reference()
             assert reference is not None
-            yield framework.get_bundle_context().get_service(reference)
+            yield framework.get_bundle_context().get_service(reference), provider.pid
         finally:
             provider.stdin.close()
             distribution.stop()
@@ -94,8 +103,28 @@ def remote_samples(tls: Path | None) -> Iterator[Any]:
             framework.delete(True)
 
 
-def per_second(call: Callable[[], object], seconds: float, threads: int = 1) -> tuple[float, float]:
-    """Calls a second by `threads` threads, and the median of one call in µs."""
+class Cpu:
+    """Seconds of processor time that this process and another have used."""
+
+    def __init__(self, other: int) -> None:
+        self._other = Path(f"/proc/{other}/stat")
+
+    def used(self) -> float:
+        fields = self._other.read_text().rpartition(")")[2].split()
+        return time.process_time() + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """What was measured: calls a second, the median of one call in µs (of those that wait), CPU µs a call."""
+
+    calls: float
+    median_us: float | None
+    cpu_us: float
+
+
+def waiting(call: Callable[[], object], seconds: float, cpu: Cpu, threads: int = 1) -> Figure:
+    """`threads` callers, each waiting for its answers."""
     durations: list[list[int]] = [[] for _ in range(threads)]
     end = time.monotonic() + seconds
 
@@ -105,31 +134,77 @@ def per_second(call: Callable[[], object], seconds: float, threads: int = 1) -> 
             call()
             mine.append(time.perf_counter_ns() - began)
 
-    call()
     workers = [threading.Thread(target=work, args=(mine,)) for mine in durations]
-    began = time.monotonic()
+    began, cpu_before = time.monotonic(), cpu.used()
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    took = time.monotonic() - began
+    took, cpu_took = time.monotonic() - began, cpu.used() - cpu_before
     every = sorted(each for mine in durations for each in mine)
-    return len(every) / took, every[len(every) // 2] / 1000
+    return Figure(
+        calls=len(every) / took, median_us=every[len(every) // 2] / 1000, cpu_us=cpu_took / len(every) * 1_000_000
+    )
+
+
+def in_flight(call: Callable[[], Future[Any]], seconds: float, cpu: Cpu, most: int) -> Figure:
+    """One caller with `most` futures in flight."""
+    count, pending = 0, deque[Future[Any]]()
+    began, cpu_before = time.monotonic(), cpu.used()
+    while time.monotonic() - began < seconds:
+        pending.append(call())
+        count += 1
+        if len(pending) >= most:
+            pending.popleft().result()
+    for future in pending:
+        future.result()
+    took, cpu_took = time.monotonic() - began, cpu.used() - cpu_before
+    return Figure(calls=count / took, median_us=None, cpu_us=cpu_took / count * 1_000_000)
+
+
+def unanswered(call: Callable[[], object], last: Callable[[], object], seconds: float, cpu: Cpu) -> Figure:
+    """One-way calls, and at the end one that is answered after them."""
+    count = 0
+    began, cpu_before = time.monotonic(), cpu.used()
+    while time.monotonic() - began < seconds:
+        call()
+        count += 1
+    last()
+    took, cpu_took = time.monotonic() - began, cpu.used() - cpu_before
+    return Figure(calls=count / took, median_us=None, cpu_us=cpu_took / count * 1_000_000)
 
 
 def measure(seconds: float, tls: Path | None) -> list[tuple[str, ...]]:
     name = "mutual TLS" if tls else "TCP"
     sample = Sample(1_795_380_047_426, 0.5, 0.25, "celix@1", 7)
     batch = [sample] * BATCH
-    with remote_samples(tls) as service:
-        one, one_us = per_second(lambda: service.put(sample), seconds)
-        four, four_us = per_second(lambda: service.put(sample), seconds, threads=4)
-        many, many_us = per_second(lambda: service.put_all(batch), seconds)
-    return [
-        (name, "one sample a call", f"{one:,.0f}", f"{one:,.0f}", f"{one_us:.0f}"),
-        (name, "one sample a call, 4 threads", f"{four:,.0f}", f"{four:,.0f}", f"{four_us:.0f}"),
-        (name, f"{BATCH} samples a call", f"{many:,.0f}", f"{many * BATCH:,.0f}", f"{many_us:.0f}"),
-    ]
+    with remote_samples(tls) as (service, provider):
+        cpu, later, sent = Cpu(provider), asynchronous(service), one_way(service)
+        for _ in range(500):  # warm up
+            service.put(sample)
+        return [
+            row(name, "one sample a call", waiting(lambda: service.put(sample), seconds, cpu)),
+            row(name, "one sample a call, 32 callers", waiting(lambda: service.put(sample), seconds, cpu, 32)),
+            row(name, "one sample a call, futures", in_flight(lambda: later.put(sample), seconds, cpu, 200)),
+            row(
+                name,
+                "one sample a call, one way",
+                unanswered(lambda: sent.put(sample), lambda: service.put(sample), seconds, cpu),
+            ),
+            row(name, f"{BATCH} samples a call", waiting(lambda: service.put_all(batch), seconds, cpu), BATCH),
+            row(
+                name,
+                f"{BATCH} samples a call, 4 futures",
+                in_flight(lambda: later.put_all(batch), seconds, cpu, 4),
+                BATCH,
+            ),
+        ]
+
+
+def row(connection: str, what: str, figure: Figure, samples: int = 1) -> tuple[str, ...]:
+    median = "" if figure.median_us is None else f"{figure.median_us:.0f}"
+    rates = (f"{figure.calls:,.0f}", f"{figure.calls * samples:,.0f}")
+    return (connection, what, *rates, median, f"{figure.cpu_us:.0f}")
 
 
 def certificates(directory: Path) -> Path:
@@ -153,7 +228,7 @@ def main() -> None:
     print(describe(), end="\n\n")
     with tempfile.TemporaryDirectory() as directory:
         rows = measure(given.seconds, None) + measure(given.seconds, certificates(Path(directory)))
-    print(table(("connection", "what", "calls/s", "samples/s", "median µs"), rows))
+    print(table(("connection", "what", "calls/s", "samples/s", "median µs", "CPU µs"), rows))
 
 
 if __name__ == "__main__":

@@ -16,24 +16,24 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-_local = threading.local()
+import msgspec
+
+local = threading.local()
+"""`call`: what the thread carries out."""
 
 
-class CurrentCall:
+class CurrentCall(msgspec.Struct, eq=False):  # a struct because one is made for every call
     """One call of another framework, `caller`. Safe from any thread."""
 
-    __slots__ = ("_listeners", "began", "caller", "cancelled", "deadline", "future")
-
-    def __init__(self, caller: str, deadline: float) -> None:
-        self.caller = caller
-        self.deadline = deadline
-        """On `time.monotonic`; infinite when the caller waits for ever, or for no answer."""
-        self.began = 0.0
-        self.future: Future[Any] | None = None
-        """What the service returned for it, when that was a future."""
-        self.cancelled = False
-        """Whether the caller said that it does not wait any more, or is gone."""
-        self._listeners: list[Callable[[], object]] | None = None
+    caller: str
+    deadline: float
+    """On `time.monotonic`; infinite when the caller waits for ever, or for no answer."""
+    began: float = 0.0
+    future: Future[Any] | None = None
+    """What the service returned for it, when that was a future."""
+    cancelled: bool = False
+    """Whether the caller said that it does not wait any more, or is gone."""
+    _listeners: list[Callable[[], object]] | None = None
 
     @property
     def given_up(self) -> bool:
@@ -67,8 +67,4 @@ class CurrentCall:
 
 def current_call() -> CurrentCall | None:
     """The call from another framework that this thread carries out; None in a call from within."""
-    return getattr(_local, "call", None)
-
-
-def set_current(call: CurrentCall | None) -> None:
-    _local.call = call
+    return getattr(local, "call", None)

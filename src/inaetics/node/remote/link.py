@@ -22,7 +22,7 @@ from typing_extensions import override
 
 from inaetics.errors import InvalidInput
 from inaetics.node.remote.stream import NotSent, Stream
-from inaetics.node.remote.wire import Answer, Cancel, Failure, Frames, Reply, encode
+from inaetics.node.remote.wire import Answer, Cancel, Failure, Frames, Message, Reply, encode
 
 SWEEP_S = 0.05
 """How exactly the time of a future is kept."""
@@ -203,7 +203,8 @@ class Link:
         """As `call`, by a thread that found nobody reading: what it waits for needs no place among the others'."""
         finished: list[_Outcome] = []
         try:
-            self._check()
+            if self.end:
+                self._check()
             self._stream.begin(frame)
             while (reply := self._take_in(within_s, number, finished)) is None:
                 within_s = deadline - time.monotonic()
@@ -267,7 +268,11 @@ class Link:
         """Receive once; give everybody their answers, and return the one for `number`. Raises `Broken`."""
         mine: Reply | None = None
         try:
-            for reply in self._receive(within_s):
+            data = self._stream.receive(self._frames.chunk, within_s=within_s)
+            message = self._frames.only(data)
+            if type(message) is Answer and message.id == number:
+                return message  # nearly always
+            for reply in self._replies(data, message):
                 if reply.id == number and mine is None:
                     mine = reply
                 else:
@@ -281,14 +286,13 @@ class Link:
                 raise Broken(reason) from error
         return mine
 
-    def _receive(self, within_s: float) -> list[Reply]:
-        data = self._stream.receive(self._frames.chunk, within_s=within_s)
+    def _replies(self, data: bytes, message: Message | None) -> list[Reply]:
         if not data:
             raise Broken("the provider went away")
-        messages = self._frames.feed(data)
-        for message in messages:
-            if not isinstance(message, _REPLIES):
-                raise Broken(f"the provider sent a {type(message).__name__}")
+        messages = self._frames.feed(data) if message is None else [message]
+        for each in messages:
+            if not isinstance(each, _REPLIES):
+                raise Broken(f"the provider sent a {type(each).__name__}")
         return cast("list[Reply]", messages)
 
     def _deliver(self, message: Reply, finished: list[_Outcome] | None) -> None:

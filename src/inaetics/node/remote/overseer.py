@@ -26,7 +26,8 @@ class Overseer:
     """One thread, from the first call to `close`. Safe from any thread."""
 
     def __init__(self) -> None:
-        self._watched: dict[Watched, None] = {}
+        self.watched: dict[Watched, None] = {}
+        """Those that need not be told of again."""
         self._wake = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -34,9 +35,9 @@ class Overseer:
 
     def watch(self, session: Watched) -> None:
         """Look after `session`, whose `current` was just set, until it has none for a while."""
-        if session in self._watched:
+        if session in self.watched:
             return
-        self._watched[session] = None
+        self.watched[session] = None
         if self._thread is None:
             self._start()
         if not self._wake.is_set():
@@ -65,8 +66,8 @@ class Overseer:
     def _rest(self) -> None:
         """Sleep, unless a call began in this moment and its thread still found its session watched."""
         self._wake.clear()
-        watched = list(self._watched)
-        self._watched.clear()
+        watched = list(self.watched)
+        self.watched.clear()
         for session in watched:
             if session.current:
                 self.watch(session)
@@ -75,7 +76,7 @@ class Overseer:
         """Whether any is busy."""
         now = time.monotonic()
         busy = False
-        for session in list(self._watched):
+        for session in list(self.watched):
             for call in session.current[:1]:
                 busy = True
                 if now - call.began >= MOMENT_S:

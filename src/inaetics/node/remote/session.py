@@ -2,7 +2,7 @@
 
 The thread that reads the connection also carries out its calls: a quick call crosses no thread. So that no call waits
 behind a slow one, a method known to be slow is given to another thread; and when a call takes longer than a moment, the
-overseer lets another thread read on. Calls begin in the order in which they came, and may overtake each other.
+overseer lets another thread read on. So calls may overtake each other: who needs an order waits for each.
 
 Answers of calls that came together are sent together.
 """
@@ -20,7 +20,7 @@ from typing import Any
 import structlog
 
 from inaetics.errors import InaeticsError, InvalidInput
-from inaetics.node.remote.calls import CurrentCall, set_current
+from inaetics.node.remote.calls import CurrentCall, local
 from inaetics.node.remote.endpoints import SLOW_S, Endpoint, Endpoints, Method, Refused
 from inaetics.node.remote.overseer import Overseer
 from inaetics.node.remote.stream import Stream
@@ -78,6 +78,7 @@ class Session:
         self._readers = readers
         self._workers = workers
         self._overseer = overseer
+        self._watched = overseer.watched
         self._closed = closed
         self._todo: deque[tuple[CurrentCall, _Request]] = deque()
         self._answers: list[bytes] = []
@@ -127,35 +128,40 @@ class Session:
 
     def _read(self) -> bool:
         """Receive until there is something to do; False at the end."""
-        self._flush()
+        frames = self._frames
         while not self._todo:
-            within_s = FRAME_S if self._frames.held else None
-            data = self._stream.receive(self._frames.chunk, within_s=within_s)
+            if self._answers:
+                self._flush()
+            data = self._stream.receive(frames.chunk, within_s=FRAME_S if frames.held else None)
             if not data:
                 return False
-            self._sort(self._frames.feed(data))
-            self._flush()
+            message = frames.only(data)
+            self._sort(frames.feed(data) if message is None else [message])
         return True
 
     def _sort(self, messages: list[Message]) -> None:
         """Line calls up; a cancel overtakes the calls before it."""
         now = self._now = time.monotonic()
         for message in messages:
-            match message:
-                case Call():
-                    deadline = now + message.within_ms / 1000 if message.within_ms else math.inf
-                    self._line_up(message, CurrentCall(self._caller, deadline))
-                case OneWay():
-                    self._todo.append((CurrentCall(self._caller, math.inf), message))
-                case Cancel():
-                    call = self._open.get(message.id)
-                    if call is not None:
-                        call.cancel()
-                case Ping():
-                    known = not self._stopping and self._endpoints.has(message.endpoint)
-                    self._answers.append(encode(Answer(message.id, known)))
-                case _:
-                    raise InvalidInput(f"a caller sends no {type(message).__name__}")
+            if type(message) is Call:
+                deadline = now + message.within_ms / 1000 if message.within_ms else math.inf
+                self._line_up(message, CurrentCall(self._caller, deadline, now))
+            else:
+                self._sort_other(message)
+
+    def _sort_other(self, message: Message) -> None:
+        match message:
+            case OneWay():
+                self._todo.append((CurrentCall(self._caller, math.inf), message))
+            case Cancel():
+                call = self._open.get(message.id)
+                if call is not None:
+                    call.cancel()
+            case Ping():
+                known = not self._stopping and self._endpoints.has(message.endpoint)
+                self._answers.append(encode(Answer(message.id, known)))
+            case _:
+                raise InvalidInput(f"a caller sends no {type(message).__name__}")
 
     def _line_up(self, message: Call, call: CurrentCall) -> None:
         if self._stopping:
@@ -188,7 +194,8 @@ class Session:
             return True
         began = call.began = self._now
         self.current.append(call)
-        self._overseer.watch(self)
+        if self not in self._watched:
+            self._overseer.watch(self)
         reply = self._perform(call, request, endpoint, method.call)
         self._now = now = time.monotonic()
         if now - began >= SLOW_S or not method.quick:
@@ -213,7 +220,7 @@ class Session:
         """Carry out a call; returns its answer, or None when there is none (yet)."""
         if call.cancelled or self._now >= call.deadline:
             return self._over(request, _failure(request, CANCELLED, "", "the caller had given up"))
-        set_current(call)
+        local.call = call
         try:
             endpoint, method = self._begin(call, request, endpoint, method)
             try:
@@ -231,7 +238,7 @@ class Session:
         else:
             reply = _answer(request, result)
         finally:
-            set_current(None)
+            local.call = None
         return self._over(request, reply)
 
     def _begin(

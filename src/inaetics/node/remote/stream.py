@@ -28,6 +28,8 @@ SMALL = 64 * 1024
 MAX_LEFT = 4 * 1024 * 1024
 """Bytes that may be left to the thread that is sending; beyond that everybody waits for their turn."""
 
+_NOTHING = memoryview(b"")
+
 
 class NotSent(ConnectionError):
     """The frame cannot have arrived whole: it may be sent again on another connection."""
@@ -39,10 +41,12 @@ class Stream:
     def __init__(self, connected: socket.socket) -> None:
         connected.settimeout(None)
         self._socket = connected
+        self._send = connected.send
+        self._recv = connected.recv
         self._turn = threading.Lock()
         self._left: deque[bytes] = deque()
         self._left_bytes = 0
-        self._rest = memoryview(b"")
+        self._rest = _NOTHING
         self._limit_s = 0.0
 
     def send(self, frame: bytes, *, within_s: float) -> None:
@@ -60,10 +64,8 @@ class Stream:
         try:
             if self._rest or self._left:
                 self._rest_first(within_s)
-            data = self._sealed(frame)
-            sent = self._send_now(data)
-            if sent < len(data):
-                self._rest = memoryview(data)[sent:]
+            self._rest = self._transmit(frame)
+            if self._rest:
                 self._send_rest(time.monotonic() + within_s)
         finally:
             self._turn.release()
@@ -78,10 +80,7 @@ class Stream:
             self._leave(frame)
         else:
             try:
-                data = self._sealed(frame)
-                sent = self._send_now(data)
-                if sent < len(data):
-                    self._rest = memoryview(data)[sent:]
+                self._rest = self._transmit(frame)
             finally:
                 self._turn.release()
         if self._left:
@@ -97,7 +96,8 @@ class Stream:
             self._limit(0.0)
             return self._receive(most)
         if not self._rest and not self._left:  # nearly always
-            self._limit(within_s if within_s < SLICE_S else SLICE_S)
+            if within_s < SLICE_S or self._limit_s != SLICE_S:
+                self._limit(min(within_s, SLICE_S))
             try:
                 return self._receive(most)
             except BlockingIOError:
@@ -119,7 +119,7 @@ class Stream:
         return frame
 
     def _receive(self, most: int) -> bytes:
-        return self._socket.recv(most)
+        return self._recv(most)
 
     def _receive_slowly(self, most: int, end: float) -> bytes:
         """Receive in slices, and send meanwhile what others left."""
@@ -131,13 +131,16 @@ class Stream:
                 return self._receive(most)
         raise TimeoutError("the other side says nothing")
 
-    def _send_now(self, data: bytes) -> int:
+    def _transmit(self, frame: bytes) -> memoryview:
+        """Send without waiting; returns what was not taken. Raises `NotSent`."""
+        data = self._sealed(frame)
         try:
-            return self._socket.send(data, socket.MSG_DONTWAIT)
+            sent = self._send(data, socket.MSG_DONTWAIT)
         except BlockingIOError:
-            return 0
+            return memoryview(data)
         except OSError as error:
             raise NotSent(*error.args) from error
+        return _NOTHING if sent == len(data) else memoryview(data)[sent:]
 
     def _leave(self, frame: bytes) -> None:
         self._left_bytes += len(frame)  # two at once may lose a sum: it is set to nothing when all is sent
@@ -230,7 +233,7 @@ class TlsStream(Stream):
     @override
     def _receive(self, most: int) -> bytes:
         while True:
-            sealed = self._socket.recv(most)
+            sealed = self._recv(most)
             if not sealed:
                 return b""
             with self._lock:

@@ -141,7 +141,14 @@ class Frames:
     @property
     def chunk(self) -> int:
         """How much to receive at once: more while a large frame is arriving."""
-        return min(max(self._needed - len(self._rest), _CHUNK), _LARGEST_CHUNK)
+        return min(max(self._needed - len(self._rest), _CHUNK), _LARGEST_CHUNK) if self._needed else _CHUNK
+
+    def only(self, data: bytes) -> Message | None:
+        """The message that `data` is, when it is one and no more and nothing was held. Raises `InvalidInput`."""
+        size = len(data) - _LENGTH.size
+        if self._rest or size < 0 or _LENGTH.unpack_from(data)[0] != size:
+            return None
+        return decode(data[_LENGTH.size :])
 
     @property
     def held(self) -> int:
@@ -155,9 +162,6 @@ class Frames:
 
     def feed(self, data: bytes) -> list[Message]:
         """The messages that are whole now. Raises `InvalidInput`."""
-        size = len(data) - _LENGTH.size
-        if not self._rest and size >= 0 and _LENGTH.unpack_from(data)[0] == size:
-            return [decode(data[_LENGTH.size :])]  # one frame and no more: nearly always
         self._rest += data
         return self._take() if len(self._rest) >= self._needed else []
 
