@@ -62,6 +62,8 @@ def build(
     Raises `NotFound` (an image, a program), `InvalidInput` (an image's folder lacks something), `CommandFailed`.
     """
     wanted = check_names(names, sources.images)
+    if start is not None:
+        _check_bases(engine, sources.images, [start])
     with files_for("build images"), _workshop(engine, sources, cache, refresh, progress) as builder:
         builder.shared()
         made = [builder.image(name, start=start) for name in wanted]
@@ -89,6 +91,7 @@ def build_own(
     bases = bases_of(recipe)
     if start is not None:
         bases = (start, *bases[1:])
+    _check_bases(engine, sources.images, bases)
     ours = [each for each in image_names(sources.images) if local_reference(each) in map(full_name, bases)]
     with files_for(f"build image {name}"), _workshop(engine, sources, cache, False, progress) as builder:
         builder.shared()
@@ -266,6 +269,14 @@ class _Builder:
 
     def _run(self, *arguments: str | Path, doing: str) -> None:
         run([*self._engine.command, *arguments], doing=doing, timeout_s=_BUILD_S)
+
+
+def _check_bases(engine: ContainerEngine, images: Path, bases: Sequence[str]) -> None:
+    """Raise `NotFound` for an image to start from that is not there, and is none that is built on the way."""
+    ours = {BASE, LAYERS, *(local_reference(name) for name in (SHARED, *image_names(images)))}
+    for each in bases:
+        if full_name(each) not in ours:
+            base_identity(engine, each)
 
 
 def _check_own_name(name: str, images: Path) -> None:
