@@ -27,7 +27,7 @@ from typing_extensions import override
 from inaetics.api.client import FleetClient
 from inaetics.api.endpoint import ClientTls
 from inaetics.api.process import serve_over
-from inaetics.api.provisioning_archives import Unchecked
+from inaetics.api.provisioning_archives import Archives, Unchecked
 from inaetics.api.settings import ApiSettings
 from inaetics.errors import NotFound
 from inaetics.fleet import keys, mapper
@@ -84,6 +84,7 @@ class LiveFleet:
             candidate="test",
         )
         self.tags = FakeTags()
+        self.archives: Archives = Unchecked()
         self.script: Script
         self.store: FakeStore
         self._loop: asyncio.AbstractEventLoop
@@ -167,7 +168,7 @@ class LiveFleet:
             ]
             stopping, ready = self._stopping, self._ready.set
             await serve_over(
-                self.store, self.settings, stopping=stopping, ready=ready, tags=self.tags, archives=Unchecked()
+                self.store, self.settings, stopping=stopping, ready=ready, tags=self.tags, archives=self.archives
             )
             for agent in agents:
                 agent.cancel()
@@ -277,11 +278,15 @@ class ScriptedSupervisor(FakeSupervisor):
 
 
 @contextmanager
-def live_fleet(*, machines: int = 3) -> Iterator[LiveFleet]:
-    """Run a fleet for the block. It logs errors only: what commands print is looked at by tests."""
+def live_fleet(*, machines: int = 3, archives: Archives | None = None) -> Iterator[LiveFleet]:
+    """Run a fleet for the block. It logs errors only: what commands print is looked at by tests.
+
+    Without `archives` it believes that every bundle's archive is in a registry.
+    """
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with tempfile.TemporaryDirectory(prefix="inaetics-api-") as directory:
         fleet = LiveFleet(Path(directory), machines)
+        fleet.archives = archives or fleet.archives
         fleet.start()
         try:
             yield fleet
