@@ -49,15 +49,15 @@ class Step:
     `new_image` is the digest it gets, empty where that is learnt once it runs; None: it keeps its own. `old_image` is
     what it goes back to. `content_hash` is set in a rollout of images only: the content that the unit has and keeps.
 
-    `before` tells the run before the last change of content: its report's `since`. A report with the same one says
-    nothing about the new content yet.
+    `earlier` tells the runs before the last change: the `since` of each machine's report. A report with one of them
+    says nothing about what is new yet.
     """
 
     unit: UnitName
     progress: Progress = Progress.WAITING
     at: float = 0.0
     message: str = ""
-    before: float = 0.0
+    earlier: tuple[float, ...] = ()
     old_image: str = ""
     new_image: str | None = None
     content_hash: str = ""

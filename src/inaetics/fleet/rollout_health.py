@@ -59,6 +59,9 @@ class Homeless:
 
 Condition = Well | Unwell | OnTheWay | Homeless
 
+Earlier = tuple[float, ...]
+"""`Step.earlier`."""
+
 
 @lru_cache(maxsize=256)
 def gate_of(text: str) -> Gate:
@@ -87,12 +90,12 @@ def is_gated(unit: Unit) -> bool:
     return unit.desired is Desired.LAUNCHED
 
 
-def condition(snapshot: Snapshot, unit: Unit, *, content_hash: str, before: float, gate: Gate) -> Condition:
+def condition(snapshot: Snapshot, unit: Unit, *, content_hash: str, earlier: Earlier, gate: Gate) -> Condition:
     """How the unit is on the content `content_hash` and its image, on every live machine where it is placed."""
     seats = list(_seats(snapshot, unit.name))
     if not seats:
         return Homeless()
-    found = [_on_machine(placement, state, content_hash, unit.image, before, gate) for placement, state in seats]
+    found = [_on_machine(placement, state, content_hash, unit.image, earlier, gate) for placement, state in seats]
     for kind in (Unwell, OnTheWay):
         for one in found:
             if isinstance(one, kind):
@@ -100,9 +103,9 @@ def condition(snapshot: Snapshot, unit: Unit, *, content_hash: str, before: floa
     return Well()
 
 
-def since(snapshot: Snapshot, unit: UnitName) -> float:
-    """The youngest `since` that is reported of the unit; 0 without any."""
-    return max((state.since for _, state in _seats(snapshot, unit) if state), default=0.0)
+def runs(snapshot: Snapshot, unit: UnitName) -> Earlier:
+    """The `since` of every report of the unit: what ran when it was about to be changed."""
+    return tuple(sorted({state.since for _, state in _seats(snapshot, unit) if state}))
 
 
 def _seats(snapshot: Snapshot, unit: UnitName) -> Iterator[tuple[Placement, UnitState | None]]:
@@ -114,7 +117,7 @@ def _seats(snapshot: Snapshot, unit: UnitName) -> Iterator[tuple[Placement, Unit
 
 
 def _on_machine(
-    placement: Placement, state: UnitState | None, content_hash: str, image: str, before: float, gate: Gate
+    placement: Placement, state: UnitState | None, content_hash: str, image: str, earlier: Earlier, gate: Gate
 ) -> Condition:
     where = placement.machine_name or placement.machine
     if placement.content_hash != content_hash:
@@ -125,7 +128,7 @@ def _on_machine(
         return OnTheWay(f"{where} has not answered yet")
     if state.load == "error":
         return Unwell(f"on {where}: {state.message or 'it cannot run there'}")
-    if state.content_hash != content_hash or state.since == before:
+    if state.content_hash != content_hash or state.since in earlier:
         return OnTheWay(f"{where} still runs what it ran before")
     return _running(state, where, gate)
 

@@ -15,6 +15,7 @@ from inaetics.fleet.model import Snapshot, Unit, UnitName, natural
 from inaetics.fleet.rollout import AWAY, Phase, Progress, Rollout, Step
 from inaetics.fleet.rollout_health import (
     PLACED_WITHIN_S,
+    Earlier,
     Gate,
     Homeless,
     OnTheWay,
@@ -23,7 +24,7 @@ from inaetics.fleet.rollout_health import (
     condition,
     gate_of,
     is_gated,
-    since,
+    runs,
 )
 from inaetics.fleet.rollout_standing import Standing
 from inaetics.units.names import parse_name
@@ -150,7 +151,7 @@ class _Work:
         if not is_gated(unit):
             return True, f"it is {unit.desired}: nothing to prove"
         gate, waited_s, content_hash = gate_of(unit.text), self._now - step.at, self._content(step, new=new)
-        match condition(self._snapshot, unit, content_hash=content_hash, before=step.before, gate=gate):
+        match condition(self._snapshot, unit, content_hash=content_hash, earlier=step.earlier, gate=gate):
             case Well():
                 if self._standing.restarted(step.unit):
                     return False, "it did not stay active: its supervisor started it again"
@@ -268,13 +269,13 @@ class _Work:
         step = self._steps[number]
         image = unit.image if step.new_image is None else step.new_image if new else step.old_image
         self._writes.append(Write(unit=unit, content_hash=self._content(step, new=new), image=image))
-        self._set(number, progress, message, before=since(self._snapshot, unit.name))
+        self._set(number, progress, message, earlier=runs(self._snapshot, unit.name))
         if new and not step.old_image:  # it may have been learnt since the rollout began
             self._steps[number] = replace(self._steps[number], old_image=unit.image)
 
-    def _set(self, number: int, progress: Progress, message: str, before: float = 0.0) -> None:
+    def _set(self, number: int, progress: Progress, message: str, earlier: Earlier = ()) -> None:
         step = self._steps[number]
-        self._steps[number] = replace(step, progress=progress, at=self._now, message=message, before=before)
+        self._steps[number] = replace(step, progress=progress, at=self._now, message=message, earlier=earlier)
 
     def _turn_back(self, reason: str) -> None:
         self._rollout = replace(self._rollout, phase=Phase.UNDOING, reason=reason)

@@ -61,7 +61,7 @@ class Standing:
         runs = {
             (placement.machine, placement.revision): state.since
             for placement, state in states
-            if state and _runs(state, placement) and state.since != step.before
+            if state and _runs(state, placement) and state.since not in step.earlier
         }
         known.runs = {run: since for run, since in (runs | known.runs).items() if run in placed}
         known.restarted = any(known.runs[run] != since for run, since in runs.items())

@@ -47,7 +47,7 @@ def doing(snapshot: Snapshot, step: Step, machines: Iterable[MachineId]) -> str:
 def _on(snapshot: Snapshot, step: Step, machine: MachineId) -> str:
     placement, state = snapshot.placements[machine, step.unit], snapshot.states.get((machine, step.unit))
     where = f"on {snapshot.machines[machine].name}"
-    answers = state is not None and state.placement_revision >= placement.revision and state.since != step.before
+    answers = state is not None and state.placement_revision >= placement.revision and state.since not in step.earlier
     if state is None or not answers or state.active == "deactivating":
         return f"{where}: stops what ran before"
     if is_pulling(state):

@@ -16,6 +16,7 @@ from inaetics.fleet.images import Manifest, digests_in_use, learnt
 from inaetics.fleet.model import Desired, Placement, Snapshot, Unit, UnitName, UnitState
 from inaetics.fleet.rollout import Phase, Progress, Rollout
 from inaetics.fleet.rollout_driver import transaction
+from inaetics.fleet.rollout_health import Condition, OnTheWay, Well, condition, gate_of, runs
 from inaetics.fleet.rollout_images import Meanings, chosen, draft_images, pulls
 from inaetics.fleet.rollout_plan import Advance
 from inaetics.fleet.rollout_words import doing
@@ -184,15 +185,18 @@ def _place(world: World, name: UnitName, number: int) -> None:
     world.commit([Put(key=keys.placement(placement.machine, name), value=mapper.placement_value(placement))])
 
 
-def _report(world: World, name: UnitName, image: str, content_hash: str | None = None) -> None:
+def _report(
+    world: World, name: UnitName, image: str, content_hash: str | None = None, *, number: int = 1, since: float = 0.0
+) -> None:
     state = UnitState(
         unit=name,
-        machine=machine_id(1),
+        machine=machine_id(number),
         load="loaded",
         active="active",
         sub="running",
         content_hash=content_hash or world.snapshot.units[name].content_hash,
-        placement_revision=1,
+        placement_revision=1_000,
+        since=since,
         image=image,
     )
     world.commit([Put(key=keys.state(state.machine, name), value=mapper.state_value(state))])
@@ -286,3 +290,27 @@ def test_a_digest_is_learnt_from_a_machine_that_runs_the_content_and_only_once()
     world.submit(name, container(), image=OLD)
     assert learnt(world.snapshot, name) == "", "the record names one"
     assert digests_in_use(world.snapshot) == {OLD, NEW}
+
+
+def test_a_global_unit_has_changed_only_where_each_machine_runs_it_anew() -> None:
+    world, name = World(), UnitName("everywhere.service")
+    for number in (1, 2):
+        world.up(number)
+    world.submit(name, container() + "Global=true\n", image=NEW)
+    for number in (1, 2):
+        _place(world, name, number)
+        _report(world, name, NEW, number=number, since=float(number))
+    unit, gate = world.snapshot.units[name], gate_of(container())
+
+    def now(*earlier: float) -> Condition:
+        return condition(world.snapshot, unit, content_hash=unit.content_hash, earlier=earlier, gate=gate)
+
+    assert runs(world.snapshot, name) == (1.0, 2.0)
+    assert now() == Well()
+    assert now(1.0, 2.0) == OnTheWay(f"{machine_id(1)} still runs what it ran before")
+    _report(world, name, NEW, number=1, since=5.0)
+    assert now(1.0, 2.0) == OnTheWay(f"{machine_id(2)} still runs what it ran before"), (
+        "an answer with the run before says nothing"
+    )
+    _report(world, name, NEW, number=2, since=6.0)
+    assert now(1.0, 2.0) == Well()

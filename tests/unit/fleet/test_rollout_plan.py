@@ -413,7 +413,7 @@ def test_a_gate_is_what_the_file_asks() -> None:
 def test_a_rollout_comes_back_from_the_store_as_it_was() -> None:
     trial = Trial(2)
     trial.begin()
-    step = Step(unit=UnitName("a@1.service"), progress=Progress.FAILED, at=1.5, message="m", before=2.5)
+    step = Step(unit=UnitName("a@1.service"), progress=Progress.FAILED, at=1.5, message="m", earlier=(2.5, 3.5))
     whole = replace(trial.rollout, steps=(step,), phase=Phase.UNDOING, reason="r", cancelled_by="c")
     trial.world.commit([Put(key=keys.rollout("r"), value=rollout_record.value(whole))])
     assert trial.rollout == replace(whole, revision=trial.world.revision)
@@ -437,7 +437,7 @@ def test_the_run_before_is_no_restart_and_a_second_one_is() -> None:
         value = mapper.state_value(replace(state, since=since))
         trial.world.commit([Put(key=keys.state(placement.machine, name), value=value)])
         trial.now += 1
-        standing.look(trial.world.snapshot, [Step(unit=name, before=5.0)], trial.now)
+        standing.look(trial.world.snapshot, [Step(unit=name, earlier=(5.0,))], trial.now)
         return standing.restarted(name)
 
     assert [told(5.0), told(6.0), told(6.0), told(7.0)] == [False, False, False, True]
