@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import sync_playwright
 
 from tests.support.cluster import Cluster
 from tests.support.eventually import eventually
+from tests.support.tutorial import follow, steps
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -149,3 +153,10 @@ def test_a_restarted_unit_takes_the_newest_image_built_by_hand(cluster: Cluster)
     assert host is not None
     environment = cluster.run("inaetics", "ssh", host, "--", "podman", "exec", "celix-2", "env")
     assert "INAETICS_MARK=by-hand" in environment
+
+
+def test_the_tutorial_of_a_first_application_is_right_word_for_word(cluster: Cluster, tmp_path: Path) -> None:
+    tutorial = Path(__file__).parents[2] / "docs" / "tutorial" / "first-application.md"
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    follow(steps(tutorial.read_text()), tmp_path, {**cluster.environment, "PATH": path})
+    eventually(lambda: _active(cluster, TWO_AND_TWO), within_s=60, what="five units are left")
