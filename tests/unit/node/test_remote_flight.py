@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 
 from inaetics.errors import InvalidInput
 from inaetics.node.remote import session as sessions
+from inaetics.node.remote.budget import Budget
 from inaetics.node.remote.calls import CurrentCall, current_call
 from inaetics.node.remote.client import Peer, Peers
 from inaetics.node.remote.endpoints import Endpoints
@@ -21,6 +23,7 @@ from inaetics.node.remote.errors import CallFailed, NotCarriedOut, Unreachable, 
 from inaetics.node.remote.proxies import Proxy, RemoteService, asynchronous, one_way, within
 from inaetics.node.remote.reachability import Presence
 from inaetics.node.remote.server import Server
+from inaetics.node.remote.wire import PROTOCOL, Answer, Hello, encode
 from tests.support.eventually import eventually
 
 ADDRESS = "127.0.0.1"
@@ -251,6 +254,35 @@ def test_caller_that_ignores_the_window_is_refused(monkeypatch: pytest.MonkeyPat
             site.later.echo(1).result(10)
         site.service.leave.set()
         assert [future.result(10) for future in slow] == ["left"] * 3
+
+
+def test_large_frames_wait_for_memory_and_give_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "LARGE", 70_000)
+    with making() as site:
+        budget = site.server._budget = Budget(200_000)
+        peers = [Peer(ADDRESS, site.port, framework="provider", me=f"caller {n}", tls=None) for n in range(4)]
+        with ThreadPoolExecutor(4) as pool:
+            found = [pool.submit(peer.call, "e", "echo", [b"x" * 150_000], {}, timeout_s=20) for peer in peers]
+            assert [len(each.result(20)) for each in found] == [150_000] * 4
+        promised = peers[0].call_later("e", "promise", [], {"unknown": b"x" * 150_000}, timeout_s=20)
+        with pytest.raises(CallFailed, match="unexpected keyword"):
+            promised.result(20)
+        assert budget._held == 0
+        for peer in peers:
+            peer.close()
+        with socket.create_connection((ADDRESS, site.port), timeout=10) as stream:  # who goes in the middle of one
+            stream.sendall(encode(Hello(PROTOCOL, "cut")) + encode(Answer(1, b"x" * 150_000))[:90_000])
+            eventually(lambda: budget._held > 0, within_s=10, what="memory is held for it")
+        eventually(lambda: budget._held == 0, within_s=10, what="nothing is held for those who are gone")
+
+
+def test_frame_that_finds_no_memory_waits_until_there_is_some() -> None:
+    budget = Budget(100)
+    assert budget.take(80, 0)
+    assert not budget.take(30, 0.01)
+    budget.release(80)
+    assert budget.take(1000, 0), "one that is too large comes alone"
+    assert not budget.take(1, 0.01)
 
 
 def test_withdrawn_service_answers_what_is_under_way_and_nothing_after(site: Site) -> None:

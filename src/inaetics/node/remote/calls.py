@@ -33,6 +33,8 @@ class CurrentCall(msgspec.Struct, eq=False):  # a struct because one is made for
     """What the service returned for it, when that was a future."""
     cancelled: bool = False
     """Whether the caller said that it does not wait any more, or is gone."""
+    weight: int = 0
+    """Bytes of its frame, when that is large."""
     _listeners: list[Callable[[], object]] | None = None
 
     @property

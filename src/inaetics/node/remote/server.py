@@ -1,7 +1,7 @@
 """Answers the calls of other agents: listens, greets callers and serves each connection (`session`).
 
-Bounds: so many connections, so many calls at once on each (`wire.WINDOW`), so many threads for slow calls. When threads
-are used up, a connection reads no further until its call is done: its callers wait.
+Bounds: so many connections, so many calls at once on each (`wire.WINDOW`), so many threads for slow calls, so many
+bytes of large frames (`budget`). When threads or bytes are used up, a connection reads no further: its callers wait.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from contextlib import suppress
 import structlog
 
 from inaetics.errors import InaeticsError, Unavailable
+from inaetics.node.remote.budget import Budget
 from inaetics.node.remote.endpoints import Endpoints
 from inaetics.node.remote.greeting import greet
 from inaetics.node.remote.overseer import Overseer
@@ -44,6 +45,7 @@ class Server:
         self._lock = threading.Lock()
         self._connected: set[socket.socket] = set()
         self._sessions: set[Session] = set()
+        self._budget = Budget()
         self._readers = Workers(MAX_CONNECTIONS + MAX_SLOW)
         self._workers = Workers(MAX_SLOW)
         self._overseer = Overseer()
@@ -144,6 +146,7 @@ class Server:
             frames,
             hello.framework,
             endpoints=self._endpoints,
+            budget=self._budget,
             readers=self._readers,
             workers=self._workers,
             overseer=self._overseer,

@@ -19,7 +19,8 @@ from typing import Any
 
 import structlog
 
-from inaetics.errors import InaeticsError, InvalidInput
+from inaetics.errors import InaeticsError, InvalidInput, Unavailable
+from inaetics.node.remote.budget import LARGE, Budget
 from inaetics.node.remote.calls import CurrentCall, local
 from inaetics.node.remote.endpoints import SLOW_S, Endpoint, Endpoints, Method, Refused
 from inaetics.node.remote.overseer import Overseer
@@ -66,6 +67,7 @@ class Session:
         caller: str,
         *,
         endpoints: Endpoints,
+        budget: Budget,
         readers: Workers,
         workers: Workers,
         overseer: Overseer,
@@ -75,6 +77,8 @@ class Session:
         self._frames = frames
         self._caller = caller
         self._endpoints = endpoints
+        self._budget = budget
+        self._taken = 0
         self._readers = readers
         self._workers = workers
         self._overseer = overseer
@@ -136,8 +140,28 @@ class Session:
             if not data:
                 return False
             message = frames.only(data)
-            self._sort(frames.feed(data) if message is None else [message])
+            if message is not None:
+                self._sort([message])
+            else:
+                self._sort(frames.feed(data))
+                self._weigh()
         return True
+
+    def _weigh(self) -> None:
+        """Reckon a large frame: from when it is announced until its call is over. Waits while there is no room."""
+        if self._taken and self._frames.announced != self._taken:
+            for call, _ in list(self._todo)[:1]:  # it came whole; whatever it is, it came first
+                call.weight, self._taken = self._taken, 0
+            self._release(self._taken)
+        if not self._taken and self._frames.announced > LARGE:
+            if not self._budget.take(self._frames.announced, FRAME_S):
+                raise Unavailable("no memory for another large frame")
+            self._taken = self._frames.announced
+
+    def _release(self, taken: int) -> None:
+        if taken:
+            self._budget.release(taken)
+        self._taken = 0
 
     def _sort(self, messages: list[Message]) -> None:
         """Line calls up; a cancel overtakes the calls before it."""
@@ -188,7 +212,7 @@ class Session:
             endpoint = self._endpoints.find(request.endpoint)
             method = endpoint.method(request.method)
         except Refused as refused:
-            self._hold_back(self._over(request, _failure(request, refused.reason, "", str(refused))))
+            self._hold_back(self._over(call, request, _failure(request, refused.reason, "", str(refused))))
             return True
         if not method.quick and self._workers.submit(partial(self._apart, call, request, endpoint, method)):
             return True
@@ -219,7 +243,7 @@ class Session:
     ) -> bytes | None:
         """Carry out a call; returns its answer, or None when there is none (yet)."""
         if call.cancelled or self._now >= call.deadline:
-            return self._over(request, _failure(request, CANCELLED, "", "the caller had given up"))
+            return self._over(call, request, _failure(request, CANCELLED, "", "the caller had given up"))
         local.call = call
         try:
             endpoint, method = self._begin(call, request, endpoint, method)
@@ -239,7 +263,7 @@ class Session:
             reply = _answer(request, result)
         finally:
             local.call = None
-        return self._over(request, reply)
+        return self._over(call, request, reply)
 
     def _begin(
         self, call: CurrentCall, request: _Request, endpoint: Endpoint, method: Callable[..., Any]
@@ -267,15 +291,17 @@ class Session:
                 reply = _failure(request, RAISED, type(error).__name__, str(error))
             else:
                 reply = _answer(request, future.result())
-            self._send(self._over(request, reply))
+            self._send(self._over(call, request, reply))
 
         future.add_done_callback(done)
         if call.given_up:
             future.cancel()
         return None
 
-    def _over(self, request: _Request, reply: bytes | None) -> bytes | None:
+    def _over(self, call: CurrentCall, request: _Request, reply: bytes | None) -> bytes | None:
         """A call is no longer under way."""
+        if call.weight:
+            self._budget.release(call.weight)
         if isinstance(request, Call):
             self._open.pop(request.id, None)
         return reply
@@ -300,7 +326,11 @@ class Session:
         self._stream.close()
         for call in list(self._open.values()):
             call.cancel()
+        for call, _ in self._todo:
+            if call.weight:
+                self._budget.release(call.weight)
         self._todo.clear()
+        self._release(self._taken)
         self._closed(self)
 
 
