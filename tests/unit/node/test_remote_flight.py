@@ -18,7 +18,7 @@ from inaetics.node.remote import session as sessions
 from inaetics.node.remote.budget import Budget
 from inaetics.node.remote.calls import CurrentCall, current_call
 from inaetics.node.remote.client import Peer, Peers
-from inaetics.node.remote.endpoints import Endpoints
+from inaetics.node.remote.endpoints import Endpoints, Method
 from inaetics.node.remote.errors import CallFailed, NotCarriedOut, Unreachable, Withdrawn
 from inaetics.node.remote.proxies import Proxy, RemoteService, asynchronous, one_way, within
 from inaetics.node.remote.reachability import Presence
@@ -331,6 +331,30 @@ def test_successor_answers_for_a_service_that_was_withdrawn() -> None:
     endpoints.add("new", Service())
     assert endpoints.find("old") is endpoints.find("new")
     assert not endpoints.has("old")
+
+
+def test_call_that_meets_a_service_that_goes_is_its_successors() -> None:
+    """It was found, and is withdrawn before the call begins: here the service's method list does that."""
+    heirs: dict[str, str] = {}
+    endpoints = Endpoints(heir=heirs.get)
+    endpoints.add("new", Service())
+    endpoints.add("e", Service())
+    server = Server(ADDRESS, "provider", endpoints, None)
+    peer = Peer(ADDRESS, server.start(), framework="provider", me="caller", tls=None)
+    old = endpoints.find("e")
+    found = old.method
+
+    def withdrawn_meanwhile(name: str) -> Method:
+        heirs["e"] = "new"
+        endpoints.withdraw("e", 0)
+        return found(name)
+
+    old.method = withdrawn_meanwhile  # type: ignore[method-assign]
+    try:
+        assert peer.call("e", "echo", [1], {}, timeout_s=10) == 1
+    finally:
+        peer.close()
+        server.stop()
 
 
 def test_draining_server_answers_what_is_under_way_and_refuses_the_rest(site: Site) -> None:
