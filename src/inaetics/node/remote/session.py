@@ -277,18 +277,6 @@ class Session:
             endpoint.begin(call)
         return endpoint, method
 
-    def _begin(
-        self, call: CurrentCall, request: _Request, endpoint: Endpoint, method: Callable[..., Any]
-    ) -> tuple[Endpoint, Callable[..., Any]]:
-        """Begin at the endpoint, or at its successor when it was withdrawn since it was found. Raises `Refused`."""
-        try:
-            endpoint.begin(call)
-        except Refused:
-            endpoint = self._endpoints.find(request.endpoint)
-            method = endpoint.method(request.method).call
-            endpoint.begin(call)
-        return endpoint, method
-
     def _answer_later(
         self, call: CurrentCall, request: _Request, endpoint: Endpoint, future: Future[Any]
     ) -> bytes | None:
