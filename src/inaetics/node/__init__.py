@@ -14,7 +14,7 @@ For authors of bundles
 Every version runs under a package name of its own (`inaetics.node.loader`), old and new side by side for a moment. So:
 import the bundle's own modules relatively (``from .words import WORD``), share with other bundles only what is in the
 image (an ``api`` module, the standard library, msgspec, structlog, pelix), and let iPOPO's names, which are global,
-begin with ``__name__``::
+begin with ``__name__`` (two bundles that offer one factory are refused)::
 
     from pelix.ipopo.decorators import ComponentFactory, Instantiate, Invalidate, Property, Provides, Requires, Validate
     from inaetics.node import api
@@ -31,12 +31,18 @@ begin with ``__name__``::
 
         @Invalidate
         def invalidate(self, context):
-            """Stop every thread that was started; SIGTERM leaves five seconds for all bundles together."""
+            """Stop every thread that was started, within five seconds; SIGTERM leaves three for all together."""
 
 A bundle may instead, or also, have a plain activator: a class with ``start(context)`` and ``stop(context)`` under
 `pelix.constants.BundleActivator`. A bundle did not start when importing it, its activator, or ``@Validate`` of a
-component raises; then the whole deployment goes back. A component that waits for a service is no failure: services come
-and go, and remote ones may appear later.
+component raises, or takes longer than the deployment's ``within_s`` (20 seconds unless the mapping says otherwise);
+then the whole deployment goes back. A component that waits for a service is no failure: services come and go, and
+remote ones may appear later. One that hangs in its stop is removed by force; its thread is named in ``/health`` for as
+long as it lives, as are threads that a bundle did not stop (``docs/how-to/bundles.md``).
+
+**Updates.** A new version is started beside the old one, whose services are withdrawn then; calls inside it come to
+their end before it is stopped. A component that shall go on while a service it requires is exchanged says so:
+``@Requires("_log", "log", immediate_rebind=True)``; without it iPOPO invalidates it and validates it again.
 
 **Services to other agents.** Set ``service.exported.interfaces`` to ``"*"`` (every specification of the service) or a
 list; ``service.exported.configs`` may say `api.REMOTE_CONFIG`, which is the only one and the default. An importer needs
@@ -66,7 +72,7 @@ raised `InvalidInput`, `NotFound` or `Conflict`, and `CallFailed` otherwise; the
         def do_GET(self, request, response):        # request.get_path(), .get_header(), .read_data()
             response.send_content(200, html, "text/html; charset=utf-8")
 
-It appears at ``http://ADDRESS:PAGE_PORT``. ``/x`` also serves what is below it unless another servlet is closer. Two
+It appears at ``http://ADDRESS:PAGE_PORT``; ``/health`` and ``/metrics`` are the agent's own. ``/x`` also serves what is below it unless another servlet is closer. Two
 versions on one path are no error: the newer one serves it, and the older one again when that goes. Handlers run on
 threads of their own; a long answer (server-sent events) may block in one. Pelix strips the query off the path:
 `inaetics.provisioning.pages.query` has it.
@@ -74,6 +80,7 @@ threads of their own; a long answer (server-sent events) may block in one. Pelix
 **Exclusive things** (a data file, a port): open them when first used or retry for a moment, because the old version
 still runs while the new one starts; it is stopped right after.
 
-Logging: `structlog.get_logger()` or `logging`; both go to standard output. To test a bundle, pack its folder and
-install it into a framework with `inaetics.node.loader.BundleLoader`, as ``tests/unit/node/test_loader.py`` does.
+Logging: `structlog.get_logger()` or `logging`; both go to standard output, with the bundle's name, and the last lines
+are in the agent's shell (``agent.logs BUNDLE``). Tests: `inaetics.node.testing`; ``inaetics bundle init`` makes a
+bundle with its tests.
 '''
