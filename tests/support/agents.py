@@ -144,10 +144,13 @@ class Site:
         """What every program here is told."""
         return self._environment
 
+    def agents_urls(self) -> list[str]:
+        """Where agents may ask."""
+        return [json.loads(value)["agents_url"] for value in self.values("/inaetics/node-provisioning-service/")]
+
     def agents_url(self) -> str:
-        """Where agents ask: the port of the server that registered first; empty without one."""
-        found = self.values("/inaetics/node-provisioning-service/")
-        return str(json.loads(found[0])["agents_url"]) if found else ""
+        """Where agents ask: the port of one server; empty without any."""
+        return next(iter(self.agents_urls()), "")
 
     def publish(self, sign: Callable[[str], Signature | None] = lambda sha256: None) -> None:
         """Make every whole archive known, as the API does."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 
 import msgspec
@@ -91,8 +91,8 @@ class Audit:
         puts += [Put(key=standing_key(target), value=msgspec.json.encode(each)) for target, each in standings.items()]
         try:
             await store.commit(puts)
-            for target in standings:
-                await self._trim(store, target)
+            for target, count in Counter(_target_of(key) for key, _ in batch).items():
+                await self._trim(store, target, count)
         except Unavailable as error:
             log.warning("audit log waits for the store", error=str(error), entries=len(batch))
             with self._lock:
@@ -110,10 +110,11 @@ class Audit:
             self._standings |= found
             return found
 
-    async def _trim(self, store: Store, target: str) -> None:
+    async def _trim(self, store: Store, target: str, count: int) -> None:
         """Forget old entries now and then: at a target's first entry, and after every so many."""
-        written = self._written[target] = self._written.get(target, -1) + 1
-        if written % TRIM_EVERY:
+        before = self._written.get(target, -1)
+        self._written[target] = before + count
+        if before >= 0 and before // TRIM_EVERY == (before + count) // TRIM_EVERY:
             return
         listing = await store.list(log_prefix(target))
         old: list[Op] = [Delete(key=item.key) for item in listing.items[:-KEPT_ENTRIES]]
