@@ -72,10 +72,10 @@ raised `InvalidInput`, `NotFound` or `Conflict`, and `CallFailed` otherwise; the
         def do_GET(self, request, response):        # request.get_path(), .get_header(), .read_data()
             response.send_content(200, html, "text/html; charset=utf-8")
 
-It appears at ``http://ADDRESS:PAGE_PORT``; ``/health`` and ``/metrics`` are the agent's own. ``/x`` also serves what is below it unless another servlet is closer. Two
-versions on one path are no error: the newer one serves it, and the older one again when that goes. Handlers run on
-threads of their own; a long answer (server-sent events) may block in one. Pelix strips the query off the path:
-`inaetics.provisioning.pages.query` has it.
+It appears at ``http://ADDRESS:PAGE_PORT``; ``/health`` and ``/metrics`` are the agent's own. ``/x`` also serves what is
+below it unless another servlet is closer. Two versions on one path are no error: the newer one serves it, and the older
+one again when that goes. Handlers run on threads of their own; a long answer (server-sent events) may block in one.
+Pelix strips the query off the path: `inaetics.provisioning.pages.query` has it.
 
 **Exclusive things** (a data file, a port): open them when first used or retry for a moment, because the old version
 still runs while the new one starts; it is stopped right after.

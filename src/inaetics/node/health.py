@@ -1,7 +1,8 @@
 """How an agent is, as a value: what runs, what was refused, what hangs, what was left behind.
 
-An agent is unhealthy while the deployment it was last given was refused (the one before runs on) and while code of a
-bundle hangs in a thread that was given up. Threads that bundles left behind are counted, and named, but harm nobody.
+An agent is unhealthy until it runs a deployment, while the one it was last given was refused (the one before runs on),
+and while code of a bundle hangs in a thread that was given up. Threads that bundles left behind are counted, and named,
+but harm nobody.
 """
 
 from __future__ import annotations
@@ -80,7 +81,8 @@ class Doctor:
             Hanging(bundle=lost.bundle, doing=lost.doing, place=lost.place, seconds=round(now - lost.since, 1))
             for lost in self._installer.hanging
         )
-        reasons = [f"deployment {standing.refused} was refused: {standing.refusal}"] if standing.refusal else []
+        reasons = [] if standing.version else ["no deployment runs yet"]
+        reasons += [f"deployment {standing.refused} was refused: {standing.refusal}"] if standing.refusal else []
         reasons += [f"bundle {each.bundle} hangs in its {each.doing} at {each.place}" for each in hanging]
         exports, imports = self._remote()
         return Health(
