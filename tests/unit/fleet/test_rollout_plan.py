@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inaetics.errors import Conflict, NotFound
+from inaetics.errors import Conflict, InvalidInput, NotFound
 from inaetics.fleet import keys, mapper, rollout_record
 from inaetics.fleet.executor import transactions
 from inaetics.fleet.garbage import collections
@@ -22,7 +23,7 @@ from inaetics.fleet.rollout_driver import transaction
 from inaetics.fleet.rollout_health import gate_of
 from inaetics.fleet.rollout_plan import Advance, advance, instances
 from inaetics.fleet.rollout_standing import Standing
-from inaetics.store.protocol import Put
+from inaetics.store.protocol import KeyValue, Put
 from tests.unit.fleet.world import World, machine_id
 
 TEMPLATE = UnitName("a@.service")
@@ -417,6 +418,45 @@ def test_a_rollout_comes_back_from_the_store_as_it_was() -> None:
     whole = replace(trial.rollout, steps=(step,), phase=Phase.UNDOING, reason="r", cancelled_by="c")
     trial.world.commit([Put(key=keys.rollout("r"), value=rollout_record.value(whole))])
     assert trial.rollout == replace(whole, revision=trial.world.revision)
+
+
+@given(
+    steps=st.lists(
+        st.builds(
+            Step,
+            unit=st.text("ab@1.", max_size=4).map(UnitName),
+            progress=st.sampled_from(Progress),
+            at=st.floats(0, 2e9),
+            message=st.text(max_size=3),
+            earlier=st.lists(st.floats(0, 2e9), max_size=2).map(tuple),
+            old_image=st.sampled_from(("", "sha256:a", "sha256:b")),
+            new_image=st.sampled_from((None, "", "sha256:b")),
+            content_hash=st.sampled_from(("", "c", "d")),
+        ),
+        max_size=5,
+    )
+)
+def test_whatever_steps_share_each_comes_back_with_its_own(steps: list[Step]) -> None:
+    whole = Rollout(id="r", target=TEMPLATE, old_hash="", new_hash="", at_once=1, by="", started_at=1, steps=(*steps,))
+    item = KeyValue(key="k", value=rollout_record.value(whole), create_revision=1, mod_revision=7)
+    assert rollout_record.rollout(item) == replace(whole, revision=7)
+
+
+def test_a_record_of_another_version_is_read_and_a_broken_one_named() -> None:
+    old = {"version": 1, "id": "r", "target": "a", "old_hash": "o", "new_hash": "n", "at_once": 1, "by": ""}
+    steps = [{"unit": "a@1.service", "progress": "done", "at": 1.0, "before": 2.0}]
+
+    def read(record: object) -> Rollout:
+        value = msgspec.json.encode(record)
+        return rollout_record.rollout(KeyValue(key="k", value=value, create_revision=1, mod_revision=7))
+
+    made = read({**old, "started_at": 1.0, "steps": steps, "later": "unknown"})
+    assert made.steps == (Step(unit=UnitName("a@1.service"), progress=Progress.DONE, at=1.0),)
+    begun = {**old, "started_at": 1.0}
+    several: list[object] = [old, [], {**begun, "steps": [1]}, {**begun, "steps": [{}]}, {**begun, "common": 1}]
+    for broken in several:
+        with pytest.raises(InvalidInput, match="cannot read k in the store"):
+            read(broken)
 
 
 def test_instances_are_in_their_natural_order() -> None:
