@@ -5,7 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHES = ("bench.fleet", "bench.plan", "bench.simulation", "bench.cluster", "bench.images", "bench.remote")
+BENCHES = (
+    "bench.fleet",
+    "bench.plan",
+    "bench.simulation",
+    "bench.cluster",
+    "bench.images",
+    "bench.registry",
+    "bench.remote",
+    "bench.bundle_update",
+)
 
 
 def main() -> int:

@@ -31,6 +31,7 @@ KINDS = {
     "inaetics.api": ("API and engine", True),
     "etcd --config-file": ("etcd", False),
     "docker-registry": ("registry", False),
+    "inaetics.containers.gate_main": ("registry gate", True),
 }
 
 

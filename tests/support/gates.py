@@ -80,6 +80,17 @@ class GatedRegistry:
             self._registry = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         eventually(self._paths.registry_socket.exists, within_s=20, what=f"the registry of {self.name} listens")
 
+    @property
+    def registry_pid(self) -> int:
+        """The process of docker-registry, which must run."""
+        assert self._registry is not None
+        return self._registry.pid
+
+    @property
+    def socket(self) -> Path:
+        """Where docker-registry listens."""
+        return self._paths.registry_socket
+
     def kill(self) -> None:
         """End both as a power cut does; what they hold stays."""
         for process in (self.gate, self._registry):

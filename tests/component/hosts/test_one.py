@@ -89,16 +89,19 @@ def test_a_command_in_a_host_has_its_environment_and_gives_its_exit_code(cluster
     assert cluster.attempt("inaetics", "ssh", "worker-1", "--", "no-such-program", "x").returncode == 127
 
 
-def test_the_registry_serves_the_clusters_certificates_only(cluster: Cluster) -> None:
+def test_the_registry_serves_everybody_of_the_cluster_and_nobody_else(cluster: Cluster) -> None:
     url = "https://$INAETICS_REGISTRY/v2/_catalog"
     pki = "--cacert $INAETICS_PKI/ca.pem --cert $INAETICS_PKI/agent.pem --key $INAETICS_PKI/agent.key"
-    assert "repositories" in cluster.run("inaetics", "ssh", "worker-1", f"curl -sS {pki} {url}")
     node = (
         pki.replace("ca.pem", "node/ca.pem").replace("agent.pem", "node/cert.pem").replace("agent.key", "node/key.pem")
     )
-    for stranger in ("--cacert $INAETICS_PKI/ca.pem", node):
-        done = cluster.attempt("inaetics", "ssh", "worker-1", f"curl -sS {stranger} {url}")
-        assert done.returncode != 0, done.stdout
+    for known in (pki, node):
+        assert "repositories" in cluster.run("inaetics", "ssh", "worker-1", f"curl -sS {known} {url}")
+        upload = f"{url.removesuffix('_catalog')}x/blobs/uploads/"
+        refused = cluster.run("inaetics", "ssh", "worker-1", f"curl -sS -X POST {known} {upload}")
+        assert "may pull from this registry and not push to it" in refused
+    done = cluster.attempt("inaetics", "ssh", "worker-1", f"curl -sS --cacert $INAETICS_PKI/ca.pem {url}")
+    assert done.returncode != 0, done.stdout
 
 
 def test_a_journal_is_read_whether_the_host_is_on_or_off(cluster: Cluster) -> None:
