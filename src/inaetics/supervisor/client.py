@@ -1,4 +1,4 @@
-"""The client of the embedded supervisor: each call is one connection to the control socket."""
+"""The client of the embedded supervisor. Calls that overlap share a connection; each stream has one of its own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from inaetics.errors import Unavailable
+from inaetics.supervisor.line import SharedLine
 from inaetics.supervisor.protocol import UnitGone, UnitStatus
 from inaetics.supervisor.wire import Reply, Request, decode_reply, encode
 
@@ -20,6 +21,7 @@ class EmbeddedSupervisor:
 
     def __init__(self, socket: Path) -> None:
         self._socket = socket
+        self._shared = SharedLine(socket)
 
     async def load(self, name: str, text: str, *, stop_when_lost: bool = False) -> None:
         """See `Supervisor.load`. Raises `Conflict` for the name of a system unit."""
@@ -87,15 +89,23 @@ class EmbeddedSupervisor:
                 end = reply.end
 
     async def _call(self, request: Request) -> Reply:
-        async with self._connection(request) as reader:
-            return await self._reply(reader)
+        try:
+            line = await self._shared.ask(encode(request))
+        except ConnectionResetError as error:
+            raise Unavailable(f"the supervisor behind {self._socket} went away: {error}") from error
+        except OSError as error:
+            raise self._silent(error) from error
+        return decode_reply(line)
+
+    def _silent(self, error: OSError) -> Unavailable:
+        return Unavailable(f"the supervisor behind {self._socket} does not answer: {error.strerror}")
 
     @asynccontextmanager
     async def _connection(self, request: Request) -> AsyncIterator[asyncio.StreamReader]:
         try:
             reader, writer = await asyncio.open_unix_connection(self._socket, limit=_MAX_LINE_BYTES)
         except OSError as error:
-            raise Unavailable(f"the supervisor behind {self._socket} does not answer: {error.strerror}") from error
+            raise self._silent(error) from error
         try:
             writer.write(encode(request))
             yield reader

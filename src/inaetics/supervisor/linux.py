@@ -68,8 +68,12 @@ def inotify_add(fd: int, path: bytes, mask: int) -> int:
 
 
 def inotify_remove(fd: int, watch: int) -> None:
-    """Forget a watch."""
-    _check(_libc.inotify_rm_watch(fd, watch))
+    """Forget a watch. One that is gone already, because it came or its file went, is no error."""
+    try:
+        _check(_libc.inotify_rm_watch(fd, watch))
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
 
 
 def boottime_timer() -> int:

@@ -42,9 +42,10 @@ class Server:
                 await server.serve_forever()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one request; whatever a client does or sends, only its own connection ends."""
+        """Answer requests one after the other; whatever a client does or sends, only its own connection ends."""
         try:
-            await self._answer(reader, writer)
+            while await self._answer(reader, writer):
+                pass
         except ConnectionError:
             pass  # it went before its answer came
         except Exception:  # noqa: BLE001 - logged whole; a request may fail, the daemon may not
@@ -52,20 +53,22 @@ class Server:
         finally:
             writer.close()
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Answer a request; return whether another may follow on the connection."""
         try:
             line = await reader.readline()
         except ValueError:
             await _send(writer, reply_of(InvalidInput(f"the request is longer than {MAX_REQUEST_BYTES} bytes")))
-            return
+            return False
         if not line:
-            return
+            return False
         try:
-            await self._do(decode_request(line), reader, writer)
+            return await self._do(decode_request(line), reader, writer)
         except InaeticsError as error:
             await _send(writer, reply_of(error))
+            return True
 
-    async def _do(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _do(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         match request.op:
             case "watch":
                 await _until_hang_up(reader, self._watch(writer))
@@ -74,6 +77,7 @@ class Server:
             case "states":
                 statuses = [unit.status() for unit in self._manager.units.values()]
                 await _send(writer, Reply(statuses=statuses, end=True))
+                return True
             case "shutdown":
                 await _send(writer, Reply(pid=os.getpid()))
                 self._shut_down()
@@ -81,6 +85,8 @@ class Server:
             case _:
                 self._change(request)
                 await _send(writer, Reply(pid=os.getpid(), end=True))
+                return True
+        return False
 
     def _change(self, request: Request) -> None:
         match request.op:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from inaetics.errors import InvalidInput
@@ -22,6 +23,12 @@ def checked_name(text: str) -> Name:
     return name
 
 
+_KEPT = 32
+_SHORT = 64 * 1024
+_read: dict[str, ServiceSpec] = {}
+"""What was read last: the oldest goes first."""
+
+
 class HostIdentity(NamedTuple):
     """What specifiers tell of the host."""
 
@@ -35,6 +42,17 @@ def identity(environment: Mapping[str, str]) -> HostIdentity:
 
 
 def read_spec(name: str, text: str, host: HostIdentity) -> ServiceSpec:
-    """Read and check a unit file. Raises `UnitFileError`, `InvalidInput`."""
+    """Read and check a unit file. Raises `UnitFileError`, `InvalidInput`.
+
+    A text without specifiers says the same under every name, so it is read once for all instances of a template.
+    """
+    known = _read.get(text)
+    if known is not None:
+        return replace(known, name=str(checked_name(name)))
     unit = parse(text, source=name)
-    return service_spec(unit, checked_name(name), machine_id=host.machine_id, host_name=host.host_name)
+    spec = service_spec(unit, checked_name(name), machine_id=host.machine_id, host_name=host.host_name)
+    if "%" not in text and len(text) <= _SHORT:
+        while len(_read) >= _KEPT:
+            del _read[next(iter(_read))]
+        _read[text] = spec
+    return spec

@@ -1,7 +1,8 @@
 """What goes over the control socket: one JSON object a line, both ways.
 
-A client sends one request on a connection. Most are answered by one reply; `watch` and a `journal` that is followed
-go on until the client hangs up. Fields that are not known are left aside, so that both ends may be of different age.
+Most requests are answered by one reply, and more may follow on the connection, before the answer too: answers come in
+order. `watch` and a `journal` that is followed go on until the client hangs up; `shutdown` ends the connection. Fields
+that are not known are left aside, so that both ends may be of different age.
 """
 
 from __future__ import annotations

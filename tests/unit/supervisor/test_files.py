@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 from binascii import crc32
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from inaetics.errors import InvalidInput, NotFound
 from inaetics.supervisor import journal, linux, record_log
+from inaetics.supervisor.bounds import Bounds
 from inaetics.supervisor.journal import Journals
 from inaetics.supervisor.procfs import Process
 from inaetics.supervisor.records import Job, Record, Records
@@ -243,3 +245,18 @@ def test_of_forgotten_units_the_newest_journals_stay(tmp_path: Path, monkeypatch
         os.utime(journals.path(unit), (1000 - age, 1000 - age))
     journals.prune({"known"})
     assert sorted(os.listdir(tmp_path)) == ["known", "newer", "newest"]
+
+
+def test_a_journal_that_was_just_written_to_can_be_let_go(tmp_path: Path) -> None:
+    """Its watch has come by then, though nobody has heard of it yet."""
+
+    async def main() -> None:
+        journals = Journals(tmp_path)
+        journals.make("a.service")
+        bounds = Bounds(journals)
+        bounds.keep("a.service")
+        journals.say("a.service", "stopped")
+        bounds.drop("a.service")
+        bounds.close()
+
+    asyncio.run(main())
