@@ -38,6 +38,13 @@ def test_a_worker_is_told_who_and_where_it_is() -> None:
     assert found["INAETICS_ETCD_SIZE"] == "3"
 
 
+def test_a_host_is_told_where_images_are_and_who_may_push_them() -> None:
+    found = environment("worker-2")
+    assert found["INAETICS_REGISTRIES"] == "127.17.8.102:5000,127.17.8.103:5000,127.17.8.101:5000,127.17.8.2:5000"
+    assert found["INAETICS_PUSHERS"] == "operator,registry-client-bootstrap"
+    assert found["INAETICS_ETCD_MEMBERS"] == ""
+
+
 def test_bootstrap_takes_no_units() -> None:
     assert environment("bootstrap")["INAETICS_METADATA"] == ""
 
