@@ -218,6 +218,8 @@ class Deployer:
     def _deploy(self, client: ProvisioningClient, deployment: Deployment) -> None:
         """Fetch and switch. Raises `Unavailable` when a download fails: the same deployment is asked for again."""
         began = time.monotonic()
+        if not self._current.version and self._memory.tried(deployment.version):
+            self._restore("the agent ended in this install before, running what ran last first")
         archives = self._fetch_all(client, deployment)
         try:
             steps = self._switch(deployment, archives)

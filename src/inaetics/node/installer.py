@@ -30,6 +30,7 @@ STOP_S = 5.0
 """What a bundle's stop may take."""
 DRAIN_S = 5.0
 """How long calls in flight are waited for. The new version serves meanwhile; whoever waits longer is interrupted."""
+LEAK_S = 0.5
 FORCE_S = 5.0
 """What removing by force may take: it runs no code of the bundle."""
 STOP_ALL_S = 3.0
@@ -37,7 +38,7 @@ STOP_ALL_S = 3.0
 
 
 class NotInstalled(InvalidInput):
-    """A switch that failed; what ran before runs on. `rolled_back` names bundles that had started and are gone."""
+    """A switch that failed; what ran before runs on. `rolled_back` names bundles that had begun to start."""
 
     def __init__(self, message: str, *, rolled_back: tuple[str, ...] = ()) -> None:
         super().__init__(message)
@@ -98,6 +99,7 @@ class Installer:
             for installed in reversed(self._loader.installed):
                 if identity(installed.archive) in leaving:
                     self._hand_over(installed)
+            self._name_leaks({archive.manifest.key for archive in steps.stop})
             return steps
 
     def stop_all(self) -> None:
@@ -122,8 +124,8 @@ class Installer:
             for archive in archives:
                 new.append(self._import(archive, within_s))
             for installed in new:
-                self._start(installed, within_s)
                 started.append(installed.manifest.key)
+                self._start(installed, within_s)
                 log.info("bundle started", bundle=installed.manifest.key)
         except InvalidInput as error:
             for installed in reversed(new):
@@ -179,6 +181,16 @@ class Installer:
         self._drain(installed)
         self._stop(installed, STOP_S)
 
+    def _name_leaks(self, stopped: set[str]) -> None:
+        """Say which threads the bundles that were stopped just now left behind; those about to end get a moment."""
+        until = time.monotonic() + LEAK_S
+        while (left := {key: names for key, names in self.leaked.items() if key in stopped}) and (
+            time.monotonic() < until
+        ):
+            time.sleep(0.01)
+        for bundle, names in left.items():
+            log.warning("bundle left threads behind", bundle=bundle, threads=names)
+
     def _drain(self, installed: Installed) -> None:
         until = time.monotonic() + DRAIN_S
         while inside := self._busy(installed.package):
@@ -197,6 +209,9 @@ class Installer:
             self._force(installed)
         except InvalidInput as error:  # it is gone all the same
             log.error("bundle failed to stop", bundle=key, error=str(error))  # noqa: TRY400
+        except Exception:  # of Pelix, or a bundle's that Pelix let through
+            log.exception("bundle failed to stop in an unknown way", bundle=key)
+            self._force(installed)
         self._gone[installed.package] = key
 
     def _force(self, installed: Installed) -> None:

@@ -262,10 +262,12 @@ def _drop_services(bundle: Bundle) -> None:
 
 def _purge(package: str, archive: Path) -> None:
     """Forget every module of `package` and what the import system remembers of its archive."""
-    for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
-        del sys.modules[name]
-    for path in [path for path in sys.path_importer_cache if path == str(archive) or path.startswith(f"{archive}/")]:
-        del sys.path_importer_cache[path]
+    for name in [name for name in list(sys.modules) if name == package or name.startswith(f"{package}.")]:
+        sys.modules.pop(name, None)
+    for path in [
+        path for path in list(sys.path_importer_cache) if path == str(archive) or path.startswith(f"{archive}/")
+    ]:
+        sys.path_importer_cache.pop(path, None)
     directories: dict[str, Any] = getattr(zipimport, "_zip_directory_cache", {})
     directories.pop(str(archive), None)
 

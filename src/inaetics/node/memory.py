@@ -78,6 +78,10 @@ class Memory:
         except (OSError, msgspec.DecodeError):
             return None
 
+    def tried(self, version: str) -> bool:
+        """Whether this deployment was begun and never ended: the process died in it."""
+        return self._times(version) > 0
+
     def begin(self, version: str) -> None:
         """A deployment is about to be installed. Raises `InvalidInput` when it was begun too often and never ended."""
         times = self._times(version)

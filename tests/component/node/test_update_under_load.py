@@ -1,4 +1,4 @@
-"""A bundle is updated while others call it all the time: no call is lost, none fails."""
+"""A bundle is updated while others call it all the time, and another one hangs beside it: no call is lost or fails."""
 
 from __future__ import annotations
 
@@ -75,7 +75,28 @@ CALLER = """
         def do_GET(self, request, response):
             response.send_content(200, json.dumps({"seen": self.seen}), "application/json")
 """
+HANGING = """
+    import threading
+    from pelix.ipopo.decorators import ComponentFactory, Instantiate, Requires, Validate
+
+    @ComponentFactory(f"{__name__}.hanging")
+    @Requires("_echo", "echo")
+    @Instantiate(f"{__name__}.hanging")
+    class Hanging:
+        @Validate
+        def validate(self, context):
+            threading.Event().wait()
+"""
 VERSIONS = [f"1.{number}.0" for number in range(4)]
+BESIDE = """
+[[rules]]
+target = "p"
+install = ["echo", "hanging"]
+
+[[rules]]
+target = "c"
+install = ["caller"]
+"""
 
 
 def calls(caller: Program) -> list[dict[str, Any]]:
@@ -100,6 +121,16 @@ def test_update_of_a_bundle_under_load_loses_no_call(site: Site, tmp_path: Path)
             within_s=20,
             what=f"every thread is answered by {version}",
         )
+    packed(tmp_path, "hanging", init=HANGING)
+    site.set_mapping(f"within_s = 1\n{BESIDE}")
+    eventually(lambda: provider.said("deployment refused"), within_s=30, what="a bundle that hangs is refused")
+    assert "hanging/__init__.py" in provider.said("deployment refused")[0]["error"]
+    before = [seen["answered"] for seen in calls(caller)]
+    eventually(
+        lambda: all(seen["answered"] > count for seen, count in zip(calls(caller), before, strict=True)),
+        within_s=10,
+        what="calls go on",
+    )
     for seen in calls(caller):
         assert seen["failed"] == []
         assert seen["sent"] - seen["answered"] in (0, 1), "one may be under way"

@@ -246,10 +246,16 @@ def test_agent_that_was_killed_in_an_install_starts_whole(bench: Bench, tmp_path
     bench.start()
     reported(server, ("1", "installed"))
     bench.stop()
-    version = server.deploy("a", [bundle(tmp_path, "x", "1.1.0")])
+    gate, begun = threading.Event(), threading.Event()
+    bench.context.get_framework().add_property("gate", (begun, gate))
+    wait = "begun, gate = context.get_property('gate'); begun.set(); gate.wait()"
+    version = server.deploy("a", [bundle(tmp_path, "x", "1.1.0", start=wait)])
     Memory(bench.directory).begin(version)
     (bench.directory / "bundles" / "x-1.1.0-0000.partial").write_bytes(b"PK")
     bench.start()
+    assert begun.wait(10)
+    assert "x-1.0.0" in bench.names(), "what ran last runs while it is tried once more"
+    gate.set()
     reported(server, ("1", "installed"), ("2", "installed"))
     assert bench.names() == {"x-1.1.0"}
     assert sorted(path.name[:7] for path in (bench.directory / "bundles").iterdir()) == ["x-1.1.0"]
@@ -267,4 +273,26 @@ def test_deployment_that_ends_the_agent_each_time_is_given_up_for_the_one_before
     bench.start()
     reported(server, ("1", "installed"), ("2", "failed"))
     assert f"ended {MOST_TRIES} times while it installed" in server.reports[-1].error
+    eventually(lambda: bench.names() == {"x-1.0.0"}, within_s=10, what="what ran last runs")
+
+
+def test_deployment_that_blocks_the_framework_ends_the_agent_and_is_not_tried_by_the_next(
+    bench: Bench, tmp_path: Path
+) -> None:
+    gate, begun = threading.Event(), threading.Event()
+    bench.context.get_framework().add_property("gate", (begun, gate))
+    wait = "begun, gate = context.get_property('gate'); begun.set(); gate.wait()"
+    server = bench.server()
+    server.deploy("a", [bundle(tmp_path, "x")])
+    deployer = bench.start()
+    reported(server, ("1", "installed"))
+    server.deploy("a", [bundle(tmp_path, "x", "1.1.0", start=wait)])
+    assert begun.wait(10)
+    deployer.stuck("bundle x-1.1.0 cannot even be removed")
+    assert bench.failures == ["bundle x-1.1.0 cannot even be removed"]
+    bench.failures.clear()
+    bench.stop()
+    gate.set()
+    bench.start()
+    reported(server, ("1", "installed"), ("2", "failed"))
     eventually(lambda: bench.names() == {"x-1.0.0"}, within_s=10, what="what ran last runs")

@@ -198,7 +198,7 @@ def test_thread_that_keeps_a_lock_is_the_one_that_loses_it(
 
 
 def test_threads_that_a_bundle_leaves_behind_are_named(
-    context: BundleContext, tmp_path: Path, gate: threading.Event
+    context: BundleContext, tmp_path: Path, gate: threading.Event, capfd: pytest.CaptureFixture[str]
 ) -> None:
     context.get_framework().add_property("gate", gate)
     starts = (
@@ -211,6 +211,7 @@ def test_threads_that_a_bundle_leaves_behind_are_named(
     assert installer.leaked == {}
     installer.switch([greeter(tmp_path, "1.1.0")])
     assert installer.leaked == {"greeter-1.0.0": ["own", "plain"]}
+    assert "bundle left threads behind" in capfd.readouterr().out
     gate.set()
     eventually(lambda: installer.leaked == {}, within_s=5, what="they ended")
 
@@ -264,3 +265,19 @@ def test_end_of_the_process_does_not_wait_for_a_start_that_hangs(context: Bundle
     assert failed
     assert installer.running == ()
     assert greetings(context) == []
+
+
+def test_framework_that_does_not_even_let_a_bundle_be_removed_is_told_of(
+    context: BundleContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last resort: some lock that is not ours is kept, so the process must end."""
+    monkeypatch.setattr("inaetics.node.installer.STOP_S", 0.2)
+    monkeypatch.setattr("inaetics.node.installer.FORCE_S", 0.2)
+    stuck: list[str] = []
+    loader = BundleLoader(context)
+    monkeypatch.setattr(loader, "force", lambda installed: threading.Event().wait())
+    installer = Installer(loader, stuck=stuck.append)
+    installer.switch([greeter(tmp_path, "1.0.0", invalidate=WAIT)])
+    installer.switch([])
+    assert len(stuck) == 1
+    assert "bundle greeter-1.0.0 cannot even be removed" in stuck[0]
