@@ -13,7 +13,8 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, cast
@@ -31,6 +32,8 @@ log = structlog.get_logger()
 IDLE_S = 75.0
 """A connection on which nothing is asked for so long is closed; longer than any question is held."""
 MAX_CONNECTIONS = 2000
+ANSWERED_S = 0.5
+"""How long the end of the server waits for answers that are on their way."""
 
 
 class AgentsPort:
@@ -59,10 +62,11 @@ class AgentsPort:
         threading.Thread(target=self._server.serve_forever, name="agents", daemon=True).start()
 
     def stop(self) -> None:
-        """Take no more connections; questions that are held are the desk's to answer. Idempotent."""
+        """Take no more connections, and let those be answered that asked: the desk has told them to go. Idempotent."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
+            self._server.wait_answered(ANSWERED_S)
 
 
 class _Server(ThreadingHTTPServer):
@@ -74,7 +78,26 @@ class _Server(ThreadingHTTPServer):
         self.answers = answers
         self.context = context
         self._free = threading.Semaphore(MAX_CONNECTIONS)
+        self._answering = threading.Condition()
+        self._asked = 0
         super().__init__(at, _Handler)
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """A question is being answered."""
+        with self._answering:
+            self._asked += 1
+        try:
+            yield
+        finally:
+            with self._answering:
+                self._asked -= 1
+                self._answering.notify_all()
+
+    def wait_answered(self, timeout_s: float) -> None:
+        """Wait until nothing is being answered, but not for long."""
+        with self._answering:
+            self._answering.wait_for(lambda: not self._asked, timeout_s)
 
     @override
     def server_bind(self) -> None:
@@ -125,10 +148,12 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        self._answer(self._looked_up)
+        with self.server.answering():
+            self._answer(self._looked_up)
 
     def do_POST(self) -> None:
-        self._answer(self._told)
+        with self.server.answering():
+            self._answer(self._told)
 
     @override
     def log_message(self, format: str, *args: Any) -> None:

@@ -48,9 +48,9 @@ class Server:
         self._desk = Desk(record=self._audit.add)
         cache = ArchiveCache(settings.data / "archives")
         self._stager = Stager(self._desk, cache, _registries(settings), anchors=settings.anchors, failed=failed)
-        self._answers = Answers(self._desk, self._stager)
+        answers = Answers(self._desk, self._stager)
         self._port = AgentsPort(
-            self._answers, settings.address, settings.agents_port, tls=_certificates(settings.tls_directory)
+            answers, settings.address, settings.agents_port, tls=_certificates(settings.tls_directory)
         )
         self._etcd.add("versions and artifacts", self._follow)
         self._etcd.add("registration", self._register)
@@ -67,7 +67,7 @@ class Server:
             )
         )
         self._framework = framework
-        servlet = Servlet(self._desk, self._answers, self._audit)
+        servlet = Servlet(self._desk, self._audit)
         framework.get_bundle_context().register_service(HTTP_SERVLET, servlet, {HTTP_SERVLET_PATH: "/"})
         self._port.start()
         self._stager.start()

@@ -9,8 +9,9 @@ import msgspec
 import structlog
 from pelix.http import AbstractHTTPServletRequest, AbstractHTTPServletResponse
 
+from inaetics.bundles.records import check_target
 from inaetics.errors import InaeticsError, InvalidInput, NotFound
-from inaetics.provisioning.answers import Answer, Answers, refusal, seconds
+from inaetics.provisioning.answers import Answer, refusal, seconds
 from inaetics.provisioning.audit import Audit
 from inaetics.provisioning.desk import Desk
 from inaetics.provisioning.overview import overview
@@ -30,9 +31,8 @@ _STATIC = {
 class Servlet:
     """Answers every path of the page's port. Errors are JSON: ``{"error": {"message": …}}``."""
 
-    def __init__(self, desk: Desk, answers: Answers, audit: Audit | None = None) -> None:
+    def __init__(self, desk: Desk, audit: Audit | None = None) -> None:
         self._desk = desk
-        self._answers = answers
         self._audit = audit
 
     def do_GET(self, request: AbstractHTTPServletRequest, response: AbstractHTTPServletResponse) -> None:
@@ -56,11 +56,7 @@ class Servlet:
             case ["overview"]:
                 return self._overview
             case ["deployments", target] if target:
-                return lambda request: self._answers.deployment(
-                    target, query(request), where=str(request.get_client_address()[0])
-                )
-            case ["bundles", name, version]:
-                return lambda _: self._answers.bundle(name, version)
+                return lambda _: Answer(body=msgspec.json.encode(self._desk.deployment(check_target(target))))
             case _:
                 path = "/".join(parts)
                 raise NotFound(f"there is no /{path} (there are /, /overview and /deployments/TARGET)")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import re
 import socket
 import threading
 import time
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -30,19 +31,35 @@ def bundles(site: Site, tmp_path: Path) -> Site:
 
 def in_force(server: Program, count: int = 1) -> None:
     eventually(lambda: len(server.said("mapping in force")) >= count, within_s=20, what="the mapping is in force")
-    eventually(lambda: server.get("/deployments/x")[0] == 200, within_s=20, what="its bundles can be given")
+    eventually(lambda: server.said("archives ready"), within_s=20, what="its bundles can be given")
 
 
 def registered(site: Site) -> list[str]:
     return [json.loads(value)["url"] for value in site.values(REGISTERED)]
 
 
-def held(server: Program, target: str, after: str, answers: list[tuple[int, bytes]]) -> threading.Thread:
+def agents_get(site: Site, path: str, *, timeout_s: float = 30) -> tuple[int, bytes]:
+    """One request to the port for agents."""
+    parts = urlsplit(site.agents_url())
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def held(site: Site, server: Program, target: str, after: str, answers: list[tuple[int, bytes]]) -> threading.Thread:
     path = f"/deployments/{quote(target)}?after={after}&wait_s=20"
-    thread = threading.Thread(target=lambda: answers.append(server.get(path, timeout_s=30)))
+    thread = threading.Thread(target=lambda: answers.append(agents_get(site, path)))
     thread.start()
-    eventually(lambda: server.json("/overview")["targets"][0]["there"], within_s=5, what="the question is held")
+    eventually(lambda: _held_there(server), within_s=5, what="the question is held")
     return thread
+
+
+def _held_there(server: Program) -> bool:
+    return any(target["there"] for target in server.json("/overview")["targets"])
 
 
 def test_deployments_and_bundles_are_what_the_mapping_says(bundles: Site) -> None:
@@ -51,8 +68,9 @@ def test_deployments_and_bundles_are_what_the_mapping_says(bundles: Site) -> Non
     deployment = server.json("/deployments/x")
     assert [bundle["version"] for bundle in deployment["bundles"]] == ["1.0.0"]
     (bundle,) = deployment["bundles"]
-    status, body = server.get(bundle["url"])
+    status, body = agents_get(bundles, bundle["url"])
     assert status == 200
+    assert server.get(bundle["url"])[0] == 404, "the page's port is open to everybody"
     assert hashlib.sha256(body).hexdigest() == bundle["sha256"]
     assert server.json("/deployments/nobody")["bundles"] == []
 
@@ -61,10 +79,11 @@ def test_deployments_and_bundles_are_what_the_mapping_says(bundles: Site) -> Non
     ("path", "status"),
     [
         pytest.param("/nowhere", 404, id="no such page"),
-        pytest.param("/bundles/a/9.9", 404, id="no such version"),
-        pytest.param("/bundles/..%2f..%2f..%2fetc/passwd", 400, id="a path is no bundle"),
+        pytest.param("/bundles/a/1.0.0", 404, id="no archives for everybody"),
+        pytest.param("/deployments/..%2f..%2fetc", 400, id="a path is no target"),
         pytest.param("/../../etc/passwd", 400, id="a path that climbs"),
-        pytest.param("/deployments/x?wait_s=soon", 400, id="no number"),
+        pytest.param("/overview?wait_s=soon", 400, id="no number"),
+        pytest.param("/overview?after=x", 400, id="no revision"),
     ],
 )
 def test_what_is_not_there_is_said(bundles: Site, path: str, status: int) -> None:
@@ -78,7 +97,7 @@ def test_change_of_mapping_answers_held_questions(bundles: Site) -> None:
     in_force(server)
     before = server.json("/deployments/x")
     answers: list[tuple[int, bytes]] = []
-    thread = held(server, "x", before["version"], answers)
+    thread = held(bundles, server, "x", before["version"], answers)
     bundles.map_all(x=["a"])
     thread.join(15)
     status, body = answers[0]
@@ -118,7 +137,7 @@ def test_sigterm_withdraws_answers_and_exits_in_time(bundles: Site) -> None:
     eventually(lambda: registered(bundles), within_s=5, what="it is registered")
     assert registered(bundles) == [f"http://{server.address}:{PAGE_PORT}"]
     answers: list[tuple[int, bytes]] = []
-    thread = held(server, "x", server.json("/deployments/x")["version"], answers)
+    thread = held(bundles, server, "x", server.json("/deployments/x")["version"], answers)
     status, took_s = server.stop()
     thread.join(10)
     assert (status, registered(bundles)) == (0, [])
