@@ -13,6 +13,7 @@ name, and nothing here needs injection. Methods that Pelix calls override the pa
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ from pelix.framework import Framework
 from pelix.internals.registry import ServiceReference
 from pelix.ipopo.constants import IPOPO_INSTANCE_NAME
 from pelix.rsa import (
+    ECF_SERVICE_EXPORTED_ASYNC_INTERFACES,
     OSGI_ASYNC_INTENT,
     OSGI_BASIC_INTENT,
     OSGI_BASIC_TIMEOUT_INTENT,
@@ -59,6 +61,8 @@ CLIENT_CONFIG = f"{api.REMOTE_CONFIG}.client"
 DEFAULT_TIMEOUT_S = 10.0
 DRAIN_S = 1.0
 """How long a service that is withdrawn waits for calls under way."""
+STOP_S = 0.3
+"""How long the last answers have when the framework stops."""
 
 
 class Distribution:
@@ -90,19 +94,16 @@ class Distribution:
         ):
             self._registrations.append(self._context.register_service(name, provider, {}))
 
-    def drain(self, within_s: float) -> bool:
-        """The framework is about to stop: refuse calls from now on, and wait for those under way.
-
-        Returns whether they ended in time. Services that are withdrawn afterwards do not wait any more.
-        """
-        self._exports.drain_s = 0.0
-        return self._server.drain(within_s)
+    def hurry(self, within_s: float) -> None:
+        """The framework is about to stop: services that are withdrawn from now on wait `within_s` all together."""
+        self._exports.hurry(within_s)
 
     def stop(self) -> None:
         """Withdraw both providers, take no more calls, close every connection. Idempotent."""
-        self._exports.drain_s = 0.0
+        self._exports.hurry(0.0)
         while self._registrations:
             self._registrations.pop().unregister()
+        self._server.drain(STOP_S)
         self._server.stop()
         self._peers.close()
 
@@ -163,7 +164,7 @@ class _Exports(ExportContainer):
     def __init__(self, agent: str) -> None:
         super().__init__()
         self.endpoints = Endpoints(self._heir)
-        self.drain_s = DRAIN_S
+        self._end: float | None = None
         self._agent = agent
         self._successors = Successors()
 
@@ -171,7 +172,10 @@ class _Exports(ExportContainer):
     def prepare_endpoint_props(
         self, intfs: list[str], svc_ref: ServiceReference[Any], export_props: dict[str, Any]
     ) -> dict[str, Any]:
-        return super().prepare_endpoint_props(intfs, svc_ref, export_props) | {api.REMOTE_AGENT: self._agent}
+        properties = super().prepare_endpoint_props(intfs, svc_ref, export_props) | {api.REMOTE_AGENT: self._agent}
+        if ECF_SERVICE_EXPORTED_ASYNC_INTERFACES in export_props:  # the parent leaves it out
+            properties[ECF_SERVICE_EXPORTED_ASYNC_INTERFACES] = export_props[ECF_SERVICE_EXPORTED_ASYNC_INTERFACES]
+        return properties
 
     @override
     def _export_service(self, svc: Any, ed: EndpointDescription) -> None:
@@ -184,9 +188,16 @@ class _Exports(ExportContainer):
         if leaving is not None:
             self._successors.leaves(ed.get_id(), leaving)
         exported = super()._unexport_service(ed)
-        if not self.endpoints.withdraw(ed.get_id(), self.drain_s) and self.drain_s:
-            log.warning("calls under way to a service that goes", interfaces=ed.get_interfaces(), waited_s=self.drain_s)
+        if not self.endpoints.withdraw(ed.get_id(), self._drain_s()):
+            log.warning("service goes with calls under way", interfaces=ed.get_interfaces(), endpoint=ed.get_id())
         return exported
+
+    def hurry(self, within_s: float) -> None:
+        """From now on wait so long for calls under way, for all services together."""
+        self._end = time.monotonic() + within_s
+
+    def _drain_s(self) -> float:
+        return DRAIN_S if self._end is None else min(DRAIN_S, max(self._end - time.monotonic(), 0.0))
 
     def _heir(self, endpoint: str) -> str | None:
         """Who answers for an endpoint that was withdrawn."""

@@ -1,0 +1,166 @@
+"""Exports and imports through Pelix's own admin: one framework that imports what it exports."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from pelix.framework import BundleContext
+from pelix.internals.registry import ServiceRegistration
+from pelix.rsa import ECF_SERVICE_EXPORTED_ASYNC_INTERFACES, SERVICE_EXPORTED_INTENTS, RemoteServiceAdmin
+from pelix.rsa.endpointdescription import EndpointDescription
+from pelix.rsa.topologymanagers.basic import instantiate_basic_topology_manager
+
+from inaetics.node import api
+from inaetics.node.agent import REMOTE_BUNDLES
+from inaetics.node.remote.discovery import decode_endpoint, encode_endpoint
+from inaetics.node.remote.distribution import Distribution
+from inaetics.node.remote.errors import Unreachable, Withdrawn
+from inaetics.node.remote.proxies import asynchronous
+from inaetics.node.remote.reachability import SERVICE_REACHABILITY, SERVICE_SUSPICIONS, Presence
+from tests.support.eventually import eventually
+
+SPECIFICATION = "greeting"
+
+
+class Greeting:
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self.leave = threading.Event()
+
+    def greet(self, name: str) -> str:
+        return f"hello {name}"
+
+    def wait(self) -> str:
+        self.entered.set()
+        assert self.leave.wait(20)
+        return "left"
+
+
+class Bench:
+    def __init__(self, context: BundleContext) -> None:
+        self.context = context
+        framework = context.get_framework()
+        framework.add_property(api.ADDRESS, "127.0.0.1")
+        framework.add_property(api.AGENT, "felix@1")
+        for name in REMOTE_BUNDLES:
+            context.install_bundle(name).start()
+        instantiate_basic_topology_manager(context)
+        self.distribution = Distribution(framework, None)
+        self.distribution.start()
+        self.service = Greeting()
+
+    def export(self, **properties: Any) -> ServiceRegistration[Any]:
+        return self.context.register_service(SPECIFICATION, self.service, {api.EXPORTED_INTERFACES: "*", **properties})
+
+    @property
+    def exported(self) -> list[EndpointDescription]:
+        """As an importer sees them: through JSON."""
+        found = (reference.get_description() for reference in self._admin().get_exported_services())
+        return [known for each in found if each and (known := decode_endpoint(encode_endpoint(each.get_properties())))]
+
+    def imported(self) -> Any:
+        """A proxy of the only export."""
+        (endpoint,) = self.exported
+        reference = self._admin().import_service(endpoint).get_reference()
+        assert reference is not None
+        assert reference.get_property(api.REMOTE_AGENT) == "felix@1"
+        return self.context.get_service(reference)
+
+    def _admin(self) -> Any:
+        reference = self.context.get_service_reference(RemoteServiceAdmin)
+        assert reference is not None
+        return self.context.get_service(reference)
+
+
+@pytest.fixture
+def bench(context: BundleContext) -> Iterator[Bench]:
+    made = Bench(context)
+    yield made
+    made.service.leave.set()
+    made.distribution.stop()
+    made.distribution.stop()
+
+
+def test_exported_service_is_called_through_its_import(bench: Bench) -> None:
+    bench.export(colour="red")
+    proxy = bench.imported()
+    assert proxy.greet("you") == "hello you"
+    assert asynchronous(proxy).greet("you").result(10) == "hello you"
+    with pytest.raises(AttributeError):
+        proxy._private()
+
+
+def test_bundle_stops_when_calls_under_way_have_ended(bench: Bench) -> None:
+    registration = bench.export()
+    proxy = bench.imported()
+    with ThreadPoolExecutor(2) as pool:
+        under_way = pool.submit(proxy.wait)
+        assert bench.service.entered.wait(10)
+        stopping = pool.submit(registration.unregister)
+
+        def refused() -> bool:
+            with pytest.raises(Withdrawn):
+                proxy.greet("you")
+            return True
+
+        eventually(refused, within_s=10, what="later calls are refused")
+        bench.service.leave.set()
+        assert under_way.result(10) == "left"
+        stopping.result(10)
+
+
+def test_services_wait_together_when_the_framework_is_about_to_stop(bench: Bench) -> None:
+    registration = bench.export()
+    proxy = bench.imported()
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(proxy.wait)
+        assert bench.service.entered.wait(10)
+        bench.distribution.hurry(0.0)
+        began = time.monotonic()
+        registration.unregister()
+        assert time.monotonic() - began < 0.9, "it did not wait"
+        bench.service.leave.set()
+        assert under_way.result(10) == "left"
+
+
+def test_intents_that_cannot_be_kept_are_not_promised(bench: Bench) -> None:
+    bench.export(**{SERVICE_EXPORTED_INTENTS: ["osgi.confidential"]})
+    assert bench.exported == [], "there is no TLS"
+    bench.export(**{SERVICE_EXPORTED_INTENTS: ["osgi.async"]})
+    (endpoint,) = bench.exported
+    assert "osgi.async" in endpoint.get_intents()
+
+
+def test_eclipses_asynchronous_methods_return_futures(bench: Bench) -> None:
+    bench.export(**{ECF_SERVICE_EXPORTED_ASYNC_INTERFACES: "*"})
+    assert bench.imported().greetAsync("you").result(10) == "hello you"
+
+
+class Suspicions:
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def suspect(self, framework: str) -> None:
+        self.told.append(framework)
+
+
+def test_dead_provider_is_told_to_discovery_and_shows_nothing(bench: Bench) -> None:
+    suspicions = Suspicions()
+    bench.context.register_service(SERVICE_SUSPICIONS, suspicions, {})
+    bench.export()
+    (endpoint,) = bench.exported
+    proxy = bench.imported()
+    reference: Any = bench.context.get_service_reference(SERVICE_REACHABILITY)
+    reachability: Any = bench.context.get_service(reference)
+    assert reachability.presence(endpoint, within_s=10) is Presence.EXPORTED
+    assert proxy.greet("you") == "hello you"
+    bench.distribution._server.stop()
+    with pytest.raises(Unreachable):
+        proxy.greet("you")
+    assert set(suspicions.told) == {endpoint.get_framework_uuid()}
+    assert reachability.presence(endpoint, within_s=10) is Presence.DEAD
