@@ -28,9 +28,8 @@ from inaetics.api.wire import (
 )
 from inaetics.errors import UnitFileError
 from inaetics.fleet.explain import Explanation
-from inaetics.fleet.images import followed_by
+from inaetics.fleet.images import followed_by, is_pulling, sub_state
 from inaetics.fleet.model import Desired, MachineId, Placement, Snapshot, Unit, UnitName, UnitState
-from inaetics.fleet.rollout_words import is_pulling, sub_state
 from inaetics.units.names import parse_name
 from inaetics.units.specifiers import expand, expand_unplaced
 

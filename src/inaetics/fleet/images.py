@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from inaetics.errors import InvalidInput
-from inaetics.fleet.model import Snapshot, UnitName
+from inaetics.fleet.model import Snapshot, UnitName, UnitState
 from inaetics.units.container_arguments import SECTION
 from inaetics.units.grammar import parse
 from inaetics.units.image_names import Followed, followed
 from inaetics.units.names import parse_name
+
+_PULLING = ("pulling", "waiting for another image")
+"""How the words begin that the program which fetches images says meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,16 @@ def _followed(text: str, name: str) -> Followed | None:
         return followed(parse(text), parse_name(name))
     except InvalidInput:
         return None
+
+
+def sub_state(state: UnitState) -> str:
+    """The sub state as people read it: while an image is fetched it is `pulling`, not what runs the fetching."""
+    return "pulling" if is_pulling(state) else state.sub
+
+
+def is_pulling(state: UnitState) -> bool:
+    """Whether the unit's image is being fetched, or waits for another one's to be."""
+    return state.sub == "start-pre" and state.message.startswith(_PULLING)
 
 
 def learnt(snapshot: Snapshot, name: UnitName) -> str:

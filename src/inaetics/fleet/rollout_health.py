@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from inaetics.errors import InvalidInput
+from inaetics.fleet.images import sub_state
 from inaetics.fleet.model import Desired, Placement, Snapshot, Unit, UnitName, UnitState
 from inaetics.units.grammar import UnitFile, parse
 from inaetics.units.values import time_span, timeout
@@ -142,7 +143,7 @@ def _running(state: UnitState, where: str, gate: Gate) -> Condition:
         if state.result not in ("", "success"):
             return Unwell(f"on {where}: {_words(state)}")
         return Well() if gate.oneshot else OnTheWay(f"it is inactive on {where}")
-    return OnTheWay(f"it is {state.active} ({state.sub}) on {where}")
+    return OnTheWay(f"it is {state.active} ({sub_state(state)}) on {where}")
 
 
 def _words(state: UnitState) -> str:

@@ -164,8 +164,9 @@ class _Work:
                 return self._patience(step, unit, content_hash, message, gate)
 
     def _patience(self, step: Step, unit: Unit, content_hash: str, message: str, gate: Gate) -> tuple[bool | None, str]:
-        waited_s = self._now - step.at
-        if waited_s > gate.within_s:
+        """How long to wait. A large image may take any time, as long as more and more of it is there."""
+        waited_s, stood_s = self._now - step.at, self._standing.stood(step.unit)
+        if (min(waited_s, stood_s) if self._standing.pulled(step.unit) else waited_s) > gate.within_s:
             return False, f"not well within {gate.within_s:g} s: {message}"
         if self._is_held(unit, content_hash) and _long(waited_s):
             return False, f"the new {self._rollout.what} fits on no machine that it could go to (see: fleetctl explain)"

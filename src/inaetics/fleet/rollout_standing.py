@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from inaetics.fleet.images import is_pulling
 from inaetics.fleet.model import MachineId, Placement, Snapshot, UnitName, UnitState
 from inaetics.fleet.rollout import Step
 
@@ -22,6 +23,7 @@ class _Unit:
     runs: dict[Run, float] = field(default_factory=dict)
     """Since when each was active, when that was first seen. What ran before the change of content is none of it."""
     restarted: bool = False
+    pulled: bool = False
 
 
 @dataclass(slots=True)
@@ -46,17 +48,22 @@ class Standing:
         known = self._units.get(unit)
         return known.restarted if known else False
 
+    def pulled(self, unit: UnitName) -> bool:
+        """Whether `unit` was seen to fetch its image, which may take any time."""
+        known = self._units.get(unit)
+        return known.pulled if known else False
+
     def _look(self, snapshot: Snapshot, step: Step, now: float) -> _Unit:
         states = list(_reports(snapshot, step.unit))
         shown = tuple(
-            (placement.machine, placement.content_hash, state and (state.active, state.sub, state.since, state.load))
-            for placement, state in states
+            (placement.machine, placement.content_hash, state and _shown(state)) for placement, state in states
         )
         known = self._units.get(step.unit)
         if known is None:
             known = _Unit(shown, now)
         elif known.shown != shown:
             known.shown, known.since = shown, now
+        known.pulled |= any(state is not None and is_pulling(state) for _, state in states)
         placed = {(placement.machine, placement.revision) for placement, _ in states}
         runs = {
             (placement.machine, placement.revision): state.since
@@ -66,6 +73,12 @@ class Standing:
         known.runs = {run: since for run, since in (runs | known.runs).items() if run in placed}
         known.restarted = any(known.runs[run] != since for run, since in runs.items())
         return known
+
+
+def _shown(state: UnitState) -> tuple[object, ...]:
+    """What counts as the same: while an image is fetched, how much of it is there counts too."""
+    pulled = state.message if is_pulling(state) else ""
+    return state.active, state.sub, state.since, state.load, pulled
 
 
 def _reports(snapshot: Snapshot, unit: UnitName) -> Iterator[tuple[Placement, UnitState | None]]:

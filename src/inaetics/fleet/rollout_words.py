@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from inaetics.fleet.model import MachineId, Snapshot, UnitName, UnitState
+from inaetics.fleet.images import is_pulling
+from inaetics.fleet.model import MachineId, Snapshot, UnitName
 from inaetics.fleet.rollout import Progress, Rollout, Step
 from inaetics.fleet.rollout_health import gate_of, is_gated
-
-PULLING = "pulling"
-"""How the words begin that the program which fetches an image says meanwhile."""
 
 
 def seats(snapshot: Snapshot, rollout: Rollout) -> dict[UnitName, list[MachineId]]:
@@ -22,16 +20,6 @@ def seats(snapshot: Snapshot, rollout: Rollout) -> dict[UnitName, list[MachineId
         if machine in snapshot.machines:
             found.setdefault(unit, []).append(machine)
     return found
-
-
-def sub_state(state: UnitState) -> str:
-    """The sub state as people read it: while an image is fetched it is `pulling`, not what runs the fetching."""
-    return PULLING if is_pulling(state) else state.sub
-
-
-def is_pulling(state: UnitState) -> bool:
-    """Whether the unit's image is being fetched."""
-    return state.sub == "start-pre" and state.message.startswith(PULLING)
 
 
 def doing(snapshot: Snapshot, step: Step, machines: Iterable[MachineId]) -> str:

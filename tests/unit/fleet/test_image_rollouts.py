@@ -160,6 +160,17 @@ def test_what_goes_on_is_told_from_what_machines_report() -> None:
     assert doing(trial.world.snapshot, step, [machine]) == "active, healthy after 2 s"
 
 
+def test_a_pull_may_take_long_but_not_stand_still() -> None:
+    trial = ImageTrial(1, fates={"a@1.service": "pulls"})
+    trial.begin()
+    assert trial.to_the_end().phase is Phase.DONE
+    trial = ImageTrial(1, fates={"a@1.service": "hangs"})
+    trial.begin()
+    end = trial.to_the_end()
+    assert end.phase is Phase.UNDONE
+    assert "not well within 21 s: it is activating (pulling) on w" in end.reason
+
+
 def fleet_of(units: Mapping[str, tuple[str, str]]) -> World:
     """Units, placed on one machine after the other, by name: (image of the file, digest)."""
     world = World()

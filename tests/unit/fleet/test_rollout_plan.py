@@ -200,6 +200,11 @@ def _state(placement: Placement, fate: str, since: float, now: float) -> UnitSta
     told = {"active": "activating", "sub": "start"} if starting else {}
     if fate in OUTCOMES and took >= OUTCOMES[fate][0]:
         told = OUTCOMES[fate][1]
+    if fate in ("pulls", "hangs") and took < 60:  # longer than any time-out
+        megabytes = int(took) if fate == "pulls" else 7
+        told = {"active": "activating", "sub": "start-pre", "message": f"pulling {megabytes} of 60 MB"}
+    if fate == "pulls" and 60 <= took < 62:
+        told = {"active": "activating", "sub": "start"}
     if fate == "loops" and not starting:  # its supervisor starts it again, quicker than its agent reports
         since = now - took % 1.5
     fields: dict[str, Any] = {
