@@ -13,6 +13,7 @@ BENCHES = (
     "bench.images",
     "bench.registry",
     "bench.remote",
+    "bench.provisioning",
     "bench.bundle_update",
 )
 
