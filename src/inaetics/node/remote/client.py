@@ -79,7 +79,7 @@ class Peer:
         `errors.failed` makes of an error over there.
         """
         number = next(self._ids)
-        frame = encode(Call(number, endpoint, method, args, kwargs, _ms(timeout_s)))
+        frame = encode(Call(number, endpoint, method, args, kwargs, int(timeout_s * 1000) or 1))
         reply = self._exchange(frame, number, method, timeout_s)
         if type(reply) is Answer:
             return reply.value
@@ -99,7 +99,7 @@ class Peer:
         Blocks while the provider has as many calls of ours as it takes. Raises `InvalidInput` at once.
         """
         number, now = next(self._ids), time.monotonic()
-        frame = encode(Call(number, endpoint, method, args, kwargs, _ms(timeout_s)))
+        frame = encode(Call(number, endpoint, method, args, kwargs, int(timeout_s * 1000) or 1))
         future = PendingCall()
         future.outcome = partial(self._outcome, method, timeout_s)
         try:
@@ -251,10 +251,6 @@ class Peer:
                 return Unreachable(f"{begin}the connection broke: {error.strerror or error}")
             case _:
                 return Unreachable(f"{begin}{error}")
-
-
-def _ms(timeout_s: float) -> int:
-    return max(int(timeout_s * 1000), 1)
 
 
 class Peers:

@@ -246,7 +246,12 @@ class Session:
             return self._over(call, request, _failure(request, CANCELLED, "", "the caller had given up"))
         local.call = call
         try:
-            endpoint, method = self._begin(call, request, endpoint, method)
+            try:
+                endpoint.begin(call)
+            except Refused:  # withdrawn since it was found: perhaps it has a successor
+                endpoint = self._endpoints.find(request.endpoint)
+                method = endpoint.method(request.method).call
+                endpoint.begin(call)
             try:
                 result = method(*request.args, **request.kwargs)
                 if isinstance(result, Future):
@@ -264,18 +269,6 @@ class Session:
         finally:
             local.call = None
         return self._over(call, request, reply)
-
-    def _begin(
-        self, call: CurrentCall, request: _Request, endpoint: Endpoint, method: Callable[..., Any]
-    ) -> tuple[Endpoint, Callable[..., Any]]:
-        """Begin at the endpoint, or at its successor when it was withdrawn since it was found. Raises `Refused`."""
-        try:
-            endpoint.begin(call)
-        except Refused:
-            endpoint = self._endpoints.find(request.endpoint)
-            method = endpoint.method(request.method).call
-            endpoint.begin(call)
-        return endpoint, method
 
     def _answer_later(
         self, call: CurrentCall, request: _Request, endpoint: Endpoint, future: Future[Any]

@@ -17,6 +17,7 @@ import struct
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 
 from typing_extensions import override
@@ -42,7 +43,7 @@ class Stream:
         connected.settimeout(None)
         self._socket = connected
         self._send = connected.send
-        self._recv = connected.recv
+        self._receive: Callable[[int], bytes] = connected.recv
         self._turn = threading.Lock()
         self._left: deque[bytes] = deque()
         self._left_bytes = 0
@@ -93,7 +94,8 @@ class Stream:
         Raises `TimeoutError` when nothing comes `within_s`.
         """
         if within_s is None:
-            self._limit(0.0)
+            if self._limit_s:
+                self._limit(0.0)
             return self._receive(most)
         if not self._rest and not self._left:  # nearly always
             if within_s < SLICE_S or self._limit_s != SLICE_S:
@@ -118,9 +120,6 @@ class Stream:
         """What travels for `frame`. Called in the order in which it travels."""
         return frame
 
-    def _receive(self, most: int) -> bytes:
-        return self._recv(most)
-
     def _receive_slowly(self, most: int, end: float) -> bytes:
         """Receive in slices, and send meanwhile what others left."""
         while (within_s := end - time.monotonic()) > 0:
@@ -132,15 +131,14 @@ class Stream:
         raise TimeoutError("the other side says nothing")
 
     def _transmit(self, frame: bytes) -> memoryview:
-        """Send without waiting; returns what was not taken. Raises `NotSent`."""
-        data = self._sealed(frame)
+        """Send a frame without waiting; returns what was not taken. Raises `NotSent`."""
         try:
-            sent = self._send(data, socket.MSG_DONTWAIT)
+            sent = self._send(frame, socket.MSG_DONTWAIT)
         except BlockingIOError:
-            return memoryview(data)
+            return memoryview(frame)
         except OSError as error:
             raise NotSent(*error.args) from error
-        return _NOTHING if sent == len(data) else memoryview(data)[sent:]
+        return _NOTHING if sent == len(frame) else memoryview(frame)[sent:]
 
     def _leave(self, frame: bytes) -> None:
         self._left_bytes += len(frame)  # two at once may lose a sum: it is set to nothing when all is sent
@@ -221,6 +219,12 @@ class TlsStream(Stream):
         self._incoming = incoming
         self._outgoing = outgoing
         self._lock = threading.Lock()
+        self._receive_sealed = self._receive
+        self._receive = self._receive_opened
+
+    @override
+    def _transmit(self, frame: bytes) -> memoryview:
+        return super()._transmit(self._sealed(frame))
 
     @override
     def _sealed(self, frame: bytes) -> bytes:
@@ -230,10 +234,9 @@ class TlsStream(Stream):
                 done += self._session.write(memoryview(frame)[done:])
             return self._outgoing.read()
 
-    @override
-    def _receive(self, most: int) -> bytes:
+    def _receive_opened(self, most: int) -> bytes:
         while True:
-            sealed = self._recv(most)
+            sealed = self._receive_sealed(most)
             if not sealed:
                 return b""
             with self._lock:

@@ -135,13 +135,12 @@ class Frames:
 
     def __init__(self) -> None:
         self._rest = bytearray()
-        self._needed = 0
-        """Bytes of the frame that begins the rest, with its length; 0 when not even that is known."""
-
-    @property
-    def chunk(self) -> int:
+        self.chunk = _CHUNK
         """How much to receive at once: more while a large frame is arriving."""
-        return min(max(self._needed - len(self._rest), _CHUNK), _LARGEST_CHUNK) if self._needed else _CHUNK
+        self.held = 0
+        """Bytes that wait for the rest of their frame."""
+        self.announced = 0
+        """Bytes of the frame that is arriving, with its length; 0 when not even that is known."""
 
     def only(self, data: bytes) -> Message | None:
         """The message that `data` is, when it is one and no more and nothing was held. Raises `InvalidInput`."""
@@ -150,29 +149,22 @@ class Frames:
             return None
         return decode(data[_LENGTH.size :])
 
-    @property
-    def held(self) -> int:
-        """Bytes that wait for the rest of their frame."""
-        return len(self._rest)
-
-    @property
-    def announced(self) -> int:
-        """Bytes of the frame that is arriving, as far as that is known."""
-        return self._needed
-
     def feed(self, data: bytes) -> list[Message]:
         """The messages that are whole now. Raises `InvalidInput`."""
         self._rest += data
-        return self._take() if len(self._rest) >= self._needed else []
+        found = self._take() if len(self._rest) >= self.announced else []
+        self.held = len(self._rest)
+        self.chunk = min(max(self.announced - self.held, _CHUNK), _LARGEST_CHUNK)
+        return found
 
     def _take(self) -> list[Message]:
         found: list[Message] = []
-        begin, self._needed = 0, 0
+        begin, self.announced = 0, 0
         with memoryview(self._rest) as view:
             while len(view) - begin >= _LENGTH.size:
                 end = begin + _LENGTH.size + _frame_size(view, begin)
                 if end > len(view):
-                    self._needed = end - begin
+                    self.announced = end - begin
                     break
                 with view[begin + _LENGTH.size : end] as payload:
                     found.append(decode(payload))
