@@ -18,7 +18,7 @@ from inaetics.fleet.model import MachineId, Placement, UnitName
 from inaetics.store.protocol import Store
 from inaetics.supervisor.environment import account_of, directory_of, entry_of, program_of, unit_environment
 from inaetics.supervisor.launch import Account
-from inaetics.supervisor.procfs import MARKER
+from inaetics.supervisor.procfs import MARKER, SPAWN
 from inaetics.supervisor.protocol import Active, Supervisor
 from inaetics.units.container import KEPT_SECTION, ContainerEngine, container_name
 from inaetics.units.grammar import UnitFile, parse
@@ -27,7 +27,7 @@ from inaetics.units.service_spec import service_spec
 
 _RUNS = frozenset({Active.ACTIVE, Active.RELOADING, Active.ACTIVATING})
 
-_OWN = ("NOTIFY_SOCKET", "MAINPID", "INVOCATION_ID", "LISTEN_PID", "LISTEN_FDS", "WATCHDOG_USEC", "WATCHDOG_PID")
+_OWN = ("NOTIFY_SOCKET", "MAINPID", "INVOCATION_ID", SPAWN, "LISTEN_PID", "LISTEN_FDS", "WATCHDOG_USEC", "WATCHDOG_PID")
 """What the agent's own supervisor tells the agent, and nobody else."""
 
 
