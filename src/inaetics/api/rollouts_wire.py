@@ -37,7 +37,7 @@ class PullEntry(Struct, frozen=True, kw_only=True):
     size: int | None = None
 
 
-class StepEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class StepEntry(Struct, frozen=True, kw_only=True):
     """One unit's part. `progress`: waiting, changing, done, failed, restoring, restored, skipped.
 
     `machine` is where it is, with commas if in several places. `doing` says what goes on there, or how it proved
