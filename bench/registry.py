@@ -19,6 +19,7 @@ from tests.support.eventually import eventually
 from tests.support.gates import GatedRegistry, digest_of, gates
 
 from bench.machine import describe, table
+from inaetics.containers.replicate_files import RegistryFiles
 from inaetics.containers.replicate_http import Endpoint, Own
 
 COUNT, RUNS = 4, 5
@@ -113,7 +114,7 @@ def main() -> None:
         registries[0].push("bench/pull", "latest", content)
         digest = digest_of(content)
         through = pull_rate(registries[0].client(), digest)
-        behind = pull_rate(Own(registries[0].socket), digest)
+        behind = pull_rate(Own(registries[0].socket, RegistryFiles(registries[0].data)), digest)
         cost = pull_cost(registries[0], digest, 100)
         after = idle(registries, 10.0)
     print(f"\nuntil a push is on {COUNT} registries (medians of {RUNS})")

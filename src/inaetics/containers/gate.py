@@ -16,7 +16,7 @@ import ssl
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -29,16 +29,19 @@ from typing import Any
 from inaetics.containers import gate_http
 from inaetics.containers.daemon_log import log
 from inaetics.containers.gate_identity import Identity, identity_of
-from inaetics.containers.replicate_follow import refuse_full
 from inaetics.containers.replicate_http import Own
 from inaetics.containers.replicate_plan import NAME, REFERENCE
+from inaetics.containers.replicate_room import refuse_full
 from inaetics.errors import InaeticsError, InvalidInput, Unavailable
 from inaetics.units._override import override
 
 IDLE_S = 75.0
 """A connection on which nobody asks anything is closed after this; one that stalls in a request too."""
 
-PART_S = 1.0
+PART_S, LINGER_S = 1.0, 5.0
+LOOK_BYTES = 8 * 1024 * 1024
+"""How often an upload looks whether there is still room."""
+
 MOST_CONNECTIONS = 256
 REGISTRY_S = 60.0
 AWAY_S = 2.0
@@ -169,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Requests are not logged one by one."""
 
     def _serve(self) -> None:
-        self._begun = False
+        self._begun, self._length = False, None
         try:
             self._length = gate_http.body_length(self.headers)
             self._dispatch(identity_of(self.connection.getpeercert()))
@@ -181,6 +184,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         except InaeticsError as error:
             self._refuse(Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE", str(error)))
+        if self.close_connection and self._begun and self._length != 0:
+            self._linger()
+
+    def _linger(self) -> None:
+        """Throw away what still comes, for a moment: who is cut off while it sends never reads its answer."""
+        end = time.monotonic() + LINGER_S
+        with suppress(OSError):
+            self.connection.settimeout(PART_S)
+            while time.monotonic() < end and self.connection.recv(65536):
+                pass
 
     def _dispatch(self, who: Identity) -> None:
         parts = urllib.parse.urlsplit(self.path)
@@ -206,7 +219,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve_registry(self, path: str, who: Identity) -> None:
         found = _MANIFEST.fullmatch(path)
         if self.command in ("POST", "PATCH", "PUT"):
-            self._refuse_full()
+            self._refuse_full(self._length or 0)
         if found and self.command == "PUT":
             self._put_manifest(found[1], found[2], who)
         elif found and self.command == "DELETE":
@@ -215,8 +228,32 @@ class _Handler(BaseHTTPRequestHandler):
             # Above all blobs: they are shared between images.
             help = "what nothing needs any more goes with: inaetics image prune --registry"
             raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "UNSUPPORTED", f"cannot {self.command} {path} here ({help})")
+        elif self.command in ("PATCH", "PUT"):
+            self._upload()
         else:
             self._through(gate_http.body(self.rfile, self._length))
+
+    def _upload(self) -> None:
+        """Pass a blob on. What did not get there whole is taken away at once: it would lie on the disk for a day."""
+        try:
+            status = self._through(self._while_there_is_room(gate_http.body(self.rfile, self._length)))
+        except InaeticsError:
+            self._forget_upload()
+            raise
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            self._forget_upload()
+
+    def _while_there_is_room(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        unchecked = 0
+        for piece in pieces:
+            unchecked += len(piece)
+            if unchecked > LOOK_BYTES:
+                unchecked = 0
+                self._refuse_full()
+            yield piece
+
+    def _forget_upload(self) -> None:
+        self.server.doors.own.files.remove_upload(self.path)
 
     def _refuse_push(self, who: Identity) -> None:
         with suppress(gate_http.Cut, InvalidInput):
@@ -229,9 +266,9 @@ class _Handler(BaseHTTPRequestHandler):
             " (push with the operator's: inaetics image push)",
         )
 
-    def _refuse_full(self) -> None:
+    def _refuse_full(self, size: int = 0) -> None:
         try:
-            refuse_full(self.server.doors.root, "take an image in")
+            refuse_full(self.server.doors.root, "take an image in", size=size)
         except InaeticsError as error:
             help = "make room: inaetics image prune --registry"
             raise Refusal(HTTPStatus.INSUFFICIENT_STORAGE, "DENIED", f"{error} ({help})") from error
@@ -255,10 +292,12 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 self._through(b"")
 
-    def _through(self, content: Any) -> None:
+    def _through(self, content: Any) -> int:
+        """Pass the request on and the answer back; returns its status."""
         connection, answer = self._ask(content)
         with connection:
             self._give(answer)
+        return answer.status
 
     def _ask(self, content: Any) -> tuple[Any, http.client.HTTPResponse]:
         """Send the request to the registry; waits a moment for one that is just being restarted."""

@@ -23,10 +23,11 @@ from inaetics.containers.gate import Asked, Doors, Gate, Refusal
 from inaetics.containers.gate_collect import Order, Pushes, collect
 from inaetics.containers.gate_identity import Certificates, Identity, authority_names
 from inaetics.containers.replicate_files import RegistryFiles
-from inaetics.containers.replicate_follow import FROM, HELD_S, LEDGER, Replicator, free_bytes
+from inaetics.containers.replicate_follow import FROM, HELD_S, LEDGER, Replicator
 from inaetics.containers.replicate_http import Own, Peer
 from inaetics.containers.replicate_ledger import LedgerFile, to_wire
 from inaetics.containers.replicate_plan import is_digest
+from inaetics.containers.replicate_room import free_bytes
 from inaetics.errors import Conflict, InaeticsError, InvalidInput
 from inaetics.notify import notify
 
@@ -81,7 +82,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._files = RegistryFiles(settings.root)
-        self._own = Own(settings.run / "registry.sock")
+        self._own = Own(settings.run / "registry.sock", self._files)
         self._ledger = LedgerFile(settings.root / "ledger.json", self._files, settings.host)
         self._writing = threading.RLock()
         self._pushes = Pushes()

@@ -11,6 +11,7 @@ from typing import Any
 from inaetics.containers.replicate_files import RegistryFiles, children, parts
 from inaetics.containers.replicate_http import MOST_MANIFEST, PIECE, Answer, Endpoint, Own
 from inaetics.containers.replicate_plan import DIGEST
+from inaetics.containers.replicate_room import refuse_full
 from inaetics.errors import InaeticsError, Unavailable
 
 
@@ -58,6 +59,7 @@ def _copy_blob(source: Endpoint, own: Own, files: RegistryFiles, repository: str
             return 0
     else:
         files.remove_damaged(digest)
+    refuse_full(files.root, f"copy {digest} of {repository}", size=size)
     with source.asked("GET", f"/v2/{repository}/blobs/{digest}") as answer:
         own.upload(repository, digest, size, _checked(source, repository, digest, size, answer))
     return int(size)

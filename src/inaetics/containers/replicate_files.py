@@ -7,20 +7,27 @@
 
 There is no request that lists a registry's manifests, and none that tells whether what it lists is really there; and
 a disk may lose some of it. Little is ever changed here, and only what docker-registry has no request for: tags are
-removed, and damaged blobs, which it would keep although it is given whole ones.
+removed, damaged blobs, which it would keep although it is given whole ones, and uploads that were cut off.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from inaetics.containers.replicate_plan import DIGEST
+from inaetics.containers.replicate_plan import DIGEST, NAME
 
 _V2 = "docker/registry/v2"
+_UPLOAD = re.compile(rf"/v2/({NAME})/blobs/uploads/([A-Za-z0-9-]{{8,64}})")
+
+_CLOSING_S = 0.2
+"""docker-registry writes down how far an upload has come when it notices that it was cut: let it be done with it."""
 
 
 class RegistryFiles:
@@ -87,6 +94,17 @@ class RegistryFiles:
     def remove_damaged(self, digest: str) -> None:
         """Take a blob away that is not what it should be, so that it can be written anew."""
         self.blob(digest).unlink(missing_ok=True)
+
+    def remove_upload(self, path: str) -> None:
+        """Take away what came of the unfinished upload with this request's path or URL, if it is one.
+
+        docker-registry deletes only an upload whose client says how far it has come, and keeps others for a day.
+        """
+        import shutil
+
+        if found := _UPLOAD.fullmatch(urlsplit(path).path):
+            time.sleep(_CLOSING_S)
+            shutil.rmtree(self._repositories / found[1] / "_uploads" / found[2], ignore_errors=True)
 
     def remove_tag(self, repository: str, tag: str) -> None:
         """Take a tag away; what it meant stays. One that is not there is no error."""

@@ -8,13 +8,11 @@ again: nothing has to be remembered of what was missed.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from inaetics.containers.daemon_log import log
@@ -23,6 +21,7 @@ from inaetics.containers.replicate_files import RegistryFiles
 from inaetics.containers.replicate_http import Own, Peer
 from inaetics.containers.replicate_ledger import LedgerFile, from_wire
 from inaetics.containers.replicate_plan import Action, Adopt, Entry, Key, Renew, is_digest, later, plan
+from inaetics.containers.replicate_room import nearly_full
 from inaetics.errors import InaeticsError, Unavailable
 
 LEDGER = "/inaetics/ledger"
@@ -35,12 +34,6 @@ HELD_S = 300.0
 SLACK_S = 10.0
 FIRST_S, SILENT_S, REFUSED_S = 0.5, 15.0, 60.0
 """Between two attempts: the first pause, the longest while a peer does not answer, the longest after other failures."""
-
-LOW_SHARE, LOW_BYTES = 0.10, 2_000_000_000
-"""A disk with less is spoken of."""
-
-ROOM = 64 * 1024 * 1024
-"""Nothing is copied or taken in while the disk has less: what keeps the disk's other users alive."""
 
 DISTRUST_S = 600.0
 """For how long nothing is copied from a registry that gave false content."""
@@ -145,9 +138,8 @@ class Replicator:
             if time.monotonic() - self._reconciled < HELD_S:
                 return
             self._reconciled = time.monotonic()
-            free, total = free_bytes(self._files.root)
-            if free < LOW_SHARE * total or free < LOW_BYTES:
-                log("disk nearly full", level="warning", free=free, total=total, help="inaetics image prune --registry")
+            if words := nearly_full(self._files.root):
+                log("disk nearly full", level="warning", found=words, help="inaetics image prune --registry")
             if wrong := self._ledger.reconcile():
                 log("files differ from the ledger", level="warning", references=wrong)
 
@@ -187,7 +179,6 @@ class Replicator:
         if is_digest(reference):
             began, fetched = time.monotonic(), 0
             if not self._files.has_manifest(repository, reference):
-                refuse_full(self._files.root, f"copy {repository}@{reference}")
                 fetched = copy_manifest(following.peer, self._own, self._files, repository, reference)
             with self._writing:
                 self._adopt(key, entry)
@@ -227,17 +218,3 @@ class Replicator:
         if words != following.trouble:
             log("registry not followed", level="warning", peer=following.peer.name, reason=words)
         following.trouble = words
-
-
-def free_bytes(place: Path) -> tuple[int, int]:
-    """Free and all bytes of the disk that holds `place`, or the nearest directory above it that is there."""
-    there = next(each for each in (place, *place.parents) if each.exists())
-    found = os.statvfs(there)
-    return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
-
-
-def refuse_full(place: Path, doing: str) -> None:
-    """Raise `InaeticsError` while the disk that holds `place` has no room for more."""
-    free, _ = free_bytes(place)
-    if free < ROOM:
-        raise InaeticsError(f"cannot {doing}: the disk of {place} is full ({free / 1e6:.0f} MB free)")

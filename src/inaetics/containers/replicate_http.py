@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from inaetics.containers.replicate_files import RegistryFiles
 from inaetics.errors import InaeticsError, NotFound, Unavailable
 from inaetics.units._override import override
 
@@ -155,11 +156,11 @@ class Peer(Endpoint):
 
 
 class Own(Endpoint):
-    """The host's own registry, behind its socket."""
+    """The host's own registry, behind its socket; `files` are what it has on its disk."""
 
-    def __init__(self, socket_path: Path, *, timeout_s: float = SILENT_S) -> None:
+    def __init__(self, socket_path: Path, files: RegistryFiles, *, timeout_s: float = SILENT_S) -> None:
         super().__init__("this host", timeout_s=timeout_s)
-        self.socket_path = socket_path
+        self.socket_path, self.files = socket_path, files
 
     @override
     def connection(self, timeout_s: float) -> SocketConnection:
@@ -186,7 +187,7 @@ class Own(Endpoint):
             location = answer.getheader("Location", "")
             mounted = answer.status == http.HTTPStatus.CREATED
         if not mounted:
-            self._give_up(location)
+            self.files.remove_upload(location)
         return mounted
 
     def upload(self, repository: str, digest: str, size: int, content: Iterator[bytes]) -> None:
@@ -199,13 +200,5 @@ class Own(Endpoint):
             with self.asked("PUT", f"{location}{joint}digest={digest}", headers=headers, body=content):
                 return
         except BaseException:
-            self._give_up(location)
+            self.files.remove_upload(location)  # it takes room on a disk that may be full
             raise
-
-    def _give_up(self, location: str) -> None:
-        """Delete an upload that will not be finished: it takes room on a disk that may be full."""
-        try:
-            with self.asked("DELETE", location):
-                return
-        except InaeticsError:
-            return  # the registry clears it away a day later

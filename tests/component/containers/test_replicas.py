@@ -149,6 +149,8 @@ def test_a_push_cut_in_the_middle_shows_nothing_and_the_next_works(three: list[G
     connection.endheaders()
     connection.send(content[:1_000_000])
     connection.close()
+    uploads = three[0].data / "docker/registry/v2/repositories/cut/_uploads"
+    eventually(lambda: list(uploads.iterdir()) == [], within_s=20, what="nothing of it is left on the disk")
     assert not client.has_blob("cut", digest_of(content))
     assert three[0].meaning("cut", "latest") == ""
     everywhere(three, "cut", "latest", three[0].push("cut", "latest", content))
@@ -193,7 +195,7 @@ def test_a_disk_without_room_refuses_and_goes_on_serving() -> None:
         first.start()
         digest = first.push(REPOSITORY, "latest", b"there was room")
         # The gate as on a disk with 100 MB left, of which it keeps more than that for others.
-        full = "import inaetics.containers.replicate_follow as f, inaetics.containers.gate_main as g; f.ROOM = 1 << 62"
+        full = "import inaetics.containers.replicate_room as f, inaetics.containers.gate_main as g; f.ROOM = 1 << 62"
         second.start(gate=("-c", f"{full}; g.main()"))
         eventually(lambda: "is full" in json.dumps(second.state()["peers"]), within_s=30, what="the full disk is told")
         with pytest.raises(Refused, match=r"\(507\).*is full.*inaetics image prune"):
