@@ -135,20 +135,39 @@ def list_(output: str, cluster: str, endpoint: str | None) -> None:
 @_ENDPOINT
 @cluster_option
 def remove(bundles: tuple[str, ...], cluster: str, endpoint: str | None) -> None:
-    """Forget versions of bundles that no version of the mapping needs; their archives are garbage then."""
-    from inaetics.api.provisioning_client import remove_bundle
+    """Forget versions of bundles that no version of the mapping needs.
 
+    Their archives are garbage then: 'inaetics image prune --registry' makes room. With --endpoint the archives stay.
+    """
+    from inaetics.cli.bundle_work import depot, remove_bundle
+
+    place = depot(cluster) if endpoint is None else None
     with Session(cluster=cluster, endpoint=endpoint).client() as client:
         for text in bundles:
             name, at, version = text.partition("@")
             if not at or not version:
                 raise InvalidInput(f"{text!r} names no version: give NAME@VERSION, such as clock@1.0.0")
-            remove_bundle(client, name, version)
+            remove_bundle(client, place, name, version)
             say(f"{text} is forgotten")
 
 
 def _outcome(unchanged: bool) -> str:
     return "unchanged" if unchanged else "signed and pushed"
+
+
+@bundle.command("sign")
+@_ENDPOINT
+@cluster_option
+def sign(cluster: str, endpoint: str | None) -> None:
+    """Sign the bundles of the repository anew whose signatures do not count any more.
+
+    That is so when the signer's certificate ended, and after the cluster's authority was replaced.
+    """
+    from inaetics.cli.bundle_work import depot, sign_again
+
+    with Session(cluster=cluster, endpoint=endpoint).client() as client:
+        signed = sign_again(client, depot(cluster))
+    say(f"signed anew: {', '.join(each.manifest.key for each in signed) or 'none, every signature counts'}")
 
 
 def _size(size: int) -> str:

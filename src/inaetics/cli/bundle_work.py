@@ -160,6 +160,32 @@ def push_bundles(
     return pushed
 
 
+def sign_again(client: FleetClient, place: Depot) -> list[Artifact]:
+    """Sign every bundle of the repository whose signature does not count any more; returns them.
+
+    Archives need not be at hand: what is signed is their hash, which the API checked when they were pushed.
+    """
+    from inaetics.api.provisioning_client import bundles, put_bundle
+
+    made = [
+        msgspec.structs.replace(each, signature=place.sign(each.sha256))
+        for each in bundles(client)
+        if not place.vouches_for(each)
+    ]
+    for artifact in made:
+        put_bundle(client, artifact)
+    return made
+
+
+def remove_bundle(client: FleetClient, place: Depot | None, name: str, version: str) -> None:
+    """Forget a version of a bundle; with `place` also its tag in the registry, so that the archive is garbage."""
+    from inaetics.api import provisioning_client
+
+    provisioning_client.remove_bundle(client, name, version)
+    if place is not None:
+        place.registry().remove(f"{REPOSITORY}{name}", version)
+
+
 def _push(
     client: FleetClient,
     place: Depot,

@@ -82,6 +82,7 @@ def renew(everything: bool, authorities: bool, cluster: str) -> None:
     paths = cluster_paths(cluster)
     if authorities:
         replace_authorities(paths, TerminalProgress())
+        say("bundles are signed by the old authority still: sign them anew with 'inaetics bundle sign'")
     elif not make_anew(paths, TerminalProgress(), everything=everything):
         say("none of them ends soon (renew them all the same: --all)")
 

@@ -11,7 +11,7 @@ import http.client
 import json
 import ssl
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -79,6 +79,11 @@ class ArtifactRegistry:
             path = f"/v2/{repository}/manifests/{tag}"
             self._ask(connection, "PUT", path, body=manifest, headers={"Content-Type": MANIFEST_TYPE})
         return f"sha256:{hashlib.sha256(manifest).hexdigest()}"
+
+    def remove(self, repository: str, tag: str) -> None:
+        """Let go of a tag; what no tag means is garbage then. That there is none is no error."""
+        with closing(self._connect()) as connection, suppress(NotFound):
+            self._ask(connection, "DELETE", f"/v2/{repository}/manifests/{tag}")
 
     def _blob(self, connection: http.client.HTTPConnection, repository: str, data: bytes) -> str:
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"

@@ -15,7 +15,7 @@ from inaetics.api.provisioning_client import bundles, change, put_bundle
 from inaetics.api.provisioning_wire import VersionRequest
 from inaetics.bundles.records import REPOSITORY
 from inaetics.bundles.signature import verify
-from inaetics.cli.bundle_work import Depot, archives, push_bundles
+from inaetics.cli.bundle_work import Depot, archives, push_bundles, sign_again
 from inaetics.containers.registry import Registry
 from inaetics.errors import Conflict, InvalidInput, Unavailable
 from inaetics.tls import client_context
@@ -120,6 +120,20 @@ def test_foreign_and_missing_signatures_and_archives_are_refused(
     nowhere = msgspec.structs.replace(made, version="2.0.0", sha256="0" * 64, signature=place.sign("0" * 64))
     with pytest.raises(InvalidInput, match="is in no registry of the cluster"):
         put_bundle(client, nowhere)
+
+
+def test_signatures_that_do_not_count_any_more_are_made_anew_without_the_archives(
+    client: FleetClient, place: Depot, registry: RegistryServer, fleet: LiveFleet, tmp_path: Path
+) -> None:
+    with archives([bundle_folder(tmp_path, "elder")]) as found:
+        push_bundles(client, place, found, by="anna")
+    successor = signing(tmp_path / "successor")
+    fleet.settings.tls.ca.write_text(fleet.settings.tls.ca.read_text() + successor.anchors.read_text())
+    signed = sign_again(client, depot(registry, successor))
+    assert "elder-1.0.0" in {each.manifest.key for each in signed}
+    (elder,) = [each for each in bundles(client) if each.name == "elder"]
+    assert verify(elder.sha256, elder.signature, anchors=successor.anchors) == "signer"
+    assert sign_again(client, depot(registry, successor)) == []
 
 
 def test_while_no_registry_answers_nothing_is_pushed_or_put_in_force(
