@@ -33,8 +33,8 @@ MODULES = (
 )
 """Those that may call a bundle's code while they hold a lock."""
 
-_guard = threading.Lock()
-"""Changes of any lock's owner; held for a few instructions."""
+_guard = threading.RLock()
+"""Changes of any lock's owner; held for a few instructions, in which the collector may run a finalizer that locks."""
 _waiting: dict[int, BreakableLock] = {}
 _condemned: dict[int, threading.Thread] = {}
 """By number; a number may be given again, to another thread."""

@@ -301,3 +301,27 @@ def test_second_agent_on_one_address_says_what_is_taken(bundles: Site) -> None:
     assert second.wait() == 3
     assert f"{agent.address}" in second.said("cannot start")[0]["error"]
     assert "in use" in second.said("cannot start")[0]["error"]
+
+
+HANGS = """
+    import time, structlog
+    structlog.get_logger().info("hangs")
+    time.sleep(60)
+"""
+
+
+def test_agent_that_is_killed_in_the_middle_of_an_install_starts_whole(bundles: Site, tmp_path: Path) -> None:
+    packed(tmp_path, "greeter", "1.3.0", init=GREETER % "late" + HANGS)
+    bundles.provisioning()
+    agent = bundles.agent("a")
+    deployed(agent, "greeter-1.0.0", "watcher-1.0.0")
+    bundles.map_all(a=["greeter@1.3.0", "watcher"])
+    eventually(lambda: agent.said("hangs"), within_s=40, what="the install is under way")
+    agent.kill()
+    agent.start()
+    eventually(lambda: len(agent.said("hangs")) == 2, within_s=40, what="it is tried again")
+    eventually(lambda: watch(agent)["said"] == ["hello"], within_s=15, what="what ran last runs meanwhile")
+    bundles.map_all(a=["greeter@1.1.0", "watcher"])
+    agent.kill()
+    agent.start()
+    eventually(lambda: watch(agent)["said"] == ["good day"], within_s=40, what="the next deployment runs")
