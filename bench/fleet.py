@@ -17,7 +17,7 @@ from collections.abc import Callable
 from bench.baselines import Figure, finish
 from bench.fleet_ends import agent_killed, failover, resumed
 from bench.fleet_idle import idle, memory
-from bench.fleet_starts import commands, many, new_machine, one_unit, writes
+from bench.fleet_starts import commands, many, new_machine, one_unit, processor_time, writes
 from bench.local import temporary_cluster
 from bench.workload import Bench
 
@@ -25,6 +25,7 @@ PARTS: dict[str, Callable[[Bench], list[Figure]]] = {
     "one": one_unit,
     "writes": writes,
     "start": many,
+    "cpu": processor_time,
     "failover": failover,
     "resume": resumed,
     "agent": agent_killed,

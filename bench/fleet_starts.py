@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import resource
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from functools import partial
 
 from tests.support.eventually import eventually
 
 from bench.baselines import Figure
-from bench.local import client_of, processes, switch_on, wait_for_units
-from bench.workload import TEXT, Bench
+from bench.local import client_of, cpu_s, processes, run_s, switch_on, unit_processes, wait_for_units
+from bench.workload import COMMAND, TEXT, Bench
 from inaetics.api.wire import UnitEntry
 
 MANY = ((10, 5, 0.9), (100, 5, 1.5), (300, 3, 3.0), (1000, 3, 8.0))
 """How many units, how often, seconds to reach."""
+
+_AT_ONCE = 1000
 
 _FLEET = {10: "4.6 s", 100: "5.1 s", 300: "6.1 s", 1000: "19 s"}
 _SWARM = {10: "2.3 s", 100: "18 s"}
@@ -58,6 +62,35 @@ def many(bench: Bench) -> list[Figure]:
             Figure(what=what, samples=samples, target=target, fleet=_FLEET[count], swarm=_SWARM.get(count, ""))
         )
     return figures
+
+
+def processor_time(bench: Bench) -> list[Figure]:
+    """CPU seconds of everything that has a part in a start, which other work on the machine changes little."""
+    spent: dict[str, list[float]] = defaultdict(list)
+    for _ in bench.repeat(3):
+        daemons = {kind: sorted(pids) for kind, pids in processes(bench.cluster).items()}
+        before, command = {kind: sum(map(cpu_s, pids)) for kind, pids in daemons.items()}, _commands_s()
+        bench.start(_AT_ONCE)
+        spent["the command"].append(_commands_s() - command)
+        time.sleep(1)  # what is reported late counts too
+        for kind, pids in daemons.items():
+            spent[kind].append(sum(map(cpu_s, pids)) - before[kind])
+        spent["the units' own processes"].append(sum(map(run_s, unit_processes(bench.cluster, COMMAND))))
+        bench.tidy()
+    what = f"{_AT_ONCE} plain units at once"
+    whole = Figure(
+        what=f"{what}: processor time, all processes",
+        samples=[sum(each) for each in zip(*spent.values(), strict=True)],
+        measure="CPU s",
+        target=13,
+    )
+    parts = [Figure(what=f"{what}: of that {kind}", samples=each, measure="CPU s") for kind, each in spent.items()]
+    return [whole, *parts]
+
+
+def _commands_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def writes(bench: Bench) -> list[Figure]:
