@@ -20,9 +20,11 @@ from inaetics.node.remote.calls import CurrentCall, current_call
 from inaetics.node.remote.client import Peer, Peers
 from inaetics.node.remote.endpoints import Endpoints, Method
 from inaetics.node.remote.errors import CallFailed, NotCarriedOut, Unreachable, Withdrawn
+from inaetics.node.remote.link import Link
 from inaetics.node.remote.proxies import Proxy, RemoteService, asynchronous, one_way, within
 from inaetics.node.remote.reachability import Presence
 from inaetics.node.remote.server import Server
+from inaetics.node.remote.stream import NotSent
 from inaetics.node.remote.wire import PROTOCOL, Answer, Hello, encode
 from tests.support.eventually import eventually
 
@@ -399,6 +401,23 @@ def test_server_that_came_again_at_its_port_is_reached_without_an_error(site: Si
     eventually(lambda: site.server.connections == 0, within_s=10, what="the provider has closed it")
     time.sleep(0.06)  # longer than a connection is believed without a look
     assert site.proxy.echo(2) == 2
+
+
+def test_call_that_was_surely_not_sent_goes_over_another_connection(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert site.proxy.echo(1) == 1
+    original, failures = Link.call, [NotSent(32, "Broken pipe")]
+
+    def call(link: Link, *args: Any) -> Any:
+        if failures:
+            link.close()
+            raise failures.pop()
+        return original(link, *args)
+
+    monkeypatch.setattr(Link, "call", call)
+    assert site.proxy.echo(2) == 2
+    assert failures == []
 
 
 def test_who_is_gone_is_told_once_a_connection_broke_or_was_refused(site: Site) -> None:
