@@ -69,14 +69,18 @@ class Agent:
             failed=self._failed,
             trust=Trust(tls=self._tls.client if self._tls else None, anchors=self._settings.anchors),
         )
-        self._show(framework.get_bundle_context(), self._installer, self._deployer)
+        self._show(framework.get_bundle_context(), self._installer, self._deployer, self._distribution)
         self._etcd.add("provisioning servers", self._deployer.follow_servers)
         self._etcd.start()
         self._deployer.start()
 
-    def _show(self, context: BundleContext, installer: Installer, deployer: Deployer) -> None:
+    def _show(
+        self, context: BundleContext, installer: Installer, deployer: Deployer, distribution: Distribution
+    ) -> None:
         """Health and metrics on the page port, commands in the shell."""
-        doctor = Doctor(self._settings.agent, context, installer, lambda: deployer.standing)
+        doctor = Doctor(
+            self._settings.agent, context, installer, lambda: deployer.standing, lambda: distribution.counts
+        )
         context.register_service(HTTP_SERVLET, HealthPage(doctor), {HTTP_SERVLET_PATH: PATHS})
         context.register_service(SERVICE_SHELL_COMMAND, ShellCommands(doctor, self._journal), {})
 

@@ -46,6 +46,12 @@ def metrics(health: Health) -> str:
         ("leaked_threads", "gauge", "Threads that stopped bundles left behind", [("", leaked)]),
         ("exported_services", "gauge", "Services that other agents may call", [("", health.exports)]),
         ("imported_services", "gauge", "Services of other agents that are known here", [("", health.imports)]),
+        (
+            "remote_calls_total",
+            "counter",
+            "Calls of other agents, by what came of them",
+            [('{result="answered"}', health.calls - health.calls_raised), ('{result="raised"}', health.calls_raised)],
+        ),
         ("reports_waiting", "gauge", "Reports no provisioning server has taken yet", [("", health.reports_waiting)]),
         ("threads", "gauge", "Threads of the process", [("", health.threads)]),
         ("memory_bytes", "gauge", "Resident memory of the process", [("", health.memory_bytes)]),

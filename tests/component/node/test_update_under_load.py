@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,10 @@ def test_update_of_a_bundle_under_load_loses_no_call(site: Site, tmp_path: Path)
         within_s=10,
         what="calls go on",
     )
+    answered = sum(seen["answered"] for seen in calls(caller))
+    health = json.loads(provider.get("/health")[1])
+    assert health["calls"] >= answered, "counted through every version"
+    assert health["calls_raised"] == 0
     for seen in calls(caller):
         assert seen["failed"] == []
         assert seen["sent"] - seen["answered"] in (0, 1), "one may be under way"

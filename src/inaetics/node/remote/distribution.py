@@ -81,6 +81,11 @@ class Distribution:
         self._address = address
         self._registrations: list[Any] = []
 
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Calls of others that were carried out here, and how many of them raised."""
+        return self._exports.endpoints.counts
+
     def start(self) -> None:
         """Listen, and offer both providers to Pelix. Raises `Unavailable` when the address cannot be used."""
         exporter = _Exporter(self._exports, self._intents)

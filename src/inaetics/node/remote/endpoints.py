@@ -53,6 +53,9 @@ class Endpoint:
         self._under_way: dict[CurrentCall, None] = {}
         self._withdrawn = False
         self._ended = threading.Event()
+        self.calls = 0
+        """That were carried out, or are; one addition each, which the interpreter does not split."""
+        self.raised = 0
 
     def method(self, name: str) -> Method:
         """Raises `Refused`."""
@@ -70,6 +73,7 @@ class Endpoint:
         if self._withdrawn:
             self.end(call)
             raise Refused(NO_ENDPOINT, "the service was withdrawn")
+        self.calls += 1
 
     def end(self, call: CurrentCall) -> None:
         self._under_way.pop(call, None)
@@ -98,6 +102,7 @@ class Endpoints:
 
     def __init__(self, heir: Callable[[str], str | None] = lambda name: None) -> None:
         self._endpoints: dict[str, Endpoint] = {}
+        self._past = (0, 0)
         self._heir = heir
 
     def add(self, name: str, service: Any) -> None:
@@ -106,7 +111,17 @@ class Endpoints:
     def withdraw(self, name: str, within_s: float) -> bool:
         """As `Endpoint.withdraw`; for an unknown one there is nothing to wait for."""
         endpoint = self._endpoints.pop(name, None)
-        return endpoint is None or endpoint.withdraw(within_s)
+        if endpoint is None:
+            return True
+        ended = endpoint.withdraw(within_s)
+        self._past = (self._past[0] + endpoint.calls, self._past[1] + endpoint.raised)
+        return ended
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Calls that were carried out since the start, and how many of them raised."""
+        there = list(self._endpoints.values())
+        return self._past[0] + sum(e.calls for e in there), self._past[1] + sum(e.raised for e in there)
 
     def has(self, name: str) -> bool:
         """Whether it is exported itself; so is the empty name, which only asks whether somebody is there."""

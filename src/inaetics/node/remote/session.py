@@ -262,6 +262,7 @@ class Session:
         except Refused as refused:
             reply = _failure(request, refused.reason, "", str(refused))
         except BaseException as error:  # noqa: BLE001 - a provider may raise anything; the caller is told
+            endpoint.raised += 1
             log.debug("remote call raised", method=request.method, error=repr(error))
             reply = _failure(request, RAISED, type(error).__name__, str(error))
         else:
@@ -281,6 +282,7 @@ class Session:
             if future.cancelled():
                 reply = _failure(request, RAISED, "CancelledError", "the call was cancelled")
             elif (error := future.exception()) is not None:
+                endpoint.raised += 1
                 reply = _failure(request, RAISED, type(error).__name__, str(error))
             else:
                 reply = _answer(request, future.result())
