@@ -17,6 +17,9 @@ PROCESSOR = "inaetics.demonstrator.Processor"
 DATA_STORE = "inaetics.demonstrator.DataStore"
 STATS_PROVIDER = "inaetics.demonstrator.StatsProvider"
 AGENT_STATISTICS = "inaetics.demonstrator.AgentStatistics"
+PRODUCER = "inaetics.demonstrator.Producer"
+PIPELINE_CONTROL = "inaetics.demonstrator.PipelineControl"
+ACCOUNTING = "inaetics.demonstrator.Accounting"
 
 
 class Sample(msgspec.Struct, frozen=True, array_like=True):
@@ -42,6 +45,98 @@ class Delivery(msgspec.Struct, frozen=True, array_like=True):
 
     id: int
     samples: list[Sample]
+
+
+class SampleBlock(msgspec.Struct, frozen=True, array_like=True):
+    """Samples `first` to `first + count - 1` of one producer, by columns: 8 bytes a sample in each, little endian.
+
+    `time_ms` holds signed integers, the values are floats (`inaetics.demonstrator.blocks` packs and unpacks them).
+    """
+
+    producer: str
+    first: int
+    count: int
+    time_ms: bytes
+    value1: bytes
+    value2: bytes
+
+
+class ResultBlock(msgspec.Struct, frozen=True, array_like=True):
+    """The results of a block of samples, by columns as those are: `processed_ms` integers, `result1` floats."""
+
+    processed_ms: bytes
+    result1: bytes
+    samples: SampleBlock
+
+
+class BlockDelivery(msgspec.Struct, frozen=True, array_like=True):
+    """As `Delivery`, packed."""
+
+    id: int
+    blocks: list[SampleBlock]
+
+
+class ProducerRecord(msgspec.Struct, frozen=True, array_like=True):
+    """What a queue knows of one life of a producer: the samples it was offered, from `first` up to before `frontier`.
+
+    `offered`, `accepted` and `refused` are counted each for itself.
+    """
+
+    producer: str
+    first: int
+    frontier: int
+    offered: int
+    accepted: int
+    refused: int
+
+
+class Outstanding(msgspec.Struct, frozen=True, array_like=True):
+    """Samples a queue holds: `count` from `first` on, waiting or `lent`."""
+
+    producer: str
+    first: int
+    count: int
+    lent: bool
+
+
+class Cut(msgspec.Struct, frozen=True, array_like=True):
+    """Everything a queue knows at one instant. `queue` names its life; `queued` and `in_flight` are its counters."""
+
+    queue: str
+    at_ms: int
+    queued: int
+    in_flight: int
+    producers: list[ProducerRecord]
+    outstanding: list[Outstanding]
+
+
+class Ledger(msgspec.Struct, frozen=True, array_like=True):
+    """A producer's own count of one of its lives. `undecided`: offered in a call that nobody answered."""
+
+    producer: str
+    produced: int
+    refused: int
+    undecided: int
+
+
+class AccountingReport(msgspec.Struct, frozen=True, array_like=True):
+    """One consistent snapshot of all samples offered since `since_ms`.
+
+    `holds` says whether produced == refused + queued + in_flight + stored + lost_with_queue and whether every producer
+    that could be asked has counted the same as the queue. `lost_with_queue`: neither refused nor stored, because the
+    queue that held them died. `note` says in words what does not hold, or what was left out.
+    """
+
+    produced: int
+    refused: int
+    queued: int
+    in_flight: int
+    stored: int
+    at_ms: int
+    holds: bool
+    lost_with_queue: int
+    since_ms: int
+    note: str
 
 
 class Stat(msgspec.Struct, frozen=True, array_like=True):
@@ -81,6 +176,20 @@ class SampleQueue(Protocol):
     def acknowledge(self, delivery_id: int) -> bool:
         """Say that a delivery was dealt with for good; False when it had been given back already."""
 
+    def put_block(self, block: SampleBlock, again: bool = False) -> int:
+        """Take as many as fit, from the front; returns how many. The others are refused.
+
+        A producer's blocks follow each other, one call after the other. With `again` the call before got no answer:
+        what was accepted then is answered again, and nothing is taken twice. -1: this queue cannot know (it never heard
+        of the producer, or the block came late); the block's fate stays open, and nothing was taken now.
+        """
+
+    def take_blocks(self, minimum: int, maximum: int) -> BlockDelivery:
+        """As `take_min_max`, packed; `acknowledge` is the same."""
+
+    def cut(self) -> Cut:
+        """Everything the queue knows, at one instant."""
+
 
 class Processor(Protocol):
     """Makes a result of a sample; local to its agent."""
@@ -98,6 +207,55 @@ class DataStore(Protocol):
 
     def find_between(self, begin_ms: int, end_ms: int) -> list[Result]:
         """Results of samples taken at or after `begin_ms` and before `end_ms` (Unix milliseconds), oldest first."""
+
+    def store_blocks(self, blocks: Sequence[ResultBlock]) -> int:
+        """As `store_all`, packed: keep all, each sample once; returns how many samples were new."""
+
+    def count(self, cut: Cut) -> int:
+        """Distinct samples of the cut's producers, `first` to before `frontier`, that are not outstanding in it and
+        that were stored, whether they are still there or were let go of to make room."""
+
+
+class Producer(Protocol):
+    """A source of samples; remote."""
+
+    def rate(self) -> float:
+        """Samples a second it shall make."""
+
+    def maximum(self) -> float:
+        """The largest rate, samples a second."""
+
+    def set_rate(self, rate: float) -> None:
+        """Set the rate, 0 to the maximum. Raises `InvalidInput`."""
+
+    def set_mode(self, mode: str) -> None:
+        """ "periodic": evenly; "burst": all of a second at once. Raises `InvalidInput`."""
+
+    def at(self, producer: str, frontier: int) -> Ledger | None:
+        """Its count when it had offered the samples before `frontier` and been answered; frontier -1: its last.
+
+        None when `producer` is none of its lives, or it was not answered yet, or it is too long ago.
+        """
+
+
+class PipelineControl(Protocol):
+    """What can be set at producers and processors alike; remote. What does not concern one changes nothing there."""
+
+    def set_utilisation(self, percent: float) -> None:
+        """Make producers produce at 0 to 100 % of their maximum rate. Raises `InvalidInput`."""
+
+    def rate(self) -> float:
+        """Samples a second: those a producer shall make, those a processor made lately."""
+
+    def set_cost(self, us: float) -> None:
+        """Make processors compute so many µs of processor time for each sample. Raises `InvalidInput`."""
+
+
+class Accounting(Protocol):
+    """The sum over the whole pipeline; remote."""
+
+    def latest(self) -> AccountingReport | None:
+        """The last snapshot; None before the first."""
 
 
 class StatsProvider(Protocol):

@@ -1,28 +1,47 @@
 """The queue's rules, pure: the caller gives the clock and keeps the lock.
 
 Every sample accepted is queued, lent, or acknowledged, and in one of these only. Invariant:
-`accepted == queued + in_flight + acknowledged`.
+`accepted == queued + in_flight + acknowledged`. Samples are held in blocks; nothing here looks at a single one.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
 
-from inaetics.demonstrator.api import Delivery, Sample
+from inaetics.demonstrator.api import BlockDelivery, Cut, Outstanding, ProducerRecord, SampleBlock
+from inaetics.demonstrator.blocks import part
 
-EMPTY = Delivery(0, [])
+EMPTY = BlockDelivery(0, [])
+UNKNOWN = -1
+
+
+@dataclass(slots=True)
+class _Record:
+    """What one life of a producer offered, and what its last block came to."""
+
+    first: int
+    frontier: int
+    offered: int = 0
+    accepted: int = 0
+    refused: int = 0
+    last: tuple[int, int] = (-1, 0)
+    last_accepted: int = 0
 
 
 class SampleBuffer:
     """A bounded first-in-first-out buffer with redelivery. `capacity` counts queued and lent samples together."""
 
     def __init__(self, *, capacity: int, redeliver_after_s: float) -> None:
-        self._capacity = capacity
+        self.capacity = capacity
         self._redeliver_after_s = redeliver_after_s
-        self._queued: deque[Sample] = deque()
-        self._lent: dict[int, tuple[float, list[Sample]]] = {}
+        self._waiting: deque[SampleBlock] = deque()
+        self._lent: dict[int, tuple[float, list[SampleBlock]]] = {}
+        self._records: dict[str, _Record] = {}
         self._next_delivery = 1
+        self.queued = 0
         self.in_flight = 0
         self.accepted = 0
         self.refused = 0
@@ -30,33 +49,55 @@ class SampleBuffer:
         self.redelivered = 0
 
     @property
-    def queued(self) -> int:
-        return len(self._queued)
-
-    @property
     def fill(self) -> float:
         """0 (empty) to 1 (the next sample is refused)."""
-        return (self.queued + self.in_flight) / self._capacity
+        return (self.queued + self.in_flight) / self.capacity
 
-    def offer(self, samples: Sequence[Sample]) -> int:
-        """Accept what fits, from the front; returns how many."""
-        room = self._capacity - self.queued - self.in_flight
-        taken = samples[: max(0, room)]
-        self._queued.extend(taken)
-        self.accepted += len(taken)
-        self.refused += len(samples) - len(taken)
-        return len(taken)
+    def put(self, block: SampleBlock, *, again: bool = False) -> int:
+        """As `SampleQueue.put_block`: each block is accepted once, however often it is offered."""
+        record = self._records.get(block.producer)
+        if again and record is not None and record.last == (block.first, block.count):
+            return record.last_accepted
+        if record is None and again:
+            return UNKNOWN
+        if record is not None and block.first < record.frontier:
+            return UNKNOWN  # a call given up long ago that arrives now
+        return self._offer(block)
 
-    def lend(self, minimum: int, maximum: int, *, now: float) -> Delivery:
+    def offer(self, blocks: Iterable[SampleBlock]) -> int:
+        """Accept what fits, from the front; returns how many samples. What was refused may be offered again."""
+        return sum(self._offer(block) for block in blocks)
+
+    def _offer(self, block: SampleBlock) -> int:
+        taken = min(block.count, max(0, self.capacity - self.queued - self.in_flight))
+        if taken:
+            self._waiting.append(part(block, 0, taken))
+            self.queued += taken
+        self.accepted += taken
+        self.refused += block.count - taken
+        self._note(block, taken)
+        return taken
+
+    def _note(self, block: SampleBlock, taken: int) -> None:
+        record = self._records.get(block.producer)
+        if record is None:
+            record = self._records[block.producer] = _Record(block.first, block.first)
+        record.first = min(record.first, block.first)
+        record.frontier = max(record.frontier, block.first + block.count)
+        record.offered += block.count
+        record.accepted += taken
+        record.refused += block.count - taken
+        record.last, record.last_accepted = (block.first, block.count), taken
+
+    def lend(self, minimum: int, maximum: int, *, now: float) -> BlockDelivery:
         """Lend up to `maximum` samples, or EMPTY while there are fewer than `minimum`."""
         self._reclaim(now)
-        if self.queued < max(1, minimum):
+        if self.queued < max(1, minimum) or maximum < 1:
             return EMPTY
-        samples = [self._queued.popleft() for _ in range(min(maximum, self.queued))]
-        delivery = Delivery(self._next_delivery, samples)
+        blocks = self._front(min(maximum, self.queued))
+        delivery = BlockDelivery(self._next_delivery, blocks)
         self._next_delivery += 1
-        self._lent[delivery.id] = (now + self._redeliver_after_s, samples)
-        self.in_flight += len(samples)
+        self._lent[delivery.id] = (now + self._redeliver_after_s, blocks)
         return delivery
 
     def acknowledge(self, delivery_id: int) -> bool:
@@ -64,17 +105,64 @@ class SampleBuffer:
         lent = self._lent.pop(delivery_id, None)
         if lent is None:
             return False
-        self.in_flight -= len(lent[1])
-        self.acknowledged += len(lent[1])
+        count = _count(lent[1])
+        self.in_flight -= count
+        self.acknowledged += count
         return True
+
+    def cut(self, *, queue: str, at_ms: int) -> Cut:
+        """Everything known now."""
+        lent = chain.from_iterable(blocks for _, blocks in self._lent.values())
+        return Cut(
+            queue,
+            at_ms,
+            self.queued,
+            self.in_flight,
+            [
+                ProducerRecord(name, r.first, r.frontier, r.offered, r.accepted, r.refused)
+                for name, r in self._records.items()
+            ],
+            [*_ranges(self._waiting, lent=False), *_ranges(lent, lent=True)],
+        )
+
+    def _front(self, count: int) -> list[SampleBlock]:
+        blocks, missing = [], count
+        while missing:
+            block = self._waiting.popleft()
+            if block.count > missing:
+                self._waiting.appendleft(part(block, missing, block.count))
+                block = part(block, 0, missing)
+            blocks.append(block)
+            missing -= block.count
+        self.queued -= count
+        self.in_flight += count
+        return blocks
 
     def _reclaim(self, now: float) -> None:
         # Deliveries are lent in time order, so the overdue ones are at the front.
         while self._lent:
-            delivery_id, (due, samples) = next(iter(self._lent.items()))
+            delivery_id, (due, blocks) = next(iter(self._lent.items()))
             if due > now:
                 return
             del self._lent[delivery_id]
-            self.in_flight -= len(samples)
-            self.redelivered += len(samples)
-            self._queued.extendleft(reversed(samples))
+            count = _count(blocks)
+            self.in_flight -= count
+            self.queued += count
+            self.redelivered += count
+            self._waiting.extendleft(reversed(blocks))
+
+
+def _count(blocks: Sequence[SampleBlock]) -> int:
+    return sum(block.count for block in blocks)
+
+
+def _ranges(blocks: Iterable[SampleBlock], *, lent: bool) -> list[Outstanding]:
+    """The identities in these blocks; those that follow each other are one range."""
+    merged: list[Outstanding] = []
+    for producer, first, count in sorted((block.producer, block.first, block.count) for block in blocks):
+        last = merged[-1] if merged else None
+        if last is not None and (last.producer, last.first + last.count) == (producer, first):
+            merged[-1] = Outstanding(producer, last.first, last.count + count, lent)
+        else:
+            merged.append(Outstanding(producer, first, count, lent))
+    return merged

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from collections.abc import Sequence
 
-import msgspec
-from pelix.ipopo.decorators import ComponentFactory, Instantiate, Property, Provides
+from pelix.framework import BundleContext
+from pelix.ipopo.decorators import ComponentFactory, Instantiate, Property, Provides, Validate
 
-from inaetics.demonstrator.api import SAMPLE_QUEUE, STATS_PROVIDER, Delivery, Sample, Stat
+from inaetics.demonstrator.api import (
+    SAMPLE_QUEUE,
+    STATS_PROVIDER,
+    BlockDelivery,
+    Cut,
+    Delivery,
+    Sample,
+    SampleBlock,
+    Stat,
+)
+from inaetics.demonstrator.blocks import converted, of_samples, read_sample_block, samples_of
 
 from .buffer import SampleBuffer
 
-CAPACITY = 10_000
-"""Samples held, lent ones included: ten seconds at a thousand a second."""
+CAPACITY = 20_000
+"""Samples held, lent ones included; the framework property `inaetics.queue.capacity` says otherwise."""
 
 REDELIVER_AFTER_S = 5.0
 """A processor that died is known by then; a live one needs milliseconds."""
@@ -33,14 +44,26 @@ class Queue:
     def __init__(self) -> None:
         self._buffer = SampleBuffer(capacity=CAPACITY, redeliver_after_s=REDELIVER_AFTER_S)
         self._changed = threading.Condition()
+        self._life = uuid.uuid4().hex
+
+    @Validate
+    def validate(self, context: BundleContext) -> None:
+        self._buffer.capacity = int(context.get_property("inaetics.queue.capacity") or CAPACITY)
 
     def put(self, sample: Sample) -> bool:
         return self.put_all([sample]) == 1
 
     def put_all(self, samples: Sequence[Sample]) -> int:
-        values = msgspec.convert(samples, list[Sample])
+        blocks = [read_sample_block(block) for block in of_samples(converted(samples, list[Sample]))]
         with self._changed:
-            accepted = self._buffer.offer(values)
+            accepted = self._buffer.offer(blocks)
+            self._changed.notify_all()
+        return accepted
+
+    def put_block(self, block: SampleBlock, again: bool = False) -> int:
+        checked = read_sample_block(block)
+        with self._changed:
+            accepted = self._buffer.put(checked, again=again)
             self._changed.notify_all()
         return accepted
 
@@ -48,6 +71,10 @@ class Queue:
         return self.take_min_max(1, 1)
 
     def take_min_max(self, minimum: int, maximum: int) -> Delivery:
+        delivery = self.take_blocks(minimum, maximum)
+        return Delivery(delivery.id, [sample for block in delivery.blocks for sample in samples_of(block)])
+
+    def take_blocks(self, minimum: int, maximum: int) -> BlockDelivery:
         end = time.monotonic() + LONGEST_WAIT_S
         with self._changed:
             while True:
@@ -61,12 +88,17 @@ class Queue:
         with self._changed:
             return self._buffer.acknowledge(delivery_id)
 
+    def cut(self) -> Cut:
+        with self._changed:
+            return self._buffer.cut(queue=self._life, at_ms=round(time.time() * 1000))
+
     def stats(self) -> list[Stat]:
         with self._changed:
             buffer = self._buffer
             return [
                 Stat("queued", "gauge", "samples", buffer.queued),
                 Stat("in flight", "gauge", "samples", buffer.in_flight),
+                Stat("fill", "gauge", "%", round(buffer.fill * 100, 1)),
                 Stat("accepted", "counter", "samples", buffer.accepted),
                 Stat("refused by queue", "counter", "samples", buffer.refused),
                 Stat("acknowledged", "counter", "samples", buffer.acknowledged),
