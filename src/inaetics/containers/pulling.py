@@ -128,8 +128,11 @@ def _nowhere(image: Image, said: list[InaeticsError]) -> InaeticsError:
 
 
 def _in_order(settings: Settings, image: Image) -> list[str]:
-    """Where to look: for an image of the cluster its registries, those that were silent lately last."""
-    if image.registry != settings.registry:
+    """Where to look: for an image of the cluster its registries, those that were silent lately last.
+
+    Docker cannot be sent to a registry by another name than the image's: it is asked once.
+    """
+    if image.registry != settings.registry or settings.kind == "docker":
         return [image.registry]
     silent = _silent(settings)
     return sorted(settings.sources or {settings.registry: ""}, key=lambda source: source in silent)

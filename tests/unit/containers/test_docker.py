@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from inaetics.containers import pulling
 from inaetics.containers.docker import docker_engine, remove_containers
 from inaetics.containers.engine import probe
-from inaetics.containers.pull import script
 from inaetics.containers.push import push
 from inaetics.errors import CommandFailed
 
@@ -79,4 +79,25 @@ def test_the_daemon_in_use_when_it_was_found_stays_the_one_in_use(
     monkeypatch.setenv("DOCKER_HOST", "unix:///somewhere.sock")
     engine = docker_engine("/usr/bin/docker", tmp_path, "127.17.8.101")
     assert engine.command == ("/usr/bin/env", "DOCKER_HOST=unix:///somewhere.sock", "/usr/bin/docker")
-    assert "[ docker = docker ] && exit 0" in script(engine, lock=tmp_path / "lock")
+
+
+def test_an_image_that_docker_has_is_right_and_one_that_it_has_not_is_asked_for_once(
+    docker: Path, tmp_path: Path
+) -> None:
+    engine = docker_engine(str(docker), tmp_path, "127.17.8.101")
+    settings = pulling.Settings(
+        engine=list(engine.command),
+        flags=[],
+        kind=engine.kind,
+        registry="127.17.8.2:5000",
+        sources={"127.17.8.101:5000": "a.conf", "127.17.8.2:5000": "b.conf"},
+        certificates=str(tmp_path),
+        root=str(tmp_path),
+        lock=str(tmp_path / "lock"),
+    )
+    image = pulling.parse("127.17.8.2:5000/inaetics/felix-agent:latest")
+    pulling.get(settings, image)
+    assert asked(docker) == [f"image inspect --format {{{{.Id}}}} {image.text}"]
+    docker.write_text(FAKE.replace("echo sha256:1234", "exit 1"))
+    pulling.get(settings, image)
+    assert asked(docker)[2:] == [f"pull --quiet {image.text}"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -100,7 +101,7 @@ moves = st.lists(
 
 
 @given(moves)
-def test_replicas_that_all_have_met_are_equal_and_hold_what_their_tags_mean(moves: list[tuple[str, ...]]) -> None:
+def test_replicas_that_all_have_met_are_equal_and_hold_what_their_tags_mean(moves: list[tuple[Any, ...]]) -> None:
     replicas = [Replica(host) for host in HOSTS]
     for now, move in enumerate(moves):
         match move:
