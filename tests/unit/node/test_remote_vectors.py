@@ -73,7 +73,8 @@ def message(frame: dict[str, Any]) -> Message:
             return Cancel(frame["id"])
         case {"kind": "ping"}:
             return Ping(frame["id"], frame["endpoint"])
-    raise AssertionError(frame)
+        case _:
+            raise AssertionError(frame)
 
 
 @pytest.mark.parametrize("vector", cases(load("frames")["vectors"]))

@@ -20,7 +20,8 @@ from typing import Any, TypeVar
 from inaetics.errors import Unavailable
 from inaetics.node.remote.errors import NotCarriedOut, Unreachable, Withdrawn, value_of
 from inaetics.node.remote.greeting import greet
-from inaetics.node.remote.link import Broken, Link, PendingCall
+from inaetics.node.remote.link import Link
+from inaetics.node.remote.pending import Broken, PendingCall
 from inaetics.node.remote.reachability import Presence
 from inaetics.node.remote.stream import NotSent, Stream, prepare, secured
 from inaetics.node.remote.wire import Answer, Call, Failure, Frames, OneWay, Ping, Reply, encode

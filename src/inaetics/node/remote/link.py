@@ -14,13 +14,11 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, cast
 
-from typing_extensions import override
-
 from inaetics.errors import InvalidInput
+from inaetics.node.remote.pending import Broken, PendingCall
 from inaetics.node.remote.stream import NotSent, Stream
 from inaetics.node.remote.wire import Answer, Cancel, Failure, Frames, Message, Reply, encode
 
@@ -29,45 +27,6 @@ SWEEP_S = 0.05
 
 
 _REPLIES = (Answer, Failure)
-
-
-class Broken(Exception):
-    """The connection ended while a call was on its way: whether it was carried out is not known."""
-
-
-class PendingCall(Future[Any]):
-    """A call's result to be. Cancelling it tells the provider; callbacks run on a thread of the link."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.number = 0
-        self.deadline = 0.0
-        self.link: Link | None = None
-        self.outcome: Callable[[Reply | Broken | TimeoutError], Any] = lambda outcome: outcome
-        """Returns what an answer means, or raises."""
-
-    @override
-    def cancel(self) -> bool:
-        if not self.cancelled() and super().cancel() and self.link is not None:
-            self.link.give_up(self.number)
-        return self.cancelled()
-
-    def settle(self, reply: Reply | Broken | TimeoutError) -> None:
-        """Once. A future that was cancelled meanwhile stays so."""
-        if self.cancelled():
-            self.set_running_or_notify_cancel()
-            return
-        try:
-            result = self.outcome(reply)
-        except Exception as error:  # noqa: BLE001 - it is what waits for the future that handles it
-            self.fail(error)
-        else:
-            if self.set_running_or_notify_cancel():
-                self.set_result(result)
-
-    def fail(self, error: Exception) -> None:
-        if self.set_running_or_notify_cancel():
-            self.set_exception(error)
 
 
 _Outcome = tuple[PendingCall, Reply | Broken | TimeoutError]
@@ -118,7 +77,7 @@ class Link:
 
     def call_later(self, frame: bytes, number: int, future: PendingCall, deadline: float) -> None:
         """Send a call whose answer settles `future`. Raises `NotSent`; anything later is the future's."""
-        future.number, future.deadline, future.link = number, deadline, self
+        future.number, future.deadline, future.give_up = number, deadline, self.give_up
         self._enter(number, self._futures, future, deadline)
         try:
             self._send(frame, number, self._futures, deadline - time.monotonic())
