@@ -55,12 +55,12 @@ def test_agent_tells_how_it_is(site: Site, tmp_path: Path) -> None:
     site.map_all(a=["clock@1.0.0"])
     site.provisioning()
     agent = site.agent("a")
-    deployed(agent, "clock-1.0.0")
+    deployed(agent, "clock-1.0.0", within_s=60)
     well = health(agent, status=200)
     assert (well["healthy"], well["bundles"], well["installed"]) == (True, ["clock-1.0.0"], 1)
 
     site.map_all(a=["clock@1.1.0"])
-    eventually(lambda: agent.said("deployment refused"), within_s=20, what="it is refused")
+    eventually(lambda: agent.said("deployment refused"), within_s=40, what="it is refused")
     ill = health(agent, status=503)
     assert "no time" in ill["reasons"][0]
     assert ill["bundles"] == ["clock-1.0.0"]
@@ -70,7 +70,7 @@ def test_agent_tells_how_it_is(site: Site, tmp_path: Path) -> None:
     assert "'loud' is no level of logs" in said
     assert "clock_1_0_0" in said, "Pelix's own list of bundles"
     site.map_all(a=["clock@1.2.0"])
-    deployed(agent, "clock-1.2.0", within_s=30)
+    deployed(agent, "clock-1.2.0", within_s=60)
     assert len(agent.said("clock ticks")) == 2, "the third was dropped: it is no error"
     hangs = health(agent, status=503)
     assert hangs["refusal"] == ""
