@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
+import signal
 import statistics
 import sys
 import tempfile
@@ -82,6 +83,7 @@ class Agent:
 
 def main() -> int:
     options = _options()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # what was started is ended then, too
     with tempfile.TemporaryDirectory(prefix="inaetics-bench-") as place, etcd_cluster(size=3, tls=True) as etcd:
         directory = Path(place)
         for n in range(BUNDLES):
