@@ -259,6 +259,7 @@ class Processes:
         self._check_soon()
 
     def _look_for_oom(self) -> None:
+        self._tools.reaper.reap()  # who was killed may have ended already: its status would be lost once it is stopped
         self._report(*self._oom_events())
 
     def _oom_events(self) -> list[Event]:
