@@ -162,12 +162,12 @@ def test_a_unit_has_stopped_before_its_lease_ends(
 
 
 @settings(max_examples=100, deadline=None)
-@given(begins=st.floats(0, 3), lasts=st.floats(0, TIMES.election_s - 0.001), stop_s=st.floats(0, TIMES.longest_stop_s))
-@example(begins=1.75, lasts=1.999, stop_s=1.1)
+@given(begins=st.floats(0, 3), lasts=st.floats(0, TIMES.election_s), stop_s=st.floats(0, TIMES.longest_stop_s - 0.001))
+@example(begins=1.75, lasts=2.0, stop_s=TIMES.longest_stop_s - 0.001)
 def test_an_election_stops_nothing(begins: float, lasts: float, stop_s: float) -> None:
     """While etcd elects a leader no attempt is answered, nor one sent just before; one that hangs takes its time.
 
-    An election that takes the whole of its time to the last instant may stop the unit at that instant.
+    The longest stop that fits begins at the very instant of the last attempt: it may win by the time of that call.
     """
     sent, armed = 0.0, TIMES.lease_ttl_s - TIMES.margin_s
     while sent < begins + lasts + 5:
