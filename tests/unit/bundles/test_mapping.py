@@ -124,7 +124,7 @@ def test_features_that_multiply_stay_small() -> None:
 @pytest.mark.parametrize(
     ("target", "names"),
     [
-        ("felix@1", {"viewer", "datastore", "statistics"}),
+        ("felix@1", {"viewer", "datastore", "accounting", "statistics"}),
         ("felix@2", {"queue", "statistics"}),
         ("celix@1", {"producer", "statistics"}),
         ("celix@2", {"processor", "statistics"}),

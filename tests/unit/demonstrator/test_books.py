@@ -1,0 +1,209 @@
+"""The sum holds through everything that is no loss and no double, and fails at the first that is one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inaetics.demonstrator.api import AccountingReport, BlockDelivery, ResultBlock
+from inaetics.demonstrator.blocks import part, waves
+from inaetics.demonstrator.bundles.accounting.books import SETTLE_MS, Books
+from inaetics.demonstrator.bundles.datastore.database import Database
+from inaetics.demonstrator.bundles.producer.lives import Lives
+from inaetics.demonstrator.bundles.queue.buffer import SampleBuffer
+
+
+@dataclass
+class Pipeline:
+    """The real rules of every stage, without processes between them."""
+
+    store: Database = field(default_factory=lambda: Database(Path(":memory:"), keep_bytes=2**30))
+    books: Books = field(default_factory=Books)
+    producer: Lives = field(default_factory=Lives)
+    queue: SampleBuffer = field(default_factory=lambda: SampleBuffer(capacity=12, redeliver_after_s=3))
+    lent: list[BlockDelivery] = field(default_factory=list)
+    now: float = 0.0
+    queues: int = 0
+    lives: int = 0
+
+    def __post_init__(self) -> None:
+        self.producer.begin("celix@1/0")
+
+    def offer(self, count: int) -> None:
+        block = waves(self.producer.name, self.producer.next, count, start_ms=0, step_ms=1)
+        self.producer.offered(count)
+        self.producer.answered(count, count - self.queue.put(block))
+
+    def offer_unanswered(self, count: int) -> None:
+        """The queue took it, and the answer was lost; the producer asks again."""
+        block = waves(self.producer.name, self.producer.next, count, start_ms=0, step_ms=1)
+        self.producer.offered(count)
+        self.queue.put(block)
+        assert self.check().holds
+        self.producer.answered(count, count - self.queue.put(block, again=True))
+
+    def lend(self, count: int) -> None:
+        self.lent.append(self.queue.lend(1, count, now=self.now))
+
+    def keep(self, number: int) -> None:
+        for delivery in self.lent[number : number + 1]:
+            self.store.store([ResultBlock(block.time_ms, block.value1, block) for block in delivery.blocks])
+
+    def acknowledge(self, number: int) -> None:
+        """As processors do: stored first."""
+        self.keep(number)
+        for delivery in self.lent[number : number + 1]:
+            self.queue.acknowledge(delivery.id)
+
+    def wait(self, seconds: int) -> None:
+        self.now += seconds
+
+    def crash(self, number: int) -> None:
+        """A processor dies with what it was lent."""
+        del self.lent[number : number + 1]
+
+    def new_life(self, _number: int) -> None:
+        self.lives += 1
+        self.producer.begin(f"celix@1/{self.lives}")
+
+    def new_queue(self, number: int) -> None:
+        """The queue dies with all it held; producers notice and begin new lives."""
+        self.queue = SampleBuffer(capacity=12, redeliver_after_s=3)
+        self.queues += 1
+        self.lent.clear()
+        self.new_life(number)
+
+    def check(self) -> AccountingReport:
+        cut = self.queue.cut(queue=str(self.queues), at_ms=int(self.now * 1000))
+        return self.books.snapshot(cut, self.store.count, self.producer.at)
+
+
+_ACTIONS = ("offer", "offer_unanswered", "lend", "keep", "acknowledge", "wait", "crash", "new_life")
+_number = st.integers(1, 7)
+
+
+def _actions(*more: str) -> st.SearchStrategy[list[tuple[str, int]]]:
+    return st.lists(
+        st.tuples(st.sampled_from((*_ACTIONS, "offer", "lend", "acknowledge", *more)), _number), max_size=50
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(_actions())
+def test_the_sum_holds_whatever_happens(actions: list[tuple[str, int]]) -> None:
+    pipeline = Pipeline()
+    for action, number in actions:
+        getattr(pipeline, action)(number - (action in {"keep", "acknowledge", "crash"}))
+        report = pipeline.check()
+        assert report.holds, report.note
+        assert report.produced == report.refused + report.queued + report.in_flight + report.stored
+        assert report.produced == pipeline.producer.produced
+
+
+@settings(max_examples=40, deadline=None)
+@given(_actions("new_queue"))
+def test_what_a_dead_queue_held_is_counted_as_lost(actions: list[tuple[str, int]]) -> None:
+    pipeline = Pipeline()
+    for action, number in actions:
+        getattr(pipeline, action)(number - (action in {"keep", "acknowledge", "crash"}))
+        assert pipeline.check().holds
+    pipeline.now += SETTLE_MS / 1000 + 1
+    assert pipeline.check().holds
+    pipeline.new_queue(0)
+    pipeline.check()
+    pipeline.now += SETTLE_MS / 1000 + 1
+    report = pipeline.check()
+    assert report.holds
+    assert report.produced == pipeline.producer.produced
+    assert report.stored == pipeline.store.held()
+    assert report.lost_with_queue == pipeline.producer.produced - pipeline.producer.refused - pipeline.store.held()
+
+
+@settings(max_examples=15, deadline=None)
+@given(_actions(), _actions())
+def test_one_planted_loss_is_seen_and_stays_seen(before: list[tuple[str, int]], after: list[tuple[str, int]]) -> None:
+    pipeline = Pipeline()
+    pipeline.check()
+    _run(pipeline, before)
+    delivery = _something_lent(pipeline)
+    pipeline.queue.acknowledge(delivery.id)  # never stored
+    assert not pipeline.check().holds
+    _run(pipeline, after)
+    assert not pipeline.check().holds
+
+
+@settings(max_examples=15, deadline=None)
+@given(_actions(), _actions())
+def test_one_planted_double_is_seen_and_stays_seen(before: list[tuple[str, int]], after: list[tuple[str, int]]) -> None:
+    pipeline = Pipeline()
+    pipeline.check()
+    _run(pipeline, before)
+    delivery = _something_lent(pipeline)
+    pipeline.lent.append(delivery)
+    pipeline.acknowledge(len(pipeline.lent) - 1)
+    _insert_again(pipeline.store, delivery)
+    assert not pipeline.check().holds
+    _run(pipeline, after)
+    assert not pipeline.check().holds
+
+
+def test_a_producer_that_counts_otherwise_is_seen() -> None:
+    pipeline = Pipeline()
+    pipeline.check()
+    pipeline.offer(5)
+    pipeline.producer.answered(0, 1)
+    report = pipeline.check()
+    assert not report.holds
+    assert "celix@1/0 counts 5 offered and 1 refused, the queue 5 and 0" in report.note
+
+
+def test_what_was_stored_elsewhere_before_is_left_out_and_said() -> None:
+    pipeline = Pipeline()
+    for _ in range(3):
+        pipeline.offer(4)
+        pipeline.lend(3)
+    pipeline.acknowledge(0)
+    pipeline.store, pipeline.books = Database(Path(":memory:"), keep_bytes=2**30), Books()
+    report = pipeline.check()
+    assert report.holds
+    assert "left out" in report.note
+    pipeline.acknowledge(1)
+    pipeline.offer(7)
+    pipeline.lend(9)
+    pipeline.acknowledge(3)
+    report = pipeline.check()
+    assert report.holds, report.note
+    assert (report.produced, report.refused, report.stored) == (7, 1, 6)
+    pipeline.offer(2)
+    pipeline.queue.acknowledge(_something_lent(pipeline).id)
+    assert not pipeline.check().holds
+
+
+def _run(pipeline: Pipeline, actions: list[tuple[str, int]]) -> None:
+    for action, number in actions:
+        getattr(pipeline, action if action != "offer_unanswered" else "offer")(number - 1 or 1)
+
+
+def _something_lent(pipeline: Pipeline) -> BlockDelivery:
+    """A delivery that nobody else has and that was not stored."""
+    while (delivery := pipeline.queue.lend(1, 99, now=pipeline.now)).id:
+        pipeline.lent.append(delivery)
+        pipeline.acknowledge(len(pipeline.lent) - 1)
+    pipeline.wait(9)
+    while (delivery := pipeline.queue.lend(1, 99, now=pipeline.now)).id:
+        pipeline.lent.append(delivery)
+        pipeline.acknowledge(len(pipeline.lent) - 1)
+    pipeline.offer(3)
+    delivery = pipeline.queue.lend(2, 2, now=pipeline.now)
+    assert delivery.id
+    return delivery
+
+
+def _insert_again(store: Database, delivery: BlockDelivery) -> None:
+    """The delivery's last sample once more: what only a wrong datastore does."""
+    block = delivery.blocks[-1]
+    twice = part(block, block.count - 1, block.count)
+    store._insert_new(store._producer(block.producer), ResultBlock(twice.time_ms, twice.value1, twice))
