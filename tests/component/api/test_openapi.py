@@ -28,8 +28,9 @@ from inaetics.api.operations import OPERATIONS
 from tests.component.api.live import LiveFleet
 from tests.component.api.test_fleet_v1 import ask
 
-EXAMPLES = 8
-"""For each operation and each way of making requests: a run takes less than a minute."""
+FEW, MANY = 5, 40
+"""Examples for each operation and each way of making requests: the same ones each time, so a few are enough to see a
+change."""
 
 BY_HAND = {"POST /inaetics/v1/units/{name}/exec"}
 """Frames: tested in other places."""
@@ -96,10 +97,11 @@ def _cases(document: dict[str, Any]) -> Iterator[Any]:
             yield operation
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("examples", [FEW, pytest.param(MANY, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["fitting", "not-fitting"])
 def test_nothing_made_from_the_description_breaks_it(
-    fleet: LiveFleet, described: dict[str, Any], mode: GenerationMode
+    fleet: LiveFleet, described: dict[str, Any], mode: GenerationMode, examples: int
 ) -> None:
     failures: list[str] = []
     tried = 0
@@ -111,7 +113,7 @@ def test_nothing_made_from_the_description_breaks_it(
             raise AssertionError(f"{operation.label}: {error}") from error
 
         @settings(
-            max_examples=EXAMPLES,
+            max_examples=examples,
             derandomize=True,
             deadline=None,
             database=None,
