@@ -267,7 +267,7 @@ def test_store_without_room(cluster: FaultCluster) -> None:
     assert lines < 30, f"the engine wrote {lines} lines about what it could not do"
 
 
-@pytest.mark.parametrize("cycles", [300, pytest.param(10_000, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])])
+@pytest.mark.parametrize("cycles", [150, pytest.param(10_000, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])])
 def test_units_created_and_destroyed_many_times(cluster: FaultCluster, cycles: int) -> None:
     """Whatever came and went leaves no key, no unit and no process; files that nobody names are collected later."""
     before, known = cluster.history(), set(cluster.keys())
