@@ -217,8 +217,9 @@ class Connection(asyncio.Protocol):
 
     def _take_reset(self, flags: int, stream: int, payload: bytes) -> None:
         if found := self._streams.get(stream):
+            ending = of_reset(*unpack_from(">I", payload))
             self.forget(found, reset=False)
-            found.end(of_reset(*unpack_from(">I", payload)))
+            found.end(ending)
 
     def _take_ping(self, flags: int, stream: int, payload: bytes) -> None:
         if not flags & _ACK:
