@@ -139,20 +139,25 @@ def test_halt_and_up_bring_everything_back_where_it_was(cluster: Cluster) -> Non
     _flows(cluster)
 
 
-def test_a_restarted_unit_takes_the_newest_image_built_by_hand(cluster: Cluster) -> None:
+def test_an_image_built_by_hand_is_taken_by_an_update_and_by_nothing_else(cluster: Cluster) -> None:
     registry = f"{cluster.subnet}.2:5000"
     script = (
         f"printf 'FROM {registry}/inaetics/celix-agent:latest\\nENV INAETICS_MARK=by-hand\\n' > Containerfile &&"
         f" podman build -q -t {registry}/inaetics/celix-agent:latest . && podman push -q"
         f" {registry}/inaetics/celix-agent:latest"
     )
+
+    def environment() -> str:
+        host = eventually(lambda: cluster.where().get("celix@2.service"), within_s=60, what="celix@2 is active")
+        assert host is not None
+        return cluster.run("inaetics", "ssh", host, "--", "podman", "exec", "celix-2", "env")
+
     cluster.run("inaetics", "ssh", "bootstrap", "--", "sh", "-c", f"cd $(mktemp -d) && {script}")
     cluster.run("fleetctl", "stop", "celix@2.service")
     cluster.run("fleetctl", "start", "celix@2.service")
-    host = eventually(lambda: cluster.where().get("celix@2.service"), within_s=60, what="celix@2 is active again")
-    assert host is not None
-    environment = cluster.run("inaetics", "ssh", host, "--", "podman", "exec", "celix-2", "env")
-    assert "INAETICS_MARK=by-hand" in environment
+    assert "INAETICS_MARK" not in environment()
+    cluster.run("inaetics", "image", "update", "celix@2.service", timeout_s=120)
+    assert "INAETICS_MARK=by-hand" in environment()
 
 
 def test_the_tutorial_of_a_first_application_is_right_word_for_word(cluster: Cluster, tmp_path: Path) -> None:
