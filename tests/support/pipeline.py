@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ class Stage:
 
     def services(self, specification: str) -> dict[str, Any]:
         """Services of all stages by the name of their stage."""
-        references = self.context.get_all_service_references(specification) or ()
+        references: Iterable[Any] = self.context.get_all_service_references(specification) or ()
         return {str(r.get_property(api.REMOTE_AGENT) or self._name): self.context.get_service(r) for r in references}
 
     def close(self) -> None:
@@ -129,12 +129,14 @@ class Pipeline:
         for service in self.services(PIPELINE_CONTROL).values():
             service.set_utilisation(percent)
 
-    def report(self) -> AccountingReport | None:
-        """The last accounting; None while there is none."""
-        for service in self.services(ACCOUNTING).values():
-            latest = service.latest()
-            return msgspec.convert(latest, AccountingReport) if latest is not None else None
-        return None
+    def report(self, *, after_ms: float = 0) -> AccountingReport:
+        """The last accounting. Raises AssertionError while there is none, or none younger than `after_ms`."""
+        latest = [service.latest() for service in self.services(ACCOUNTING).values()]
+        assert latest, "there is no accounting"
+        assert latest[0] is not None, "the accounting has not begun"
+        report = msgspec.convert(latest[0], AccountingReport)
+        assert report.at_ms > after_ms, report
+        return report
 
     def cpu_s(self, name: str) -> float:
         """Processor time that a stage has used."""

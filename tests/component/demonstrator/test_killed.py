@@ -56,9 +56,7 @@ def _flows(pipeline: Pipeline) -> None:
     before = eventually(pipeline.report, within_s=PATIENCE_S, what="the accounting tells of samples")
 
     def more() -> bool:
-        report = pipeline.report()
-        assert report is not None
-        assert report.at_ms > before.at_ms
+        report = pipeline.report(after_ms=before.at_ms)
         if not report.holds:
             pytest.fail(f"samples do not add up: {report}")
         return report.stored > before.stored
@@ -66,18 +64,12 @@ def _flows(pipeline: Pipeline) -> None:
     eventually(more, within_s=PATIENCE_S, what="more samples are stored")
 
 
-def _through(pipeline: Pipeline) -> AccountingReport | None:
-    report = pipeline.report()
-    if report is None or report.queued or report.in_flight:
-        return None
-    again = eventually(lambda: _later(pipeline, report), within_s=PATIENCE_S, what="a later snapshot")
-    assert again.holds, again
-    return again if again.produced == report.produced and not again.queued + again.in_flight else None
-
-
-def _later(pipeline: Pipeline, than: AccountingReport) -> AccountingReport | None:
-    report = pipeline.report()
-    return report if report is not None and report.at_ms > than.at_ms else None
+def _through(pipeline: Pipeline) -> AccountingReport:
+    """A snapshot of a pipeline in which nothing moves any more."""
+    first = pipeline.report()
+    then = eventually(lambda: pipeline.report(after_ms=first.at_ms), within_s=PATIENCE_S, what="a later snapshot")
+    assert (then.holds, then.produced, then.queued, then.in_flight) == (True, first.produced, 0, 0), then
+    return then
 
 
 def _acquitted(directory: Path, stored: int) -> None:
