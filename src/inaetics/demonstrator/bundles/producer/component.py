@@ -153,7 +153,8 @@ class Producer:
             try:
                 accepted = self._queue.put_block(block, self._again)
             except CALL_FAILED:
-                self._again = True
+                with self._lock:
+                    self._again = self._pending is block
                 raise
             self._settle(block, accepted)
         with self._lock:
@@ -177,8 +178,10 @@ class Producer:
 
     def _settle(self, block: SampleBlock, accepted: int) -> None:
         """Note what became of a block; below 0 nobody will ever say."""
-        self._pending, self._again = None, False
         with self._lock:
+            if self._pending is not block:
+                return  # a call of an earlier life that took longer than the life
+            self._pending, self._again = None, False
             if self._log is not None:
                 self._log.answer(block.first, block.count, accepted)
             if accepted >= 0:
