@@ -4,8 +4,9 @@
 PYTHON = python3
 VENV = .venv
 PYTEST = $(VENV)/bin/pytest -q
-# These tests mostly wait, each file on addresses of its own: more at once than there are cores.
-PARALLEL = -n 3 --dist loadfile
+# These tests mostly wait, each file on addresses of its own: more at once than there are cores. Long files come first
+# (tests/component/conftest.py), not those with many tests.
+PARALLEL = -n 3 --dist loadfile --no-loadscope-reorder
 
 help:
 	@sed -n 's/^# make/make/p' Makefile

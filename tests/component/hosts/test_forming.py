@@ -28,9 +28,11 @@ def _members_begun(hosts: Path) -> bool:
 @pytest.mark.parametrize(
     "moment",
     [
-        pytest.param(_exists("bootstrap/discovery/data/member"), id="discovery's first moment"),
-        pytest.param(_exists("worker-2/etcd/formation.json"), id="members found each other"),
-        pytest.param(_exists("worker-1/etcd/data/member"), id="the first member's first moment"),
+        pytest.param(_exists("bootstrap/discovery/data/member"), id="discovery's first moment", marks=pytest.mark.soak),
+        pytest.param(_exists("worker-2/etcd/formation.json"), id="members found each other", marks=pytest.mark.soak),
+        pytest.param(
+            _exists("worker-1/etcd/data/member"), id="the first member's first moment", marks=pytest.mark.soak
+        ),
         pytest.param(_members_begun, id="all members' first moment"),
     ],
 )

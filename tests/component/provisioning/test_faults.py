@@ -67,8 +67,20 @@ def asker() -> Iterator[Asker]:
 
 
 def version_of(client: ProvisioningClient, *, after: str = "", wait_s: float = 20) -> str:
-    found = client.deployment("x", after=after, running=after, error="", wait_s=wait_s)
-    return found.version if found else ""
+    """The version of x's deployment that is not `after`; empty when there is none within `wait_s`.
+
+    A server that began a moment ago may be asked before it has read the mapping.
+    """
+
+    def ask() -> list[str]:
+        try:
+            found = client.deployment("x", after=after, running=after, error="", wait_s=wait_s)
+        except Unavailable as error:
+            assert "there is no mapping" not in str(error), error
+            raise
+        return [found.version if found else ""]
+
+    return eventually(ask, within_s=20, what="the server has read the mapping")[0]
 
 
 def overview(server: Program) -> Any:

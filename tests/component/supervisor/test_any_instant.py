@@ -101,7 +101,7 @@ def _judge_journal(name: str, lines: list[str]) -> None:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.soak)])
 def test_killed_at_any_instant_it_comes_back_and_nothing_is_lost_or_doubled(seed: int) -> None:
     async def main() -> None:
         chooser = random.Random(seed)
