@@ -76,7 +76,8 @@ def version_of(client: ProvisioningClient, *, after: str = "", wait_s: float = 2
         try:
             found = client.deployment("x", after=after, running=after, error="", wait_s=wait_s)
         except Unavailable as error:
-            assert "there is no mapping" not in str(error), error
+            if "there is no mapping" in str(error):
+                return []
             raise
         return [found.version if found else ""]
 
