@@ -142,9 +142,7 @@ def ensure_authorities(
 def people(paths: ClusterPaths) -> tuple[Wanted, ...]:
     """The certificates that belong to no host: the operator's, the signer's, and those of who may only read."""
     operator = Wanted(certificate="operator.pem", key="operator.key", common_name=OPERATOR, server=False)
-    signer = Wanted(
-        certificate=f"{SIGNER}.pem", key=f"{SIGNER}.key", common_name=SIGNER, server=False, signs_code=True
-    )
+    signer = Wanted(certificate=f"{SIGNER}.pem", key=f"{SIGNER}.key", common_name=SIGNER, server=False, signs_code=True)
     return (operator, signer, *map(_reader, readers(paths)))
 
 
