@@ -11,8 +11,8 @@ from inaetics.supervisor.process_settings import Step
 HANDLED = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
 """What the supervisor has handlers for. A child that took one before it had its own would tell the supervisor."""
 
-PLAIN = frozenset({*HANDLED, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ})
-"""What a program is to find as nobody had touched it, whatever the supervisor does with it."""
+PLAIN = frozenset(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}
+"""What a program is to find as nobody had touched it, whatever the supervisor does with it or was started with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class Launch:
     limits: tuple[tuple[int, tuple[int, int]], ...] = ()
 
     @property
-    def plain_signals(self) -> frozenset[signal.Signals]:
+    def plain_signals(self) -> frozenset[int]:
         """The signals to be reset."""
         return PLAIN - {signal.SIGPIPE} if self.ignore_sigpipe else PLAIN
 
