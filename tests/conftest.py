@@ -7,6 +7,7 @@ was left behind is found even when it was adopted by init.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,10 @@ from tests.support.eventually import eventually
 
 _MARK = f"INAETICS_TEST={os.getpid()}"
 os.environ["INAETICS_TEST"] = str(os.getpid())
+
+# A shell starts its background jobs with SIGINT ignored, and every program they run inherits that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _left_behind() -> list[str]:
