@@ -28,7 +28,7 @@ from inaetics.api.operations import OPERATIONS
 from tests.component.api.live import LiveFleet
 from tests.component.api.test_fleet_v1 import ask
 
-FEW, MANY = 5, 40
+FEW, MANY = 3, 40
 """Examples for each operation and each way of making requests: the same ones each time, so a few are enough to see a
 change."""
 

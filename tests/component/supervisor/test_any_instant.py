@@ -15,7 +15,9 @@ from inaetics.supervisor.protocol import Active
 from tests.component.supervisor.daemon import WITHIN_S, Daemon, alive, daemon, service
 from tests.support.eventually import aeventually
 
-KILLS = 25
+FEW, MANY = 12, 50
+"""Kills in the gate, and in the soak."""
+
 LATEST_S = 0.15
 """A start and a stop take about a tenth of a second, so kills fall into every part of them."""
 
@@ -101,14 +103,14 @@ def _judge_journal(name: str, lines: list[str]) -> None:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.soak)])
-def test_killed_at_any_instant_it_comes_back_and_nothing_is_lost_or_doubled(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "kills"), [(1, FEW), pytest.param(2, MANY, marks=pytest.mark.soak)])
+def test_killed_at_any_instant_it_comes_back_and_nothing_is_lost_or_doubled(seed: int, kills: int) -> None:
     async def main() -> None:
         chooser = random.Random(seed)
         async with daemon() as it:
             units = await _units(it)
             wanted: dict[str, bool] = {}
-            for _ in range(KILLS):
+            for _ in range(kills):
                 async with asyncio.TaskGroup() as group:
                     trouble = group.create_task(_trouble(it, units, chooser, wanted))
                     await asyncio.sleep(chooser.random() * LATEST_S)
