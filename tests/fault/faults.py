@@ -122,11 +122,15 @@ class Killed:
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """A unit's main process stands still: its connections stay, and nobody answers on them."""
+    """A unit's main process stands still: its connections stay, and nobody answers on them.
+
+    It goes on afterwards; one that `dies` is killed instead, and started again by its supervisor.
+    """
 
     cluster: FaultCluster
     host: str
     unit: str
+    dies: bool = False
 
     def available(self) -> str | None:
         return None
@@ -135,7 +139,7 @@ class Frozen:
         os.kill(self.cluster.pid(self.host, self.unit), signal.SIGSTOP)
 
     def heal(self) -> None:
-        os.kill(self.cluster.pid(self.host, self.unit), signal.SIGCONT)
+        os.kill(self.cluster.pid(self.host, self.unit), signal.SIGKILL if self.dies else signal.SIGCONT)
 
 
 @dataclass(frozen=True, slots=True)

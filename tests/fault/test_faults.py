@@ -224,8 +224,12 @@ def test_process_of_etcds_leader_killed(cluster: FaultCluster) -> None:
 
 
 def test_process_of_etcds_leader_frozen(cluster: FaultCluster) -> None:
-    """Its connections stay open and nobody answers: whoever used it goes to another member in time."""
-    with trial(cluster, Frozen(cluster, cluster.etcd_leader(), ETCD)) as seen:
+    """Its connections stay open and nobody answers: whoever used it goes to another member in time.
+
+    It does not go on: a leader of etcd 3.4 before 3.4.29 that does may end everybody's leases before it knows that it
+    leads no more (https://github.com/etcd-io/etcd/issues/15247).
+    """
+    with trial(cluster, Frozen(cluster, cluster.etcd_leader(), ETCD, dies=True)) as seen:
         seen.settle()
     seen.judge(unharmed=seen.runs)
 
