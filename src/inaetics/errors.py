@@ -10,6 +10,7 @@ translated at the edge, with ``from``. A subclass exists only where a caller act
     ├── Conflict              it exists already, or was changed by somebody else meanwhile
     ├── Unavailable           a component does not answer (store, supervisor, registry, API): try again
     │   └── LeaseLost         a lease ended: what was written under it is gone
+    ├── Forbidden             who asks may not do this: a token or a certificate does not allow it
     └── CommandFailed         a program we ran failed; carries its own words
 """
 
@@ -55,6 +56,12 @@ class Unavailable(InaeticsError):
     """A component does not answer now; the same request may succeed later."""
 
     exit_code = 3
+
+
+class Forbidden(InaeticsError):
+    """Who asks may not do this."""
+
+    exit_code = 6
 
 
 class LeaseLost(Unavailable):

@@ -20,6 +20,8 @@ AGENT_STATISTICS = "inaetics.demonstrator.AgentStatistics"
 PRODUCER = "inaetics.demonstrator.Producer"
 PIPELINE_CONTROL = "inaetics.demonstrator.PipelineControl"
 ACCOUNTING = "inaetics.demonstrator.Accounting"
+COORDINATOR = "inaetics.demonstrator.Coordinator"
+CLUSTER_INFO = "inaetics.demonstrator.ClusterInfo"
 
 
 class Sample(msgspec.Struct, frozen=True, array_like=True):
@@ -158,6 +160,86 @@ class AgentReport(msgspec.Struct, frozen=True, array_like=True):
     stats: list[Stat]
 
 
+class ScaleSet(msgspec.Struct, frozen=True, array_like=True):
+    """Agents of one kind, `producers` or `processors`: how many there shall be, how many run, and within what bounds."""
+
+    kind: str
+    wanted: int
+    running: int
+    least: int
+    most: int
+
+
+class Decision(msgspec.Struct, frozen=True, array_like=True):
+    """One change of a set, `by` the "autoscaler" or a "person"; `reason` in words."""
+
+    at_ms: int
+    kind: str
+    before: int
+    after: int
+    by: str
+    reason: str
+
+
+class Scaling(msgspec.Struct, frozen=True, array_like=True):
+    """What the coordinator sees and does. `explanation` says in words what it thinks just now ("queue 62 % and rising
+    3 %/s: 2 → 3 processors"); `decisions` are the last ones, newest first; marks are percents of the queue."""
+
+    sets: list[ScaleSet]
+    automatic: bool
+    explanation: str
+    low_percent: float
+    high_percent: float
+    decisions: list[Decision]
+
+
+class ClusterHost(msgspec.Struct, frozen=True, array_like=True):
+    """A machine of the cluster. `state`: "up", "cordoned" or "lost"; `offices`: what it is beside a worker, as
+    "control host", "engine's leader"."""
+
+    name: str
+    address: str
+    state: str
+    offices: list[str]
+    since_ms: int
+
+
+class ClusterUnit(msgspec.Struct, frozen=True, array_like=True):
+    """A unit and where it is; `host` is empty while no machine has it, and `reason` says why (or why it is there)."""
+
+    name: str
+    host: str
+    active: str
+    sub: str
+    since_ms: int
+    reason: str
+
+
+class ClusterEvent(msgspec.Struct, frozen=True, array_like=True):
+    """Something that happened. `failover`: for a unit that moved because its machine was lost, the milliseconds of
+    each step since the loss: [["detected", 0], ["decided", 12], ["pulled", …], ["started", …], ["active", …]]."""
+
+    id: str
+    at_ms: int
+    kind: str
+    unit: str
+    host: str
+    text: str
+    failover: list[tuple[str, int]]
+
+
+class Cluster(msgspec.Struct, frozen=True, array_like=True):
+    """The cluster as its agents may see it; `events` newest first. `local`: its hosts may be killed from the page.
+    `stale` says why this is not current, empty when it is."""
+
+    at_ms: int
+    hosts: list[ClusterHost]
+    units: list[ClusterUnit]
+    events: list[ClusterEvent]
+    local: bool
+    stale: str
+
+
 class SampleQueue(Protocol):
     """A bounded buffer between producers and processors; remote."""
 
@@ -256,6 +338,41 @@ class Accounting(Protocol):
 
     def latest(self) -> AccountingReport | None:
         """The last snapshot; None before the first."""
+
+
+class Coordinator(Protocol):
+    """Scales the pipeline through the fleet's API; local to felix@1's agent."""
+
+    def scaling(self) -> Scaling:
+        """What it sees and does, from memory."""
+
+    def scale(self, kind: str, count: int, *, token: str) -> Scaling:
+        """Have `count` agents of a kind; a person's wish, so it ends automatic scaling of that kind.
+
+        Raises `InvalidInput` (unknown kind, beyond the bounds), `Forbidden` (not the cluster's token), `Unavailable`.
+        """
+
+    def set_automatic(self, on: bool, *, token: str) -> Scaling:
+        """Switch the autoscaler on or off. Raises as `scale`."""
+
+    def permit(self, token: str) -> None:
+        """Return when `token` is the cluster's; raises `Forbidden`, `Unavailable`."""
+
+
+class ClusterInfo(Protocol):
+    """The cluster around the demonstrator; local to felix@1's agent."""
+
+    def cluster(self) -> Cluster | None:
+        """As last heard, from memory; None before the first time."""
+
+    def kill(self, host: str, *, token: str) -> None:
+        """Kill everything on a host of a cluster that runs locally, as a power cut does.
+
+        Raises `InvalidInput` (no such host; hosts that are real machines), `Forbidden`, `Unavailable`.
+        """
+
+    def start(self, host: str, *, token: str) -> None:
+        """Switch a killed host on again. Raises as `kill`."""
 
 
 class StatsProvider(Protocol):
