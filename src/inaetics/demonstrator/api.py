@@ -161,7 +161,7 @@ class AgentReport(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ScaleSet(msgspec.Struct, frozen=True, array_like=True):
-    """Agents of one kind, `producers` or `processors`: how many there shall be, how many run, and within what bounds."""
+    """Agents of one kind, `producers` or `processors`: how many shall run, how many do, and within what bounds."""
 
     kind: str
     wanted: int
