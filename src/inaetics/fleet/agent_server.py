@@ -24,7 +24,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import msgspec
 import structlog
 
-from inaetics.errors import Conflict, InaeticsError, InvalidInput, NotFound, Unavailable
+from inaetics.errors import Conflict, Forbidden, InaeticsError, InvalidInput, NotFound, Unavailable
 from inaetics.fleet.agent_exec import Conversation
 from inaetics.fleet.unit_commands import UnitCommands
 from inaetics.store.background import beside
@@ -43,10 +43,6 @@ _MAX_CLIENTS = 64
 _MAX_COMMANDS = 32
 
 _HELP = "served here: GET /journal/NAME?lines=N&follow=1, POST /restart/NAME, POST /exec/NAME"
-
-
-class Forbidden(InaeticsError):
-    """The client's certificate does not allow it: answered with 403."""
 
 
 class Restarted(msgspec.Struct, frozen=True):
