@@ -25,6 +25,7 @@ _FILES = {
     "details.js": ("inaetics.api.dashboard", "details.js"),
     "events.js": ("inaetics.api.dashboard", "events.js"),
     "dashboard.css": ("inaetics.api.dashboard", "dashboard.css"),
+    "parts.js": ("inaetics.look", "parts.js"),
     "theme.css": ("inaetics.look", "theme.css"),
     "icon.svg": ("inaetics.look", "icon.svg"),
 }

@@ -1,4 +1,4 @@
-// What the parts of the page share: asking the API, making elements, and words for a unit's state.
+// What the parts of the page share: asking the API, and words for a unit's state.
 
 export const API = "../inaetics/v1";
 
@@ -7,18 +7,6 @@ export const units = new Map();
 
 /** Why what is shown may be out of date, in the API's words; empty when it is not. */
 export let stale = "";
-
-export function element(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (value === undefined) continue;
-    if (key === "class") node.className = value;
-    else if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
-    else node.setAttribute(key, value);
-  }
-  node.append(...children.filter((child) => child !== null && child !== undefined));
-  return node;
-}
 
 export async function get(path, { timeout_s = 10, signal } = {}) {
   const within = AbortSignal.timeout(timeout_s * 1000);
@@ -48,14 +36,4 @@ export function stateWords(unit) {
   if (unit.is_global) return `${activeOf(unit)} on ${(everywhere.get(unit.name) ?? []).length} machines`;
   if (!unit.active) return unit.desired === "inactive" ? "inactive" : `${unit.desired}, not reported yet`;
   return unit.sub && unit.sub !== unit.active ? `${unit.active} (${unit.sub})` : unit.active;
-}
-
-export function mark() { return element("span", { class: "mark", "aria-hidden": "true" }); }
-
-export function age(seconds) {
-  const s = Math.max(0, Math.round(seconds));
-  if (s < 60) return `${s} s`;
-  if (s < 3600) return `${Math.floor(s / 60)} min`;
-  if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
-  return `${Math.floor(s / 86400)} d`;
 }

@@ -1,8 +1,9 @@
 // The cluster's page: machines with their units, the table of units; the events and a unit's details are modules beside.
 // Everything is held requests: the API answers when something changed, and nothing is asked for on a clock but health.
-import { activeOf, age, element, everywhere, get, mark, stale, stateWords, units } from "./common.js";
+import { activeOf, everywhere, get, stale, stateWords, units } from "./common.js";
 import { openDetails, refreshDetails } from "./details.js";
 import { showEvents } from "./events.js";
+import { age, element, keepFocus, mark, showLive } from "./parts.js";
 
 const HELD_S = 30;
 const RETRY_MS = 1000;
@@ -20,7 +21,7 @@ let health = null;
 function chip(unit, active, where) {
   const moved = placedBefore.has(unit.name) && placedBefore.get(unit.name) !== where && !unit.is_global;
   return element("li", {}, element("button", {
-    type: "button", class: moved ? "chip new" : "chip", "data-active": active, "data-unit": unit.name,
+    type: "button", class: moved ? "chip new" : "chip", "data-active": active, "data-key": unit.name, "data-unit": unit.name,
     title: `${unit.name}: ${active}`, onclick: () => openDetails(unit.name),
   }, mark(), element("span", {}, unit.name.replace(/\.service$/, "")), element("span", { class: "visually-hidden" }, `, ${active}`)));
 }
@@ -69,13 +70,6 @@ function showMachines() {
   for (const unit of units.values()) if (unit.machine) placedBefore.set(unit.name, unit.machine.id);
 }
 
-/** Replacing nodes must not throw a keyboard user back to the top of the page. */
-function keepFocus(root, change) {
-  const focused = root.contains(document.activeElement) ? document.activeElement.dataset.unit : null;
-  change();
-  if (focused) root.querySelector(`[data-unit="${CSS.escape(focused)}"]`)?.focus();
-}
-
 // ---- units
 
 function showUnits() {
@@ -84,7 +78,7 @@ function showUnits() {
     .filter((unit) => !wanted || [unit.name, unit.description, unit.machine?.name ?? "", activeOf(unit), unit.sub ?? ""].some((text) => text.toLowerCase().includes(wanted)));
   const now = Date.now() / 1000;
   const rows = found.slice(0, MOST_ROWS).map((unit) => element("tr", { "data-active": activeOf(unit), "data-row": unit.name },
-    element("td", {}, element("button", { type: "button", "data-unit": unit.name, onclick: () => openDetails(unit.name) }, unit.name)),
+    element("td", {}, element("button", { type: "button", "data-key": unit.name, "data-unit": unit.name, onclick: () => openDetails(unit.name) }, unit.name)),
     element("td", {}, element("span", {}, mark(), stateWords(unit))),
     element("td", {}, unit.machine?.name ?? (unit.is_global ? "all" : "–")),
     element("td", {}, unit.since ? age(now - unit.since) : "–"),
@@ -97,23 +91,18 @@ function showUnits() {
 
 // ---- what keeps it alive
 
-function state(name, text) {
-  byId("live").dataset.state = name;
-  if (byId("live-text").textContent !== text) byId("live-text").textContent = text;
-}
-
-function showLive() {
-  if (stale) return state("lost", `out of date: ${stale}`);
+function showState() {
+  if (stale) return showLive("lost", `out of date: ${stale}`);
   const parts = [`${machines.length} machines`, `${units.size} units`];
   if (health?.leader) parts.push(`leader ${health.leader}`);
-  state("live", `live · ${parts.join(" · ")}`);
+  showLive("live", `live · ${parts.join(" · ")}`);
 }
 
 let drawing = false;
 function draw() { // many answers, one drawing
   if (drawing) return;
   drawing = true;
-  requestAnimationFrame(() => { drawing = false; showMachines(); showUnits(); showLive(); refreshDetails(); });
+  requestAnimationFrame(() => { drawing = false; showMachines(); showUnits(); showState(); refreshDetails(); });
 }
 
 /** Ask with `after`, take what changed, ask again; on an error start from the beginning. */
@@ -128,7 +117,7 @@ async function follow(path, take) {
       draw();
     } catch (error) {
       after = null;
-      state("lost", "no answer – trying again");
+      showLive("lost", "no answer – trying again");
       console.warn(error);
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }

@@ -1,6 +1,7 @@
 // One unit: why it is where it is or waits, its journal as it comes, its events, its file.
-import { API, activeOf, age, element, get, mark, stateWords, units } from "./common.js";
-import { eventItem } from "./events.js";
+import { API, activeOf, get, stateWords, units } from "./common.js";
+import { fleetEvent } from "./events.js";
+import { age, element, mark } from "./parts.js";
 
 const MOST_LINES = 2000;
 const TABS = ["why", "journal", "events", "file"];
@@ -86,7 +87,7 @@ async function showUnitEvents(path, signal) {
   const list = byId("unit-events");
   list.replaceChildren(element("li", {}, "asking…"));
   const found = await get(`/events?unit=${path}&limit=200`, { signal });
-  list.replaceChildren(...found.events.map((event) => eventItem(event, null)).reverse());
+  list.replaceChildren(...found.events.map((event) => fleetEvent(event, null)).reverse());
   if (!found.events.length) list.replaceChildren(element("li", { class: "muted" }, "nothing is remembered of it"));
 }
 

@@ -1,49 +1,26 @@
 // Events as they happen, the newest first; a failover shows its timeline as a bar.
-import { API, element } from "./common.js";
+import { API } from "./common.js";
+import { SMALL, element, eventItem } from "./parts.js";
 
 const MOST = 200;
-const TONES = {
-  active: "good", joined: "good", returned: "good", uncordoned: "good",
-  failed: "bad", refused: "bad", left: "bad",
-  moved: "move", placed: "move", failover: "move", leader: "move", rollout: "move",
-  activating: "wait", restarting: "wait", cordoned: "wait", deactivating: "wait", kept: "wait", withdrawn: "wait",
-};
-/** Steps of everyday life; shown when every change is asked for. */
-const SMALL = new Set(["activating", "deactivating", "loaded", "withdrawn", "removed", "wanted", "inactive", "reloading"]);
+const STEPS = ["decided", "pulled", "started", "active"];
 
-const clock = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
-const ms = (n) => (n >= 10000 ? `${(n / 1000).toFixed(1)} s` : `${Math.round(n)} ms`);
-
-export function eventItem(event, open) {
+/** An event as the API tells it; `open` is called with the unit's name when it is chosen. */
+export function fleetEvent(event, open) {
   const subject = event.unit || event.machine || "";
   const what = event.message || `${subject} ${event.kind}${event.unit && event.machine ? ` on ${event.machine}` : ""}`;
   const words = event.unit && !what.startsWith(event.unit) ? `${event.unit}: ${what}` : what;
-  return element("li", { class: "event", "data-kind": event.kind, "data-tone": TONES[event.kind] },
-    element("time", { datetime: new Date(event.time * 1000).toISOString() }, clock.format(event.time * 1000)),
-    element("span", { class: "kind" }, event.kind),
-    element("span", { class: "what" }, event.unit && open
-      ? element("a", { href: `#${encodeURIComponent(event.unit)}`, onclick: (click) => { click.preventDefault(); open(event.unit); } }, words)
-      : words),
-    event.reason && event.reason !== event.message ? element("span", { class: "why" }, event.reason) : null,
-    event.timeline ? timeline(event.timeline) : null);
-}
-
-/** detected → decided → pulled → started → active, each step as long as it took. */
-function timeline(line) {
-  let before = 0;
-  const steps = [["decided", line.decided_ms], ["pulled", line.pulled_ms], ["started", line.started_ms], ["active", line.active_ms]]
-    .filter(([, at]) => at !== null && at !== undefined)
-    .map(([name, at]) => { const took = Math.max(0, at - before); before = Math.max(before, at); return [name, took, at]; });
-  const words = ["detected", ...steps.map(([name, , at]) => `${name} +${ms(at)}`)].join(" → ");
-  const places = { decided: 1, pulled: 2, started: 3, active: 4 };
-  const bar = [1, 2, 3, 4].map((place) => element("span", { style: `flex: ${steps.find(([name]) => places[name] === place)?.[1] ?? 0} 0 0` }));
-  return element("span", { class: "timeline" },
-    element("span", { class: "bar", "aria-hidden": "true" }, ...bar), element("span", { class: "steps" }, words));
+  const link = () => element("a", { href: `#${encodeURIComponent(event.unit)}`, onclick: (click) => { click.preventDefault(); open(event.unit); } }, words);
+  return eventItem({
+    kind: event.kind, at_ms: event.time * 1000, what: event.unit && open ? link() : words,
+    why: event.reason === event.message ? "" : event.reason,
+    steps: event.timeline ? STEPS.map((step) => [step, event.timeline[`${step}_ms`] ?? NaN]) : [],
+  });
 }
 
 export function showEvents(list, every, open) {
   const known = [];
-  const draw = () => list.replaceChildren(...known.filter((e) => every.checked || !SMALL.has(e.kind)).slice(0, MOST).map((e) => eventItem(e, open)));
+  const draw = () => list.replaceChildren(...known.filter((e) => every.checked || !SMALL.has(e.kind)).slice(0, MOST).map((e) => fleetEvent(e, open)));
   let planned = false;
   const source = new EventSource(`${API}/events?limit=${MOST}`);
   source.onmessage = (message) => {
