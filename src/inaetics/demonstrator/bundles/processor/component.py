@@ -104,6 +104,7 @@ class Processor:
     def stats(self) -> list[Stat]:
         return [
             Stat("processed", "counter", "samples", self._processed),
+            Stat("processing", "gauge", "samples/s", round(self.rate(), 1)),
             Stat("cost", "gauge", "µs", self._cost_us or 0),
         ]
 

@@ -98,6 +98,7 @@ class Queue:
             return [
                 Stat("queued", "gauge", "samples", buffer.queued),
                 Stat("in flight", "gauge", "samples", buffer.in_flight),
+                Stat("capacity", "gauge", "samples", buffer.capacity),
                 Stat("fill", "gauge", "%", round(buffer.fill * 100, 1)),
                 Stat("accepted", "counter", "samples", buffer.accepted),
                 Stat("refused by queue", "counter", "samples", buffer.refused),
