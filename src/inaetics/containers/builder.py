@@ -33,6 +33,7 @@ from inaetics.containers.images import (
     local_reference,
 )
 from inaetics.containers.layout import Layer, load, write_layout
+from inaetics.containers.native import compiler
 from inaetics.containers.package import package_files, write_package
 from inaetics.containers.process import files_for, run
 from inaetics.containers.tarball import content_hash
@@ -134,7 +135,8 @@ class _Builder:
         self._progress = progress
         self._built = False
         self._modules = package_files(sources.package)
-        self._package_hash = content_hash(self._modules, relative_to=sources.package)
+        files = content_hash(self._modules, relative_to=sources.package)
+        self._package_hash = hashlib.sha256((files + compiler(self._modules)).encode()).hexdigest()
 
     def shared(self) -> None:
         """The images that the others start from: base, layers, node."""

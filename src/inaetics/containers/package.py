@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inaetics.containers.base import Base, compile_modules, unpacked
+from inaetics.containers.native import compile_all
 from inaetics.containers.tarball import write_tar
 from inaetics.errors import InvalidInput
 
@@ -72,12 +73,16 @@ def _meant(module: str, package: Path) -> list[Path]:
 
 
 def write_package(archive: Path, package: Path, files: Sequence[Path], base: Base, workplace: Path) -> None:
-    """Write the layer: `files` of the folder `package`, compiled with the base's Python. `workplace` is empty."""
+    """Write the layer: `files` of the folder `package`, C compiled and modules with the base's Python.
+
+    `workplace` is empty.
+    """
     inside = workplace / INSIDE.lstrip("/") / "inaetics"
     for module in files:
         copy = inside / module.relative_to(package)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(module, copy)
+    compile_all(inside)
     with unpacked(base.archive) as root:
         compile_modules(root, inside, inside=f"{INSIDE}/inaetics")
     write_tar(archive, workplace)

@@ -58,6 +58,7 @@ def test_an_image_runs_what_agents_need(builder: Host, built: list[Built]) -> No
     code = (
         "import asyncio, ssl, sqlite3, json, http.server, zipfile, ctypes, decimal;"
         "import google.protobuf, inaetics.store.wire, pelix.framework, msgspec, structlog, inaetics.errors;"
+        "import inaetics.demonstrator.native as n; assert n.library().sums(bytes(8), bytes(8)) == bytes(8);"
         "print(ssl.create_default_context().cert_store_stats()['x509_ca'] > 100, inaetics.errors.__file__);"
     )
     assert run_python(builder.engine, local_reference("felix-agent"), code) == (

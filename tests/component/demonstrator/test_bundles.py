@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.resources import as_file, files
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -20,8 +21,10 @@ from inaetics.demonstrator.api import (
     Result,
     Sample,
 )
+from inaetics.demonstrator.native import LIBRARY
 from inaetics.errors import InvalidInput
 from inaetics.node.testing import BundleFramework
+from tests.support.native import compiled_kernels
 
 
 @pytest.fixture
@@ -80,8 +83,20 @@ def test_what_people_set(framework: BundleFramework) -> None:
     assert producer.rate() == producer.maximum() / 10
 
 
-def test_all_of_it_in_one_agent_adds_up(framework: BundleFramework) -> None:
-    install(framework, "queue", "datastore", "accounting", "processor", "producer", "statistics")
+def test_the_native_processor_does_not_install_without_its_library(
+    framework: BundleFramework, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(LIBRARY, str(tmp_path / "kernels.so"))
+    with pytest.raises(InvalidInput, match="cannot load the native kernels"):
+        install(framework, "processor_native")
+
+
+@pytest.mark.parametrize("processor", ["processor", "processor_native"])
+def test_all_of_it_in_one_agent_adds_up(
+    framework: BundleFramework, processor: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(LIBRARY, str(compiled_kernels(tmp_path)))
+    install(framework, "queue", "datastore", "accounting", processor, "producer", "statistics")
     accounting = framework.service(ACCOUNTING, remote=True)
 
     def report() -> AccountingReport | None:

@@ -1,0 +1,1 @@
+"""A processor whose results are computed in C."""

@@ -1,0 +1,26 @@
+"""As the bundle `processor`, computed by the native library of the image. Without that it does not install."""
+
+from __future__ import annotations
+
+from pelix.ipopo.decorators import ComponentFactory, Instantiate, Property, Provides, Requires
+
+from inaetics.demonstrator.api import DATA_STORE, PIPELINE_CONTROL, PROCESSOR, SAMPLE_QUEUE, STATS_PROVIDER
+from inaetics.demonstrator.processing import Processing
+
+from .kernel import NativeKernel
+
+_KERNEL = NativeKernel()
+"""Loaded with the bundle: where there is no library, its installation fails with the reason, and an agent goes back."""
+
+
+@ComponentFactory(__name__ + ".processor")
+@Requires("_queue", SAMPLE_QUEUE)
+@Requires("_store", DATA_STORE)
+@Provides([PROCESSOR, PIPELINE_CONTROL, STATS_PROVIDER])
+@Property("_exported", "service.exported.interfaces", [PIPELINE_CONTROL])
+@Instantiate(__name__ + ".processor")
+class Processor(Processing):
+    """Works while there are a queue and a datastore."""
+
+    def __init__(self) -> None:
+        super().__init__(_KERNEL)
