@@ -44,7 +44,7 @@ def compile_all(tree: Path) -> None:
 def compile_library(source: Path, library: Path) -> None:
     """Compile one file to a shared library for this machine. Raises `NotFound` (no tcc), `CommandFailed`."""
     flags = ("-shared", "-nostdlib", "-nostdinc", "-Wall", "-Werror")
-    command = [_tcc(), *flags, "-o", library.resolve(), source.name]
+    command: list[str | Path] = [_tcc(), *flags, "-o", library.resolve(), source.name]
     run(command, doing=f"compile {source}", timeout_s=_COMPILE_S, cwd=source.parent)
     library.write_bytes(_plain_stack(library.read_bytes()))
     library.chmod(0o644)
