@@ -11,6 +11,7 @@ What differs from `pelix.http.basic`, whose servlets, requests and responses it 
 
 from __future__ import annotations
 
+import socket
 import threading
 from socketserver import TCPServer
 from typing import Any, cast
@@ -30,6 +31,14 @@ def query(request: AbstractHTTPServletRequest) -> dict[str, str]:
     """The query of a request, the first value of each name; Pelix strips it off `request.get_path()`."""
     raw = str(cast(Any, request)._handler.path)
     return {name: values[0] for name, values in parse_qs(urlsplit(raw).query, keep_blank_values=True).items()}
+
+
+def take_over(request: AbstractHTTPServletRequest) -> socket.socket:
+    """The connection of a request, once the head of its answer is sent: whoever calls this writes the rest and closes
+    it, and the thread that served the request goes home."""
+    handler = cast(Any, request)._handler
+    handler.close_connection = True
+    return socket.socket(fileno=handler.connection.detach())
 
 
 class _Server(_HttpServerFamily):

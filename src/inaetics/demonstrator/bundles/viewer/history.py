@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,9 @@ TOTALS = {
 """Name in the JSON → name of the stat that is summed over all agents."""
 
 GAUGES = {"queued", "in_flight"}
+
+MOST_SERIES = 64
+"""Of one agent: what a mistaken bundle makes up beyond them is left out."""
 
 
 @dataclass(slots=True)
@@ -56,7 +60,7 @@ class Series:
         self.counted.append((now_s, value))
         first_s, first = self.counted[0]
         if now_s > first_s:
-            self.points.append((now_ms, (value - first) / (now_s - first_s)))
+            self.points.append((now_ms, round((value - first) / (now_s - first_s), 2)))
 
 
 @dataclass(slots=True)
@@ -67,6 +71,11 @@ class Agent:
     heard_s: float
     since_ms: int
     series: dict[str, Series] = field(default_factory=dict)
+
+    @property
+    def kinds(self) -> tuple[tuple[str, str, str], ...]:
+        """Name, type and unit of each series as drawn, in their order."""
+        return tuple((s.stat.name, s.stat.type, drawn_unit(s.stat)) for s in self.series.values())
 
 
 class History:
@@ -86,23 +95,39 @@ class History:
         if agent is None or agent.report.host != report.host:  # new, or moved: its counters began again
             self._forget(report.agent)
             agent = self._agents[report.agent] = Agent(report, now_s, now_ms)
-        for stat in report.stats:
+        if report.bundles != agent.report.bundles:
+            self._drop_unsaid(agent, {stat.name for stat in report.stats})
+        for stat in report.stats[:MOST_SERIES]:
+            if not math.isfinite(stat.value):
+                continue
             series = agent.series.setdefault(stat.name, Series(stat))
             if stat.type == "counter" and stat.value < series.stat.value:
                 self._past[stat.name] += series.stat.value
             series.add(stat, now_s=now_s, now_ms=now_ms)
         agent.report, agent.heard_s = report, now_s
 
-    def forget_silent(self, *, now_s: float) -> None:
-        """Remove the agents not heard for long."""
+    def expect(self, name: str, *, now_s: float, now_ms: int) -> None:
+        """Note that there is an agent that should say something: it is shown, late, even if it never does."""
+        if name not in self._agents:
+            self._agents[name] = Agent(AgentReport(name, "", "", [], []), now_s, now_ms)
+
+    def forget_silent(self, *, now_s: float, expected: Collection[str] = ()) -> None:
+        """Remove the agents not heard for long, unless they are `expected` to say something."""
         for name in [n for n, a in self._agents.items() if now_s - a.heard_s > self._forget_after_s]:
-            self._forget(name)
+            if name not in expected:
+                self._forget(name)
 
     def _forget(self, name: str) -> None:
         agent = self._agents.pop(name, None)
-        for series in agent.series.values() if agent else ():
+        if agent is not None:
+            self._drop_unsaid(agent, set())
+
+    def _drop_unsaid(self, agent: Agent, said: set[str]) -> None:
+        """Let go of the series that `said` does not name; what they counted stays counted."""
+        for name in [name for name in agent.series if name not in said]:
+            series = agent.series.pop(name)
             if series.stat.type == "counter":
-                self._past[series.stat.name] += series.stat.value
+                self._past[name] += series.stat.value
 
     def statistics(self, *, since_ms: int, now_s: float) -> list[dict[str, Any]]:
         """Every agent's series with the points after `since_ms`, by agent's name."""
@@ -115,13 +140,13 @@ class History:
                     {
                         "name": series.stat.name,
                         "type": series.stat.type,
-                        "unit": series.stat.unit + ("/s" if series.stat.type == "counter" else ""),
+                        "unit": drawn_unit(series.stat),
                         "points": [point for point in series.points if point[0] > since_ms],
                     }
                     for series in agent.series.values()
                 ],
             }
-            for name, agent in sorted(self._agents.items())
+            for name, agent in self.known()
         ]
 
     def totals(self, *, now_s: float) -> dict[str, Any]:
@@ -141,6 +166,19 @@ class History:
         }
         return {**stats, "rates": rates}
 
+    def gauges(self, name: str, *, now_s: float) -> list[float]:
+        """What agents that are not late show of a gauge."""
+        agents = [agent for agent in self._agents.values() if not self._late(agent, now_s)]
+        return [series.stat.value for series in _series(agents, name)]
+
+    def known(self) -> list[tuple[str, Agent]]:
+        """All agents, by name."""
+        return sorted(self._agents.items())
+
+    def late(self, *, now_s: float) -> list[str]:
+        """The names of those that say nothing."""
+        return [name for name, agent in self.known() if self._late(agent, now_s)]
+
     def agents(self, *, now_s: float) -> list[dict[str, Any]]:
         """Who is there, where, since when, with which bundles."""
         return [
@@ -152,11 +190,16 @@ class History:
                 "since_ms": agent.since_ms,
                 "late": self._late(agent, now_s),
             }
-            for name, agent in sorted(self._agents.items())
+            for name, agent in self.known()
         ]
 
     def _late(self, agent: Agent, now_s: float) -> bool:
         return now_s - agent.heard_s > self._late_after_s
+
+
+def drawn_unit(stat: Stat) -> str:
+    """A counter is drawn as a rate."""
+    return stat.unit + ("/s" if stat.type == "counter" else "")
 
 
 def _series(agents: Iterable[Agent], name: str) -> list[Series]:

@@ -1,0 +1,157 @@
+"""The viewer as in an agent, with everything around it made up: `python -m tests.support.viewer --port 8080`.
+
+It serves the page's files as they are on disk at each request, so that a reload shows what was just written. The token
+of its controls is "test-token".
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pelix.ipopo.constants import use_ipopo
+from typing_extensions import override
+
+from inaetics.demonstrator.api import ACCOUNTING, AGENT_STATISTICS, CLUSTER_INFO, COORDINATOR, PIPELINE_CONTROL
+from inaetics.demonstrator.bundles.viewer import component
+from inaetics.demonstrator.bundles.viewer.answers import Answer, files_of
+from inaetics.node import api
+from inaetics.provisioning.framework import FrameworkSettings, start_framework, stop_framework
+from tests.support.made_up import TOKEN, Fake, World
+
+STEP_S = 0.1
+
+
+class Stage:
+    """A viewer among fakes. Use it with ``with``; `url` is the page."""
+
+    def __init__(
+        self,
+        world: World,
+        *,
+        address: str = "127.0.0.1",
+        port: int = 0,
+        coordinator: bool = True,
+        live_files: bool = False,
+    ) -> None:
+        self.world = world
+        self._address, self._port = address, port or _free_port(address)
+        self._coordinator = coordinator
+        self._live_files = live_files
+        self._registrations: dict[Fake, list[Any]] = {}
+        self._stopping = threading.Event()
+        self._mover = threading.Thread(target=self._move, name="made-up world", daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://{self._address}:{self._port}"
+
+    def __enter__(self) -> Stage:
+        properties = {api.AGENT: "felix@1", api.ADDRESS: self._address, api.HOST: "worker-1"}
+        self._framework = start_framework(
+            FrameworkSettings(address=self._address, page_port=self._port, shell_port=0, properties=properties)
+        )
+        self.context = self._framework.get_bundle_context()
+        self.world.came, self.world.went = self._came, self._went
+        self.world.populate()
+        self.context.register_service(ACCOUNTING, self.world, {})
+        if self._coordinator:
+            self.context.register_service(COORDINATOR, self.world, {})
+            self.context.register_service(CLUSTER_INFO, self.world, {})
+        self.context.install_bundle(component.__name__).start()
+        with use_ipopo(self.context) as ipopo:
+            self.viewer: Any = ipopo.get_instance(component.__name__ + ".viewer")
+        if self._live_files:
+            self.viewer._files = _LiveFiles()
+        self._mover.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._mover.join()
+        self.world.end.set()
+        stop_framework(self._framework)
+
+    def _came(self, fake: Fake) -> None:
+        held = [self.context.register_service(AGENT_STATISTICS, fake, {api.REMOTE_AGENT: fake.name})]
+        if fake.role in ("producer", "processor"):
+            held.append(self.context.register_service(PIPELINE_CONTROL, fake, {api.REMOTE_AGENT: fake.name}))
+        self._registrations[fake] = held
+
+    def _went(self, fake: Fake) -> None:
+        for registration in self._registrations.pop(fake, ()):
+            registration.unregister()
+
+    def _move(self) -> None:
+        while not self._stopping.wait(STEP_S):
+            self.world.step(STEP_S)
+
+
+class _LiveFiles(dict[str, Answer]):
+    """The page's files as they are now."""
+
+    @override
+    def __contains__(self, path: object) -> bool:
+        return path in _now()
+
+    @override
+    def __getitem__(self, path: str) -> Answer:
+        return _now()[path]
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        return iter(_now())
+
+
+def _now() -> dict[str, Answer]:
+    return files_of(Path(component.__file__).parent / "static", files("inaetics.look"))
+
+
+def _free_port(address: str) -> int:
+    with socket.create_server((address, 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--address", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--agents", type=int, default=8)
+    parser.add_argument("--hanging", type=int, default=0, help="so many processors never answer")
+    parser.add_argument("--broken-accounting", action="store_true", help="the sum does not hold")
+    parser.add_argument("--no-coordinator", action="store_true", help="no scaling and no cluster")
+    parser.add_argument("--kill-every", type=float, default=0, help="seconds between deaths of a worker, in turns")
+    given = parser.parse_args()
+    world = World(
+        given.agents, hanging=given.hanging, holds=not given.broken_accounting, start_ms=round(time.time() * 1000)
+    )
+    with Stage(
+        world, address=given.address, port=given.port, coordinator=not given.no_coordinator, live_files=True
+    ) as stage:
+        print(stage.url, flush=True)  # noqa: T201 - for whoever started it
+        with contextlib.suppress(KeyboardInterrupt):
+            _live(world, given.kill_every)
+
+
+def _live(world: World, kill_every_s: float) -> None:
+    turn = 0
+    while True:
+        time.sleep(kill_every_s or 3600)
+        if kill_every_s:
+            host = f"worker-{2 + turn % 4}"
+            turn += 1
+            if world.hosts[host][0] == "up":
+                world.kill(host, token=TOKEN)
+            else:
+                world.start(host, token=TOKEN)
+
+
+if __name__ == "__main__":
+    main()
