@@ -21,8 +21,8 @@ INSIDE = "/opt/inaetics/package"
 """Where the package is in an image."""
 
 
-ROOMS = ("node", "provisioning", "demonstrator")
-"""The rooms that run in containers."""
+ROOMS = ("node", "provisioning", "demonstrator", "look")
+"""The rooms that run in containers; `look` is what their pages share with those of hosts."""
 
 _OURS = "inaetics."
 

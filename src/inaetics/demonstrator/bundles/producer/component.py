@@ -129,6 +129,7 @@ class Producer:
                 Stat("refused", "counter", "samples", self._lives.refused),
                 Stat("undecided", "gauge", "samples", self._lives.undecided),
                 Stat("rate set", "gauge", "samples/s", pace.rate),
+                Stat("utilisation", "gauge", "%", round(pace.rate / pace.maximum * 100, 1)),
                 Stat("effort", "gauge", "%", round(pace.effort * 100, 1)),
             ]
 
