@@ -10,8 +10,9 @@ import structlog
 from inaetics.errors import Unavailable
 from inaetics.fleet import keys
 from inaetics.fleet.attendance import Attendance
-from inaetics.fleet.fold import Change, MachineChanged
+from inaetics.fleet.fold import Change, MachineChanged, StateChanged
 from inaetics.fleet.mirror import Mirror
+from inaetics.fleet.model import Machine, UnitState
 from inaetics.fleet.settings import EngineSettings
 from inaetics.fleet.term import Term
 from inaetics.store.protocol import Store
@@ -64,14 +65,20 @@ class Engine:
             await term.lead()
 
     def _hear(self, changes: Sequence[Change] | None) -> None:
-        """Note who comes and goes, leader or not: a witness need not wait when it takes over."""
+        """Note who comes, speaks and goes, leader or not: a witness need not wait when it takes over."""
         now = asyncio.get_running_loop().time()
         if changes is None:
-            self._attendance.listed(self._mirror.snapshot.machines, now)
+            machines = self._mirror.snapshot.machines
+            self._attendance.listed({machine: each.lease for machine, each in machines.items()}, now)
             return
         for change in changes:
-            if isinstance(change, MachineChanged):
-                if change.new is None:
-                    self._attendance.left(change.id, now)
-                elif change.old is None or change.old.revision != change.new.revision:
-                    self._attendance.arrived(change.id)
+            match change:
+                case MachineChanged(id=machine, new=None):
+                    self._attendance.left(machine, now)
+                case MachineChanged(id=machine, old=old, new=Machine() as new):
+                    if old is None or old.revision != new.revision:
+                        self._attendance.arrived(machine, new.lease)
+                case StateChanged(machine=machine, new=UnitState(lease=lease)):
+                    self._attendance.heard(machine, lease)
+                case _:
+                    pass

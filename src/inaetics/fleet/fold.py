@@ -78,7 +78,7 @@ class Fold:
     rollouts: dict[str, Rollout] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
     """Key → why, for people."""
-    _raw_machines: dict[MachineId, tuple[mapper.MachineRecord, int]] = field(default_factory=dict)
+    _raw_machines: dict[MachineId, tuple[mapper.MachineRecord, int, int]] = field(default_factory=dict)
     _operators: dict[MachineId, tuple[mapper.OperatorRecord, int]] = field(default_factory=dict)
     _textless: dict[str, set[UnitName]] = field(default_factory=dict)
 
@@ -177,7 +177,7 @@ class Fold:
 
     def _machine(self, kind: str, machine_id: MachineId, item: KeyValue | None) -> Iterable[Change]:
         if kind == "machines":
-            record = (mapper.decode(item, mapper.MachineRecord), item.mod_revision) if item else None
+            record = (mapper.decode(item, mapper.MachineRecord), item.mod_revision, item.lease) if item else None
             _put(self._raw_machines, machine_id, record)
         else:
             words = (mapper.decode(item, mapper.OperatorRecord), item.mod_revision) if item else None

@@ -141,7 +141,9 @@ def unit(name: UnitName, item: KeyValue, text: str = "") -> Unit:
     )
 
 
-def machine(machine_id: MachineId, record: MachineRecord, revision: int, said: OperatorRecord, said_at: int) -> Machine:
+def machine(
+    machine_id: MachineId, record: MachineRecord, revision: int, lease: int, said: OperatorRecord, said_at: int
+) -> Machine:
     """Join what the agent says of its machine with what people say of it."""
     edits = said.metadata
     metadata = {key: value for key, value in record.metadata.items() if key not in edits}
@@ -159,6 +161,7 @@ def machine(machine_id: MachineId, record: MachineRecord, revision: int, said: O
         cores=record.cores,
         version=record.software,
         revision=revision,
+        lease=lease,
         operator_revision=said_at,
     )
 
@@ -226,6 +229,7 @@ def state(key: tuple[MachineId, UnitName], item: KeyValue) -> UnitState:
         started_at=record.started_at,
         image=record.image,
         revision=item.mod_revision,
+        lease=item.lease,
     )
 
 

@@ -60,7 +60,7 @@ class Machine:
 
     `memory` is in bytes, `cores` may be a fraction; None: the machine does not say, and is not limited. A machine that
     is `draining` is cordoned too: its units are moved away, at most `at_once` together. `revision` is the mod revision
-    of the machine's own key, `operator_revision` that of the operator's (0: none).
+    of the machine's own key and `lease` that key's lease, `operator_revision` that of the operator's (0: none).
     """
 
     id: MachineId
@@ -75,6 +75,7 @@ class Machine:
     cores: float | None = None
     version: str = ""
     revision: int = 0
+    lease: int = 0
     operator_revision: int = 0
 
 
@@ -106,7 +107,7 @@ class UnitState:
 
     `since`, `pulled_at` and `started_at` are Unix seconds by that machine's clock: of the last change of `active`, and
     of the moments at which all was there to start its main process, and at which that was launched (0: not yet).
-    `image` is the digest of the image it was given, or was found to run.
+    `image` is the digest of the image it was given, or was found to run. `lease` is the one it stands under.
     """
 
     unit: UnitName
@@ -123,6 +124,7 @@ class UnitState:
     started_at: float = 0.0
     image: str = ""
     revision: int = 0
+    lease: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -305,6 +305,25 @@ def test_a_witness_does_not_wait_when_the_leader_dies_with_its_machine() -> None
     asyncio.run(main())
 
 
+def test_a_leader_that_has_just_begun_does_not_wait_for_machines_it_has_heard() -> None:
+    """It came after the machines, whose keys it found; the reports of their units tell it that they live."""
+
+    async def main() -> None:
+        async with fleet(2, engine=False) as made:
+            mirror = Mirror(made.store)
+            made.run(mirror.run, "another mirror")
+            await mirror.ready()
+            made.start_engine("second", mirror, EngineSettings(lost_margin_s=600))
+            for number in range(2):
+                await made.registry.submit(f"a@{number}.service", service(), desired=LAUNCHED)
+            await made.until(lambda: len(mirror.snapshot.states) == 2, "both are reported")
+            (unit,) = made.supervisors[2].running()
+            await power_off(made, 2)
+            await made.until(lambda: made.where(unit) == ["worker-1"], "it moved, long before the margin's end")
+
+    asyncio.run(main())
+
+
 def test_a_restart_of_everything_moves_nothing() -> None:
     async def main() -> None:
         async with fleet(3, engine=False) as made:
