@@ -1,0 +1,110 @@
+// The hosts and what runs on them, what moves where, and what happened, a failover with its timeline.
+import { ask, change } from "./ask.js";
+import { problem } from "./controls.js";
+import { SMALL, element, eventItem, keepFocus, mark } from "./parts.js";
+
+const MOST_EVENTS = 60;
+const MOVED_MS = 20000; // so long a unit that moved says where it came from
+
+const byId = (id) => document.getElementById(id);
+const whereBefore = new Map(); // unit → host
+const moves = new Map(); // unit → {from, at}
+let agents = new Map();
+let cluster = null;
+
+/** Which agents do what, for the colours of their units. */
+export function tellAgents(known) {
+  agents = known;
+  if (cluster) showHosts();
+}
+
+export function showCluster(data) {
+  if (!data) {
+    byId("no-cluster").hidden = false;
+    byId("no-cluster").textContent = "The cluster is not heard of just now.";
+    return;
+  }
+  cluster = data;
+  for (const unit of cluster.units) {
+    const before = whereBefore.get(unit.name);
+    if (unit.host && before && before !== unit.host) moves.set(unit.name, { from: before, at: performance.now() });
+    if (unit.host) whereBefore.set(unit.name, unit.host);
+  }
+  for (const [name, move] of moves) if (performance.now() - move.at > MOVED_MS) moves.delete(name);
+  byId("no-cluster").hidden = !data.stale;
+  byId("no-cluster").textContent = data.stale ? `Out of date: ${data.stale}` : "";
+  byId("cluster-count").textContent = `${cluster.hosts.length} hosts · ${cluster.units.length} units`;
+  showHosts();
+  showEvents();
+}
+
+function showHosts() {
+  const on = new Map(cluster.hosts.map((host) => [host.name, []]));
+  const waiting = [];
+  for (const unit of cluster.units) {
+    if (!unit.host) waiting.push(unit);
+    else if (on.has(unit.host)) on.get(unit.host).push(unit);
+  }
+  const cards = cluster.hosts.map((host) => hostCard(host, on.get(host.name)));
+  if (waiting.length) {
+    cards.push(element("article", { class: "card machine waiting", "aria-label": "Waiting units" },
+      element("div", { class: "machine-head" }, element("h3", {}, "Waiting"), element("span", { class: "badge warn" }, `${waiting.length}`)),
+      element("p", {}, waiting[0].reason || "no host fits them now"), chips(waiting)));
+  }
+  keepFocus(byId("machines"), () => byId("machines").replaceChildren(...cards));
+}
+
+function hostCard(host, units) {
+  const lost = host.state === "lost";
+  const badge = lost ? element("span", { class: "badge bad" }, "lost") : host.state === "up" ? null : element("span", { class: "badge warn" }, host.state);
+  const button = cluster.local
+    ? element("button", { type: "button", "data-key": `host ${host.name}`, "aria-label": `${lost ? "Start" : "Kill"} ${host.name}`, onclick: () => (lost ? start(host.name) : kill(host.name, units)) }, lost ? "Start" : "Kill")
+    : null;
+  return element("article", { class: lost ? "card machine gone" : host.state === "up" ? "card machine" : "card machine resting", "data-machine": host.name, "data-state": host.state, "aria-label": host.name },
+    element("div", { class: "machine-head" }, element("h3", {}, host.name), badge, ...host.offices.map((office) => element("span", { class: "badge" }, office)), button),
+    element("p", {}, host.address),
+    units.length ? chips(units) : element("p", {}, lost ? "what ran here is started elsewhere" : "nothing runs here"));
+}
+
+function chips(units) {
+  const sorted = [...units].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
+  return element("ul", { class: "chips" }, ...sorted.map((unit) => {
+    const name = unit.name.replace(/\.service$/, "");
+    const moved = moves.get(unit.name);
+    const state = unit.host ? unit.active || "activating" : "waits";
+    return element("li", { class: moved ? "chip new" : "chip", "data-active": state, "data-unit": unit.name, "data-stage": stageOf(name), title: unit.reason || `${name}: ${state}` },
+      mark(), element("span", {}, name), moved ? element("small", {}, `from ${moved.from}`) : null, element("span", { class: "visually-hidden" }, `, ${state}`));
+  }));
+}
+
+const STAGES = { producer: "producer", queue: "queue", datastore: "datastore", processor: "processor" };
+
+function stageOf(name) {
+  const bundles = agents.get(name)?.bundles.map((bundle) => bundle.split(" ")[0]) ?? [];
+  return Object.keys(STAGES).find((stage) => bundles.some((bundle) => bundle.startsWith(stage)));
+}
+
+async function kill(host, units) {
+  const here = units.length ? `${units.length} ${units.length === 1 ? "unit runs" : "units run"} there and will be started elsewhere.` : "Nothing of the fleet runs there.";
+  const sure = await ask({ title: `Kill ${host}?`, yes: `Kill ${host}`, text: `Everything on it dies at once, as when its power is cut. ${here}` });
+  if (sure) await at("kill", host);
+}
+
+const start = (host) => at("start", host);
+
+async function at(path, host) {
+  try {
+    await change(path, { host });
+    problem("");
+  } catch (error) {
+    problem(error.message);
+  }
+}
+
+function showEvents() {
+  const shown = cluster.events.filter((event) => !SMALL.has(event.kind)).slice(0, MOST_EVENTS);
+  if (!shown.length) return;
+  byId("events").replaceChildren(...shown.map((event) => eventItem({
+    kind: event.kind, at_ms: event.at_ms, what: event.text || [event.unit, event.kind, event.host && `on ${event.host}`].filter(Boolean).join(" "), steps: event.failover,
+  })));
+}

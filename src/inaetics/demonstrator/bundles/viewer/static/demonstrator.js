@@ -1,0 +1,93 @@
+// The demonstrator's page. One stream of server-sent events feeds it; every part of the page draws what it is handed.
+import { showCluster, tellAgents } from "./cluster.js";
+import { showScaling, showUtilisation } from "./controls.js";
+import { Graphs, FillChart } from "./graphs.js";
+import { age, element, showLive } from "./parts.js";
+import { showPipeline } from "./pipeline.js";
+
+const AGAIN_MS = 1000;
+const SILENT_MS = 20000; // the server says something at least every 15 s
+
+const byId = (id) => document.getElementById(id);
+const graphs = new Graphs(byId("graphs"));
+const fill = new FillChart(byId("fill-chart"));
+const agents = new Map(); // name → what `hello` said of it; series carry their points
+let interval = 500;
+let hosts = null; // null until the cluster is known
+let heard = 0;
+
+const on = {
+  hello(data) {
+    interval = data.interval_ms;
+    const before = new Map(agents);
+    agents.clear();
+    for (const agent of data.agents) {
+      const known = before.get(agent.agent)?.series ?? [];
+      for (const series of agent.series) series.points ??= known.find((s) => s.name === series.name)?.points ?? [];
+      agents.set(agent.agent, agent);
+    }
+    graphs.reset(agents);
+    showAgents(data.time_ms);
+    tellAgents(agents);
+    fill.begin([...agents.values()].flatMap((agent) => agent.series).find((series) => series.name === "fill")?.points ?? []);
+    on.cluster(data.cluster);
+    on.scaling(data.scaling);
+    on.utilisation(data.utilisation);
+    showFigures(data);
+  },
+
+  points(data) {
+    const late = new Set(data.late);
+    for (const [name, values] of Object.entries(data.agents)) {
+      agents.get(name)?.series.forEach((series, i) => {
+        if (values[i] === null || values[i] === undefined) return;
+        series.points.push([data.time_ms, values[i]]);
+        if (series.points.length > 200) series.points.splice(0, series.points.length - 180);
+      });
+    }
+    for (const agent of agents.values()) agent.late = late.has(agent.agent);
+    showFigures(data);
+  },
+
+  scaling(data) { fill.marks(data); showScaling(data); },
+  utilisation(data) { showUtilisation(data); },
+  cluster(data) { hosts = data?.hosts.filter((host) => host.state !== "lost").length ?? null; showCluster(data); },
+};
+
+function showFigures({ time_ms: now, system }) {
+  showPipeline(system, agents);
+  fill.add(now, system.queue_percent);
+  if (document.hidden) return;
+  graphs.draw(now);
+  fill.draw(now);
+  const there = [...agents.values()].filter((agent) => !agent.late).length;
+  const late = agents.size - there;
+  showLive("live", [`live · ${there} agents`, hosts === null ? "" : `${hosts} hosts`, late ? `${late} late` : ""].filter(Boolean).join(" · "));
+}
+
+function showAgents(now) {
+  byId("agents").replaceChildren(...[...agents.values()].map((agent) => element("tr", {},
+    element("td", {}, agent.agent), element("td", {}, agent.host), element("td", {}, agent.address),
+    element("td", {}, agent.bundles.join(", ")), element("td", {}, agent.late ? "late" : age((now - agent.since_ms) / 1000)))));
+  byId("empty").hidden = agents.size > 0;
+}
+
+// ---- the stream; a browser tries again by itself only while the server answers at all
+
+function connect() {
+  const source = new EventSource("events");
+  for (const [name, handle] of Object.entries(on)) {
+    source.addEventListener(name, (message) => { heard = performance.now(); handle(JSON.parse(message.data)); });
+  }
+  source.onerror = () => {
+    showLive("lost", "no answer – trying again");
+    source.close();
+    clearInterval(watch);
+    setTimeout(connect, AGAIN_MS);
+  };
+  heard = performance.now();
+  const watch = setInterval(() => { if (performance.now() - heard > SILENT_MS) source.onerror(); }, interval * 4);
+}
+
+byId("to-cluster").hidden = !location.pathname.startsWith("/demonstrator/");
+connect();
