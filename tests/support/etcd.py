@@ -252,10 +252,10 @@ def make_certificates(
 class Authority:
     """A certificate authority; writes its own certificate to `ca.pem`. `issue` makes others, with a common name."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, name: str = "test CA") -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
-        name = _name("test CA")
-        builder = _certificate(name, name, self._key)
+        subject = _name(name)
+        builder = _certificate(subject, subject, self._key)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         self.certificate = builder.sign(self._key, hashes.SHA256())
         (directory / "ca.pem").write_bytes(self.certificate.public_bytes(Encoding.PEM))

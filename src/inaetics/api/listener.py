@@ -13,6 +13,7 @@ import os
 import socket
 import ssl
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ import uvicorn
 
 from inaetics.api.bounds import BoundedProtocol
 from inaetics.api.endpoint import ClientTls
+from inaetics.api.peers import Authorities
 from inaetics.errors import InvalidInput, Unavailable
 from inaetics.tls import server_context as tls_server
 from inaetics.units._override import override
@@ -37,7 +39,15 @@ BACKLOG = 512
 class Listener(uvicorn.Server):
     """One listening socket; serves until `stopping` is set. `listening` is set once it answers."""
 
-    def __init__(self, app: ASGIApp, listening: socket.socket, stopping: asyncio.Event, tls: ssl.SSLContext | None):
+    def __init__(
+        self,
+        app: ASGIApp,
+        listening: socket.socket,
+        stopping: asyncio.Event,
+        tls: ssl.SSLContext | None,
+        authorities: Authorities | None = None,
+    ):
+        """With `tls`, what a client may ask for depends on which of the `authorities` signed its certificate."""
         config = uvicorn.Config(
             app,
             http=BoundedProtocol,
@@ -55,6 +65,7 @@ class Listener(uvicorn.Server):
         )
         config.load()
         config.ssl = tls
+        config.http_protocol_class = partial(BoundedProtocol, authorities=authorities)  # type: ignore[assignment]
         super().__init__(config)
         self._socket = listening
         self._stopping = stopping

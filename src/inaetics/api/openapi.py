@@ -11,6 +11,7 @@ import msgspec
 from starlette.routing import BaseRoute, Route
 
 from inaetics.api.operations import JSON, OPERATIONS, Operation, Parameter
+from inaetics.api.peers import NODES_MAY
 from inaetics.api.wire import ErrorEntity
 
 _REF = "#/components/schemas/{name}"
@@ -44,7 +45,10 @@ def describe(served: Iterable[BaseRoute]) -> dict[str, Any]:
         "info": {
             "title": "INAETICS fleet",
             "version": version("inaetics-cluster"),
-            "description": "Units on a cluster of machines: the original fleet's API v1, and ours beside it.",
+            "description": (
+                "Units on a cluster of machines: the original fleet's API v1, and ours beside it."
+                " What node agents' certificates may ask for is marked x-node-agents; all else needs another one."
+            ),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
@@ -70,6 +74,8 @@ def _described(path: str, method: str, operation: Operation, schema_of: dict[str
         "parameters": [*map(_in_path, names), *map(_in_query, operation.query)],
         "responses": _responses(operation, schema_of),
     }
+    if f"{method} {path}" in NODES_MAY:
+        found["x-node-agents"] = True
     if operation.body_kind is not None:
         schema = schema_of[repr(operation.body)] if operation.body is not None else {"type": "string"}
         found["requestBody"] = {"required": True, "content": {operation.body_kind: {"schema": schema}}}

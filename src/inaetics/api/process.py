@@ -16,6 +16,7 @@ from inaetics.api.endpoint import ClientTls
 from inaetics.api.listener import Listener, server_context, tcp_socket, unix_socket
 from inaetics.api.metered_store import MeteredStore
 from inaetics.api.metrics import Metrics
+from inaetics.api.peers import read_authorities
 from inaetics.api.provisioning_archives import Archives, RegistryArchives
 from inaetics.api.pulse import Pulse
 from inaetics.api.services import Services
@@ -79,7 +80,13 @@ async def serve_over(
         port = sockets.enter_context(tcp_socket(settings.address, settings.port))
         listeners = (
             Listener(app, socket, stopping, None),
-            Listener(app, port, stopping, server_context(replace(settings.tls, ca=settings.clients_ca))),
+            Listener(
+                app,
+                port,
+                stopping,
+                server_context(replace(settings.tls, ca=settings.clients_ca)),
+                read_authorities(own=settings.tls.ca, nodes=settings.nodes_ca, clients=settings.clients_ca),
+            ),
         )
         async with asyncio.TaskGroup() as group:
             background = [

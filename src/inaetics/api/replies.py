@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from inaetics.api.wire import ErrorBody, ErrorEntity
-from inaetics.errors import Conflict, InaeticsError, InvalidInput, NotFound, Unavailable
+from inaetics.errors import Conflict, Forbidden, InaeticsError, InvalidInput, NotFound, Unavailable
 
 BODY_WITHIN_S = 30.0
 """For a whole body: whoever sends it more slowly keeps a task and its memory for nothing."""
@@ -57,6 +57,8 @@ def status_of(error: InaeticsError) -> int:
             return 415
         case InvalidInput():
             return 400
+        case Forbidden():
+            return 403
         case NotFound():
             return 404
         case Conflict():

@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from inaetics.api.wire import ErrorEntity
-from inaetics.errors import Conflict, InaeticsError, InvalidInput, NotFound, Unavailable
+from inaetics.errors import Conflict, Forbidden, InaeticsError, InvalidInput, NotFound, Unavailable
 
 _ERRORS: dict[int, type[InaeticsError]] = {
     400: InvalidInput,
-    403: InvalidInput,
+    403: Forbidden,
     404: NotFound,
     409: Conflict,
     413: InvalidInput,

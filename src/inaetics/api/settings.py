@@ -30,9 +30,14 @@ class ApiSettings:
 
     @property
     def clients_ca(self) -> Path:
-        """The authorities of clients: also of those who may only read, where the host has such a file."""
+        """The authorities of clients: also of readers and of node agents, where the host has such a file."""
         file = self.tls.ca.with_name("api-clients.pem")
         return file if file.exists() else self.tls.ca
+
+    @property
+    def nodes_ca(self) -> Path:
+        """The authority of node agents; a host need not have the file."""
+        return self.tls.ca.with_name("nodes-ca.pem")
 
     etcd_endpoints: tuple[str, ...]
     """Every member's client URL."""

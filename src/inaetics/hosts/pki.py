@@ -6,7 +6,8 @@ changes nothing but what is missing, about to expire, or made for other names.
 Four authorities, so that a certificate opens nothing it is not for, whatever name it bears:
 
 - `ca` signs the cluster's own parts and the operator's: trusted by etcd, the API, agents and the registry;
-- `nodes-ca` signs what node agents carry in containers: trusted by etcd and other node agents, and to pull images;
+- `nodes-ca` signs what node agents carry in containers: trusted by etcd and other node agents, to pull images, and by
+  the API for the few things that `inaetics.api.peers` names;
 - `readers-ca` signs certificates for people who may only look: trusted by the API;
 - `peers-ca` signs etcd's members towards each other: a peer may write what it likes, past every role.
 """
@@ -214,7 +215,8 @@ def _bundles(host: Host, authorities: dict[str, Authority]) -> dict[str, str]:
     if host.registry:
         found["registry-clients.pem"] = ca + nodes
     if host.control:
-        found["api-clients.pem"] = ca + pems[READERS]
+        found["api-clients.pem"] = ca + pems[READERS] + nodes
+        found["nodes-ca.pem"] = nodes
         if PEERS in pems:
             found["peers-ca.pem"] = pems[PEERS]
     return found

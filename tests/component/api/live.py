@@ -37,7 +37,7 @@ from inaetics.fleet.unit_commands import UnitCommands
 from inaetics.store.fake import FakeStore
 from inaetics.store.protocol import Changed, KeyValue, Lease, Relisted
 from inaetics.supervisor.protocol import Active, UnitStatus
-from tests.support.etcd import free_subnet, make_certificates
+from tests.support.etcd import Authority, free_subnet, make_certificates
 from tests.support.fake_supervisor import FakeSupervisor
 from tests.support.tags import FakeTags
 
@@ -47,6 +47,10 @@ API_PORT = 49153
 
 OTHERS = ("operator", "api", "reader-wall", "agent-worker-1", "etcd-worker-1", "operators", "api-worker-1")
 """Names to whom certificates are made out, beside the one of `LiveFleet.client_tls`."""
+
+
+NODES = ("node-worker-1", "operator", "api")
+"""Names to whom the node agents' authority makes out certificates here."""
 
 
 @dataclass(slots=True)
@@ -72,6 +76,7 @@ class LiveFleet:
         self.addresses = [f"{self.subnet}.{101 + n}" for n in range(machines)]
         addresses = [*self.addresses, f"{self.subnet}.10"]
         tls = make_certificates(directory, addresses, server_name="api", others=OTHERS)
+        _make_node_certificates(directory)
         self.client_tls = ClientTls(ca=tls.ca, cert=tls.cert, key=tls.key)
         self.server_tls = ClientTls(ca=tls.ca, cert=directory / "server.pem", key=directory / "server.key")
         self.socket = directory / "fleet.sock"
@@ -98,6 +103,11 @@ class LiveFleet:
         directory = self.client_tls.ca.parent
         cert, key = (directory / f"client-{name}{suffix}" for suffix in (".pem", ".key"))
         return ClientTls(ca=self.client_tls.ca, cert=cert, key=key)
+
+    def node_certificate(self, name: str) -> ClientTls:
+        """One of the node agents' authority, made out to one of `NODES`."""
+        directory = self.client_tls.ca.parent / "nodes"
+        return ClientTls(ca=self.client_tls.ca, cert=directory / f"{name}.pem", key=directory / f"{name}.key")
 
     @property
     def url(self) -> str:
@@ -226,6 +236,18 @@ class LiveFleet:
             since=1_700_000_000.0 + placement.revision,
             image=placement.image or self.script.found.get(placement.unit, ""),
         )
+
+
+def _make_node_certificates(directory: Path) -> None:
+    """The node agents' authority and its certificates, as on a control host."""
+    place = directory / "nodes"
+    place.mkdir()
+    authority = Authority(place, "test nodes-ca")
+    for name in NODES:
+        authority.issue(place / name, [name], [])
+    nodes = (place / "ca.pem").read_text()
+    (directory / "nodes-ca.pem").write_text(nodes)
+    (directory / "api-clients.pem").write_text((directory / "ca.pem").read_text() + nodes)
 
 
 class ScriptedSupervisor(FakeSupervisor):

@@ -40,7 +40,7 @@ def test_every_certificate_is_listed_with_its_end(paths: ClusterPaths) -> None:
     entries = renewal.inventory(paths, CLUSTER)
     files = {path for path in paths.state.rglob("*") if path.suffix in {".pem", ".cert"}}
     bundles = {"ca.pem", "etcd-clients.pem", "api-clients.pem", "key.pem", "peers-ca.pem", "signers.pem"}
-    bundles |= {"registry-clients.pem"}
+    bundles |= {"registry-clients.pem", "nodes-ca.pem"}
     leaves = {path for path in files if path.name not in bundles}
     assert {entry.file for entry in entries} >= leaves
     assert all(entry.ends == pki.expires(entry.file) for entry in entries)
