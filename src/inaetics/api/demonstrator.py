@@ -34,6 +34,7 @@ ANSWER_S = 30.0
 
 _SENT = {"accept", "content-type", "last-event-id", "authorization", "if-none-match"}
 _KEPT = {"content-type", "content-length", "cache-control", "content-security-policy", "etag", "x-content-type-options"}
+_KEPT |= {"referrer-policy", "cross-origin-resource-policy", "allow", "www-authenticate"}
 
 _WAITING = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="2"><title>INAETICS demonstrator</title>

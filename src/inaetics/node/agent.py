@@ -14,7 +14,7 @@ from inaetics.errors import InvalidInput
 from inaetics.node import api
 from inaetics.node.deployer import Deployer, Trust
 from inaetics.node.health import Doctor
-from inaetics.node.health_page import PATHS, HealthPage
+from inaetics.node.health_page import PATHS, HealthPage, of_bundles
 from inaetics.node.installer import Installer
 from inaetics.node.journal import Journal
 from inaetics.node.loader import BundleLoader
@@ -81,7 +81,8 @@ class Agent:
         doctor = Doctor(
             self._settings.agent, context, installer, lambda: deployer.standing, lambda: distribution.counts
         )
-        context.register_service(HTTP_SERVLET, HealthPage(doctor), {HTTP_SERVLET_PATH: PATHS})
+        page = HealthPage(doctor, lambda: of_bundles(context))
+        context.register_service(HTTP_SERVLET, page, {HTTP_SERVLET_PATH: PATHS})
         context.register_service(SERVICE_SHELL_COMMAND, ShellCommands(doctor, self._journal), {})
 
     def _stuck(self, reason: str) -> None:

@@ -28,3 +28,6 @@ REMOTE_IMPORTED = "service.imported"
 """Set on services that live in another agent; filter ``(!(service.imported=*))`` for local ones."""
 REMOTE_AGENT = "inaetics.agent"
 """Service property that every exported service carries for its importers: the target id of the agent it lives in."""
+
+METRICS = "inaetics.node.Metrics"
+"""A service for the agent's ``/metrics``: ``metrics()`` returns `inaetics.node.exposition.Family`s, at once."""

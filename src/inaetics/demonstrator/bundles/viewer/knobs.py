@@ -1,0 +1,111 @@
+"""What people set at all producers and processors: each is told on a thread of its own, and the last word counts.
+
+Whoever comes later is told what was set before, so that a new producer produces as much as the others.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
+
+import structlog
+
+from inaetics.demonstrator.api import PipelineControl
+from inaetics.demonstrator.calls import CALL_FAILED
+from inaetics.errors import InaeticsError
+
+log = structlog.get_logger()
+
+UTILISATION = "set_utilisation"
+COST = "set_cost"
+
+ANSWERS_WITHIN_S = 2.0
+MOST_AT_ONCE = 64
+BELIEVED_S = 3.0
+"""After which what agents report counts for more than what was set."""
+
+
+class _Knob:
+    """One agent's. It has at most one call under way; what is wanted meanwhile is told next."""
+
+    def __init__(self, name: str, service: PipelineControl) -> None:
+        self.name = name
+        self._service: Any = service
+        self._lock = threading.Lock()
+        self._wanted: dict[str, tuple[float, list[Future[bool]]]] = {}
+        self._turning = False
+
+    def want(self, pool: ThreadPoolExecutor, method: str, value: float) -> Future[bool]:
+        """Have `method` called; the future says whether it was carried out."""
+        done: Future[bool] = Future()
+        with self._lock:
+            waiting = self._wanted.get(method, (value, []))[1]
+            self._wanted[method] = (value, [*waiting, done])
+            if not self._turning:
+                self._turning = True
+                pool.submit(self._turn)
+        return done
+
+    def _turn(self) -> None:
+        while True:
+            with self._lock:
+                if not self._wanted:
+                    self._turning = False
+                    return
+                method, (value, waiting) = self._wanted.popitem()
+            done = self._call(method, value)
+            for each in waiting:
+                each.set_result(done)
+
+    def _call(self, method: str, value: float) -> bool:
+        try:
+            getattr(self._service, method)(value)
+        except (*CALL_FAILED, InaeticsError) as error:
+            log.warning("an agent was not told", agent=self.name, method=method, value=value, error=str(error))
+            return False
+        except Exception:  # another bundle's mistake; the others go on
+            log.exception("an agent's control fails", agent=self.name, method=method)
+            return False
+        return True
+
+
+class Knobs:
+    """All agents that can be controlled. Safe from any thread."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="viewer-control")
+        self._lock = threading.Lock()
+        self._knobs: dict[int, _Knob] = {}
+        self._set: dict[str, tuple[float, float]] = {}
+        """Method → what was set, and when."""
+
+    def stop(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def bind(self, name: str, service: PipelineControl) -> None:
+        with self._lock:
+            knob = self._knobs[id(service)] = _Knob(name, service)
+            for method, (value, _) in self._set.items():
+                knob.want(self._pool, method, value)
+
+    def unbind(self, service: PipelineControl) -> None:
+        with self._lock:
+            self._knobs.pop(id(service), None)
+
+    def set(self, method: str, value: float, *, within_s: float = ANSWERS_WITHIN_S) -> list[str]:
+        """Tell all; returns the names of those that have not done it `within_s`."""
+        with self._lock:
+            self._set[method] = (value, time.monotonic())
+            told = [(knob.name, knob.want(self._pool, method, value)) for knob in self._knobs.values()]
+        wait([future for _, future in told], within_s)
+        return sorted({name for name, future in told if not (future.done() and future.result())})
+
+    def believed(self, method: str, reported: list[float]) -> float | None:
+        """What is set: what all report alike, or what was set when that is so fresh that they cannot have reported."""
+        with self._lock:
+            value, at_s = self._set.get(method, (None, 0.0))
+        if value is not None and (not reported or time.monotonic() - at_s < BELIEVED_S):
+            return value
+        return reported[0] if reported and min(reported) == max(reported) else None
