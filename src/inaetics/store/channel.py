@@ -28,7 +28,7 @@ class Channel:
     """To `host` (`address:port`), with TLS when there is a `context`. `close` it."""
 
     def __init__(self, host: str, context: ssl.SSLContext | None) -> None:
-        self._host = host
+        self.host = host
         self._context = context
         self._connecting = asyncio.Lock()
         self._connection: Connection | None = None
@@ -96,10 +96,10 @@ class Channel:
             raise RpcError(Status.UNAVAILABLE, self._why, sent=False) from error
 
     async def _greeted(self) -> Connection:
-        address, _, port = self._host.rpartition(":")
+        address, _, port = self.host.rpartition(":")
         scheme, name = ("https", SERVER_NAME) if self._context else ("http", None)
         _, connection = await asyncio.get_running_loop().create_connection(
-            lambda: Connection(scheme, self._host), address, int(port), ssl=self._context, server_hostname=name
+            lambda: Connection(scheme, self.host), address, int(port), ssl=self._context, server_hostname=name
         )
         try:
             await connection.greeted()

@@ -6,7 +6,11 @@ One member is used at a time, and left when it refuses, fails or does not answer
 a member that hangs delays one call, not every third as when calls go round. Where a client begins is left to chance.
 
 Promises: a call is tried while its deadline allows; whether a failed attempt may yet have been applied is told, never
-guessed (`Doubt`).
+guessed (`Doubt`); one that was slow is told of, with the members it was tried at.
+
+A member that is alive may lose a write without a word: one that hands it on to a leader that has just died, or over a
+link that has just come back, never hears of it again and says so only after 7 s ("etcdserver: request timed out"). So
+a first attempt is short, and the next one goes to another member.
 """
 
 from __future__ import annotations
@@ -53,6 +57,12 @@ _LONGEST_PAUSE_S = 0.5
 _FIRST_ATTEMPT = 0.2
 """Part of its time that a call gives to its first attempt: a member that hangs leaves enough for two others."""
 
+_SLOW_S = 1.0
+"""A call that took longer is told of, though it was answered in the end."""
+
+_SLOW_AGAIN_S = 10.0
+"""No more often: a store that is slow is slow for everything."""
+
 
 @dataclass(slots=True)
 class Doubt:
@@ -79,6 +89,8 @@ class Wire:
         self._endpoints = endpoints
         self._timeout_s = timeout_s
         self._closed = False
+        self._slow_told_at = float("-inf")
+        self._slow_untold = 0
         self.on_silence: Callable[[Member], None] = lambda member: None
         """Called with a member that did not answer in time."""
 
@@ -131,16 +143,23 @@ class Wire:
         """Call `method` until it answers or `timeout_s` has passed; `what` begins the error: "cannot get '/a'"."""
         loop = asyncio.get_running_loop()
         timeout_s = timeout_s or self._timeout_s
-        end = loop.time() + timeout_s
+        began = loop.time()
+        end = began + timeout_s
         pause_s = _FIRST_PAUSE_S
         attempt_s = timeout_s * _FIRST_ATTEMPT
+        failures: list[str] = []
         while True:
-            member = self.member
+            member, sent_at = self.member, loop.time()
             try:
                 self.raise_if_closed()
-                return await member.call(method, request, timeout_s=min(attempt_s, end - loop.time()))
+                answer = await member.call(method, request, timeout_s=min(attempt_s, end - loop.time()))
+                if (took_s := loop.time() - began) > max(_SLOW_S, timeout_s * _FIRST_ATTEMPT):
+                    self._tell_slow(what, took_s, member, failures)
+                return answer  # noqa: TRY300 - what follows an error is another attempt
             except RpcError as error:
                 self.raise_if_closed()
+                said = error.details or error.code.name
+                failures.append(f"{member.host}: {said} ({loop.time() - sent_at:.1f} s)")
                 passing = error.details in _PASSING
                 if error.code not in _RETRIED and not passing:
                     raise self.translated(error, what) from error
@@ -165,6 +184,21 @@ class Wire:
         self.renew()
         if error.code is Status.DEADLINE_EXCEEDED:
             self.on_silence(member)
+
+    def _tell_slow(self, what: str, took_s: float, member: Member, failures: Sequence[str]) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._slow_told_at < _SLOW_AGAIN_S:
+            self._slow_untold += 1
+            return
+        _log.warning(
+            "slow store call",
+            call=what.removeprefix("cannot "),
+            took_s=round(took_s, 2),
+            member=member.host,
+            failures=list(failures),
+            others=self._slow_untold,
+        )
+        self._slow_told_at, self._slow_untold = now, 0
 
     def raise_if_closed(self) -> None:
         """Raise Unavailable after `aclose`."""
