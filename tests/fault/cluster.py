@@ -387,8 +387,25 @@ class FaultCluster:
     def _until_recorded(self) -> None:
         self._markers += 1
         marker = f'"/fault/marker/{self._markers}"'
-        self.etcdctl("put", json.loads(marker), "")
+        self._put(json.loads(marker))
         eventually(lambda: marker in self._recorded(), within_s=15, what="the recorder has caught up")
+
+    def _put(self, key: str) -> None:
+        """Put `key` through the first member that takes it; twice does no harm.
+
+        A member whose link has just come back may lose what it hands on to the leader, and etcdctl asks no other one.
+        """
+
+        def done() -> bool:
+            refusals = []
+            for host in self.control:
+                tried = self.try_etcdctl("put", key, "", "--command-timeout=2s", host=host)
+                if tried.returncode == 0:
+                    return True
+                refusals.append(f"{host}: {tried.stderr.decode()}")
+            raise AssertionError("; ".join(refusals))
+
+        eventually(done, within_s=15, what=f"the store has taken {key!r}")
 
     def _recorded(self) -> str:
         text = self._record.read_text()
