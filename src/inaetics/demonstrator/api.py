@@ -313,6 +313,9 @@ class Producer(Protocol):
     def set_mode(self, mode: str) -> None:
         """ "periodic": evenly; "burst": all of a second at once. Raises `InvalidInput`."""
 
+    def clock_ms(self) -> float:
+        """What the clock that its samples' times are of says now, Unix milliseconds."""
+
     def at(self, producer: str, frontier: int) -> Ledger | None:
         """Its count when it had offered the samples before `frontier` and been answered; frontier -1: its last.
 

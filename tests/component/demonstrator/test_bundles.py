@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -11,11 +12,13 @@ import pytest
 
 from inaetics.demonstrator.api import (
     ACCOUNTING,
+    AGENT_STATISTICS,
     DATA_STORE,
     PIPELINE_CONTROL,
     PRODUCER,
     SAMPLE_QUEUE,
     AccountingReport,
+    AgentReport,
     Delivery,
     Ledger,
     Result,
@@ -66,6 +69,32 @@ def test_the_datastores_plain_services(framework: BundleFramework) -> None:
     assert store.store(results[0]) == 1
     assert store.store_all(results) == 5
     assert msgspec.convert(store.find_between(1001, 1003), list[Result]) == results[1:3]
+
+
+def test_latency_across_hosts_whose_clocks_are_minutes_apart(framework: BundleFramework) -> None:
+    """The producer's host is five minutes behind; what it took a second ago took a second."""
+    behind_ms = 5 * 60_000
+    framework.provide(PRODUCER, _Clock(behind_ms), **{"inaetics.agent": "far@1"})
+    install(framework, "datastore", "statistics")
+    store, statistics = (framework.service(name, remote=True) for name in (DATA_STORE, AGENT_STATISTICS))
+
+    def figures() -> dict[str, float]:
+        return {stat.name: stat.value for stat in msgspec.convert(statistics.report(), AgentReport).stats}
+
+    framework.wait(lambda: figures()["clocks apart"] > 0, what="the clock was asked for")
+    taken_ms = round(time.time() * 1000) - behind_ms - 1000
+    store.store(Result(taken_ms, 0.0, Sample(taken_ms, 0.0, 0.0, "far@1/life", 0)))
+    store.store(Result(taken_ms, 0.0, Sample(taken_ms, 0.0, 0.0, "unknown@1/life", 0)))
+    assert 1000 <= figures()["latency p50"] <= figures()["latency p99"] < 60_000
+    assert abs(figures()["clocks apart"] - behind_ms) < 10_000
+
+
+class _Clock:
+    def __init__(self, behind_ms: int) -> None:
+        self._behind_ms = behind_ms
+
+    def clock_ms(self) -> float:
+        return time.time() * 1000 - self._behind_ms
 
 
 def test_what_people_set(framework: BundleFramework) -> None:

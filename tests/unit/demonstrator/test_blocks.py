@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from inaetics.demonstrator.api import Result, ResultBlock, Sample, SampleBlock
 from inaetics.demonstrator.blocks import (
+    ends,
     of_results,
     of_samples,
+    packed,
     part,
     read_result_blocks,
     read_sample_block,
@@ -47,6 +49,21 @@ def test_a_part_of_a_block_is_those_samples() -> None:
     assert samples_of(part(block, 3, 7)) == samples_of(block)[3:7]
     results = ResultBlock(block.time_ms, block.value2, block)
     assert results_of(result_part(results, 3, 7)) == results_of(results)[3:7]
+
+
+@given(start_ms=st.floats(0, 2e12), step_ms=st.floats(0, 5), count=st.integers(1, 300))
+def test_a_waves_samples_are_as_many_as_asked_at_their_times(start_ms: float, step_ms: float, count: int) -> None:
+    samples = samples_of(waves("p", 0, count, start_ms=start_ms, step_ms=step_ms))
+    assert len(samples) == count
+    for n, sample in enumerate(samples):
+        assert abs(sample.time_ms - int(start_ms + n * step_ms)) <= 1, "to the rounding of a millisecond's end"
+        assert (sample.value1, sample.value2) == (math.sin(sample.time_ms / 7000), math.cos(sample.time_ms / 11000))
+    assert samples == sorted(samples, key=lambda sample: sample.time_ms)
+
+
+def test_ends_are_the_first_and_the_last() -> None:
+    assert ends(packed("q", [7, -1, 5])) == (7, 5)
+    assert ends(packed("q", [-3])) == (-3, -3)
 
 
 def test_waves_are_two_waves_at_their_times() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from inaetics.demonstrator.api import AccountingReport, BlockDelivery, ResultBlock
 from inaetics.demonstrator.blocks import part, waves
-from inaetics.demonstrator.bundles.accounting.books import SETTLE_MS, Books
+from inaetics.demonstrator.bundles.accounting.books import SETTLE_S, Books
 from inaetics.demonstrator.bundles.datastore.database import Database
 from inaetics.demonstrator.bundles.producer.lives import Lives
 from inaetics.demonstrator.bundles.queue.buffer import SampleBuffer
@@ -78,7 +78,7 @@ class Pipeline:
 
     def check(self) -> AccountingReport:
         cut = self.queue.cut(queue=str(self.queues), at_ms=int(self.now * 1000))
-        return self.books.snapshot(cut, self.store.count, self.producer.at)
+        return self.books.snapshot(cut, self.store.count, self.producer.at, now_s=self.now)
 
 
 _ACTIONS = ("offer", "offer_unanswered", "lend", "keep", "acknowledge", "wait", "crash", "new_life")
@@ -110,11 +110,11 @@ def test_what_a_dead_queue_held_is_counted_as_lost(actions: list[tuple[str, int]
     for action, number in actions:
         getattr(pipeline, action)(number - (action in {"keep", "acknowledge", "crash"}))
         assert pipeline.check().holds
-    pipeline.now += SETTLE_MS / 1000 + 1
+    pipeline.now += SETTLE_S + 1
     assert pipeline.check().holds
     pipeline.new_queue(0)
     pipeline.check()
-    pipeline.now += SETTLE_MS / 1000 + 1
+    pipeline.now += SETTLE_S + 1
     report = pipeline.check()
     assert report.holds
     assert report.produced == pipeline.producer.produced

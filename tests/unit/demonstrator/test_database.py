@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inaetics.demonstrator.api import Cut, Outstanding, ProducerRecord, Result, ResultBlock, Sample
@@ -55,6 +55,7 @@ def test_of_a_block_only_what_is_new_is_kept(database: Database) -> None:
     assert [result.sample.sequence for result in found] == list(range(40))
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9), st.sampled_from("pq")), max_size=3)))
 def test_any_blocks_in_any_order_keep_each_sample_once(stores: list[list[tuple[int, int, str]]]) -> None:
     database = Database(Path(":memory:"), keep_bytes=KEEP)

@@ -4,7 +4,7 @@ The figures come from different witnesses, and none is a difference of others: t
 (compared with what the producer itself counted at that call), refused, queued and lent; the datastore counts the rows
 of just those samples that the cut does not hold. So a sample lost or stored twice between them makes the sum fail.
 
-When a queue dies, what it held is gone. Processors may still store what it had lent them, for `SETTLE_MS`; what of its
+When a queue dies, what it held is gone. Processors may still store what it had lent them, for `SETTLE_S`; what of its
 samples is neither refused nor stored after that is `lost_with_queue` from then on (until then it is what is missing at
 the moment: only in this time is a figure a difference). A call that the dead queue never answered counts as lost,
 unless its samples were stored.
@@ -26,7 +26,7 @@ Count = Callable[[Cut], int]
 Ask = Callable[[str, int], Ledger | None]
 """`Producer.at` of whichever producer it is; None too when it cannot be asked."""
 
-SETTLE_MS = 20_000
+SETTLE_S = 20.0
 """Longer than a remote call waits and than a delivery may take."""
 
 LAST = -1
@@ -39,7 +39,7 @@ class _Dead:
     cut: Cut
     produced: int
     refused: int
-    died_ms: int
+    died_s: float
     lost: int | None = None
 
 
@@ -54,11 +54,12 @@ class Books:
         self._since_ms = 0
         self._note = ""
 
-    def snapshot(self, cut: Cut, count: Count, ask: Ask) -> AccountingReport:
-        """What holds at this cut. Whatever `count` or `ask` raise changes nothing here."""
+    def snapshot(self, cut: Cut, count: Count, ask: Ask, *, now_s: float) -> AccountingReport:
+        """What holds at this cut; `now_s` is of any steady clock. Whatever `count` or `ask` raise changes nothing
+        here."""
         last = self._last
-        died = _died(since(last, self._base), cut, ask) if last is not None and last.queue != cut.queue else None
-        dead = [_settled(each, cut.at_ms, count) for each in (*self._dead, *([died] if died else ()))]
+        died = _died(since(last, self._base), cut, ask, now_s) if last is not None and last.queue != cut.queue else None
+        dead = [_settled(each, now_s, count) for each in (*self._dead, *([died] if died else ()))]
         base = {} if died else self._base
         report = self._report(since(cut, base), dead, count, ask)
         if last is None and not report.holds:
@@ -153,7 +154,7 @@ def _after(held: Outstanding, base: dict[str, ProducerRecord]) -> Iterable[Outst
         yield Outstanding(held.producer, first, held.first + held.count - first, held.lent)
 
 
-def _died(last: Cut, cut: Cut, ask: Ask) -> _Dead:
+def _died(last: Cut, cut: Cut, ask: Ask, now_s: float) -> _Dead:
     """What a queue that died was offered in all: its producers know more than its last cut."""
     goes_on = {record.producer for record in cut.producers}
     records = [_final(r, None if r.producer in goes_on or r.first else ask(r.producer, LAST)) for r in last.producers]
@@ -161,7 +162,7 @@ def _died(last: Cut, cut: Cut, ask: Ask) -> _Dead:
         cut=Cut(last.queue, last.at_ms, 0, 0, records, []),
         produced=sum(record.offered for record in records),
         refused=sum(record.refused for record in records),
-        died_ms=cut.at_ms,
+        died_s=now_s,
     )
 
 
@@ -172,8 +173,8 @@ def _final(record: ProducerRecord, ledger: Ledger | None) -> ProducerRecord:
     return ProducerRecord(record.producer, 0, ledger.produced, ledger.produced, accepted, ledger.refused)
 
 
-def _settled(dead: _Dead, now_ms: int, count: Count) -> _Dead:
-    if dead.lost is not None or now_ms - dead.died_ms < SETTLE_MS:
+def _settled(dead: _Dead, now_s: float, count: Count) -> _Dead:
+    if dead.lost is not None or now_s - dead.died_s < SETTLE_S:
         return dead
     return replace(dead, lost=dead.produced - dead.refused - count(dead.cut))
 

@@ -105,8 +105,9 @@ class Accounting:
         queue, store = self._queue, self._store
         began = time.monotonic()
         if queue is not None and store is not None:
-            cut = msgspec.convert(queue.cut(), Cut)
-            report = self._books.snapshot(cut, store.count, self._ask)
+            theirs = msgspec.convert(queue.cut(), Cut)
+            cut = msgspec.structs.replace(theirs, at_ms=round(time.time() * 1000))  # one clock, whichever host has it
+            report = self._books.snapshot(cut, store.count, self._ask, now_s=time.monotonic())
             if not report.holds and (self._latest is None or self._latest.holds):
                 log.error("samples do not add up", **msgspec.structs.asdict(report))
             self._latest = report

@@ -117,6 +117,9 @@ class Producer:
         """Producers compute nothing."""
         within(us, MOST_COST_US, "a cost", "µs")
 
+    def clock_ms(self) -> float:
+        return time.time() * 1000
+
     def at(self, producer: str, frontier: int) -> Ledger | None:
         with self._lock:
             return self._lives.at(producer, frontier)
@@ -173,7 +176,8 @@ class Producer:
             self._log.offer(first, count)
             name = self._lives.name
         burst = self._pacing().mode == "burst"
-        start, self._since_ms = now_ms if burst else max(self._since_ms, now_ms - 1000), now_ms
+        since_ms = min(max(self._since_ms, now_ms - 1000), now_ms)  # the clock may have been set back
+        start, self._since_ms = now_ms if burst else since_ms, now_ms
         self._pending = waves(name, first, count, start_ms=start, step_ms=(now_ms - start) / count)
         return self._pending
 
