@@ -138,7 +138,11 @@ def _kill_one(cluster: Cluster, run: Run, turn: int) -> None:
 
 
 def _load(cluster: Cluster, percent: float) -> None:
-    eventually(lambda: set_load(cluster, percent), within_s=PATIENCE_S, what=f"the load is set to {percent} %")
+    def done() -> bool:
+        set_load(cluster, percent)
+        return True
+
+    eventually(done, within_s=PATIENCE_S, what=f"the load is set to {percent} %")
 
 
 def run_dry(cluster: Cluster) -> dict[str, Any]:
