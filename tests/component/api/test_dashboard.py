@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from typing_extensions import override
 
 from inaetics.api import demonstrator
@@ -17,7 +17,11 @@ from inaetics.api.client import FleetClient
 from inaetics.api.gateway import COOKIE, Gateway
 from tests.component.api.live import LiveFleet
 from tests.component.api.test_fleet_v1 import ask
+from tests.support.browser import chromium, faultless
 from tests.support.eventually import eventually
+
+EXPECTED = ("Failed to load resource",)
+"""What the browser says of a request that is refused: some tests are about just that."""
 
 SERVICE = "[Unit]\nDescription=Says hello\n[Service]\nExecStart=/bin/sleep 1000\n"
 
@@ -34,27 +38,17 @@ def gateway(running: LiveFleet) -> Iterator[Gateway]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=20_000)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"], timeout=60_000
-        )
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
 def page(browser: Browser, gateway: Gateway) -> Iterator[Page]:
-    """The page, opened as a person opens it; nothing may have gone wrong in it."""
-    page = browser.new_page(viewport={"width": 1400, "height": 900})
-    page.set_default_timeout(20_000)
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(gateway.url)
-    expect(page.locator("#live")).to_have_attribute("data-state", "live", timeout=20_000)
-    yield page
-    page.close()
-    assert not errors
+    """The page, opened as a person opens it."""
+    with faultless(browser, expected=EXPECTED) as page:
+        page.goto(gateway.url)
+        expect(page.locator("#live")).to_have_attribute("data-state", "live")
+        yield page
 
 
 def request(

@@ -1,0 +1,266 @@
+"""The demonstrator's page in a browser, before a made-up demonstrator: every control is pressed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.support.browser import chromium, faultless
+from tests.support.eventually import eventually
+from tests.support.made_up import TOKEN, World
+from tests.support.viewer import Stage
+
+SCREENSHOTS = Path(__file__).parents[3] / "build" / "screenshots"
+"""For people: the tests make them, and only eyes judge them."""
+
+REFUSED = ("status of 401",)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    with Stage(World(agents=8)) as stage:
+        yield stage
+
+
+@contextmanager
+def opened(browser: Browser, stage: Stage, **more: Any) -> Iterator[Page]:
+    with faultless(browser, **more) as page:
+        page.goto(stage.url)
+        expect(page.locator("#live")).to_have_attribute("data-state", "live")
+        yield page
+
+
+@contextmanager
+def trusted(browser: Browser, stage: Stage) -> Iterator[Page]:
+    """A page whose person gave the token before."""
+    with opened(browser, stage) as page:
+        page.evaluate("token => sessionStorage.setItem('inaetics-token', token)", TOKEN)
+        yield page
+
+
+def number(page: Page, selector: str) -> float:
+    return float(page.locator(selector).first.inner_text().replace(",", "").split()[0])
+
+
+def test_everything_there_is_is_drawn(browser: Browser, stage: Stage) -> None:
+    with opened(browser, stage) as page:
+        for agent in stage.world.fakes:
+            expect(page.locator(f".graph[data-agent='{agent}']").first).to_be_visible()
+        expect(page.locator(".graph canvas").first).to_be_visible()
+        expect(page.locator("#accounting")).to_have_attribute("data-holds", "yes")
+        expect(page.locator("#accounting-sum")).to_contain_text("nothing is missing")
+        for host in stage.world.hosts:
+            expect(page.locator(f"[data-machine='{host}']")).to_be_visible()
+        for fake in stage.world.fakes.values():
+            expect(page.locator(f"[data-machine='{fake.host}'] [data-unit='{fake.unit}']")).to_have_count(1)
+        before = number(page, "#stored")
+        eventually(lambda: number(page, "#stored") > before, within_s=20, what="more is stored")
+        expect(page.locator("#live-text")).to_have_text("live · 8 agents · 5 hosts")
+
+
+def test_a_change_needs_the_token_and_looking_does_not(browser: Browser, stage: Stage) -> None:
+    producer = stage.world.fakes["celix@1"]
+    with opened(browser, stage, expected=REFUSED) as page:
+        slider = page.get_by_role("slider", name="Load", exact=True)
+        expect(slider).to_be_enabled()
+        slider.fill("80")
+        dialog = page.get_by_role("dialog", name="The cluster's token")
+        dialog.get_by_label("Token").fill("wrong")
+        dialog.get_by_role("button", name="Go on").click()
+        expect(dialog).to_contain_text("not this cluster's")
+        assert producer.percent == 40
+        dialog.get_by_role("button", name="Cancel").click()
+        expect(page.locator("#utilisation-text")).to_have_text("40 %")
+        slider.fill("90")
+        dialog.get_by_label("Token").fill(TOKEN)
+        dialog.get_by_label("Token").press("Enter")
+        expect(dialog).to_be_hidden()
+        eventually(lambda: producer.percent == 90, within_s=10, what="the producer makes 90 %")
+        expect(page.locator("#utilisation-text")).to_have_text("90 %")
+        slider.fill("20")
+        eventually(lambda: producer.percent == 20, within_s=10, what="no token is asked for again")
+        assert TOKEN not in page.content()
+
+
+def test_load_and_work_move_the_graphs(browser: Browser, stage: Stage) -> None:
+    rate = ".graph[data-agent='celix@1'] .legend b"
+    with trusted(browser, stage) as page:
+
+        def drawn() -> float:
+            """The figure beside the graph, which is drawn only while it is in view."""
+            page.locator(rate).first.scroll_into_view_if_needed()
+            return number(page, rate)
+
+        page.get_by_role("slider", name="Load", exact=True).fill("0")
+        eventually(lambda: drawn() < 10, within_s=20, what="the producer's graph falls to nothing")
+        page.get_by_role("slider", name="Load", exact=True).fill("100")
+        eventually(lambda: drawn() > 3000, within_s=20, what="it rises")
+        page.get_by_role("slider", name="Work for each sample").fill("1000")
+        eventually(lambda: stage.world.fakes["celix@2"].cost_us == 1000, within_s=10, what="processors work more")
+        eventually(lambda: number(page, "#queued") > 1000, within_s=20, what="samples wait")
+        expect(page.locator("#queue-meter")).not_to_have_attribute("aria-valuenow", "0")
+
+
+def test_agents_more_and_less(browser: Browser, stage: Stage) -> None:
+    with trusted(browser, stage) as page:
+        more = page.get_by_role("button", name="One more of the processors")
+        less = page.get_by_role("button", name="One of the producers less")
+        expect(page.locator("#processors-count")).to_have_text("5")
+        before = set(stage.world.fakes)
+        more.click()
+        expect(page.locator("#processors-count")).to_have_text("6")
+        (new,) = set(stage.world.fakes) - before
+        expect(page.locator(f".graph[data-agent='{new}']")).to_be_visible()
+        expect(page.locator("#decisions li").first).to_have_attribute("data-by", "person")
+        expect(page.get_by_role("switch", name="Scale by itself")).to_have_attribute("aria-checked", "false")
+        expect(less).to_be_disabled()
+        page.get_by_role("button", name="One more of the producers").click()
+        expect(less).to_be_enabled()
+        less.click()
+        expect(page.locator("#producers-count")).to_have_text("1")
+        page.get_by_role("button", name="One of the processors less").click()
+        expect(page.locator("#processors-count")).to_have_text("5")
+
+
+def test_it_scales_by_itself_and_says_why(browser: Browser, stage: Stage) -> None:
+    with trusted(browser, stage) as page:
+        switch = page.get_by_role("switch", name="Scale by itself")
+        expect(switch).to_have_attribute("aria-checked", "true")
+        switch.click()
+        expect(switch).to_have_attribute("aria-checked", "false")
+        switch.focus()
+        page.keyboard.press("Space")
+        expect(switch).to_have_attribute("aria-checked", "true")
+        for fake in stage.world.fakes.values():
+            fake.cost_us = 100_000
+        stage.world.queued = 18_000
+        stage.world.step(5)
+        expect(page.locator("#decisions li[data-by=autoscaler]").first).to_contain_text("5 → 6 processors")
+
+
+def test_a_worker_is_killed_and_started(browser: Browser, stage: Stage) -> None:
+    world = stage.world
+    victim = world.fakes["celix@1"].host
+    with trusted(browser, stage) as page:
+        kill = page.get_by_role("button", name=f"Kill {victim}", exact=True)
+        kill.first.click()
+        sure = page.get_by_role("dialog", name=f"Kill {victim}?")
+        expect(sure).to_contain_text("as when its power is cut")
+        sure.get_by_role("button", name="Cancel").click()
+        assert not world.lost
+        kill.first.click()
+        sure.get_by_role("button", name=f"Kill {victim}").click()
+        eventually(lambda: victim in world.lost, within_s=10, what="the worker is dead")
+        world.step(6)
+        expect(page.locator(f"[data-machine='{victim}']")).to_have_attribute("data-state", "lost")
+        world.step(3)
+        moved = page.locator(f"[data-unit='celix@1.service'].new:has-text('from {victim}')")
+        expect(moved).to_be_visible()
+        told = page.locator("#events .event:has-text('celix@1.service moved')").first
+        expect(told.locator(".timeline")).to_contain_text(re.compile(r"detected → decided \+\d+ ms.*active \+\d+ ms"))
+        page.get_by_role("button", name=f"Start {victim}").click()
+        expect(page.locator(f"[data-machine='{victim}']")).to_have_attribute("data-state", "up")
+
+
+def test_what_was_refused_is_told_in_words(browser: Browser, stage: Stage) -> None:
+    with opened(browser, stage, expected=("status of 40",)) as page:
+        page.evaluate("token => sessionStorage.setItem('inaetics-token', token)", TOKEN)
+        victim = stage.world.fakes["celix@1"].host
+        page.get_by_role("button", name=f"Kill {victim}", exact=True).click()
+        stage.world.kill(victim, token=TOKEN)  # somebody else was quicker
+        page.get_by_role("dialog").get_by_role("button", name=f"Kill {victim}").click()
+        expect(page.get_by_role("alert")).to_contain_text("dead already")
+
+
+def test_a_sum_that_does_not_hold_is_red(browser: Browser) -> None:
+    with Stage(World(agents=8, holds=False)) as stage, opened(browser, stage) as page:
+        expect(page.locator("#accounting")).to_have_attribute("data-holds", "no")
+        expect(page.locator("#accounting")).to_contain_text("137 samples are neither refused, held nor stored")
+        red = page.evaluate("getComputedStyle(document.querySelector('#accounting')).borderTopColor")
+        assert red == "rgb(192, 74, 0)"
+
+
+def test_an_agent_that_hangs_is_late_and_the_others_go_on(browser: Browser) -> None:
+    with Stage(World(agents=8)) as stage, opened(browser, stage) as page:
+        expect(page.locator(".graph[data-agent='celix@3']")).to_be_visible()
+        stage.world.fakes["celix@3"].hangs = stage.world.end
+        expect(page.locator(".graph[data-agent='celix@3'] .badge")).to_be_visible()
+        expect(page.locator("#live-text")).to_contain_text("1 late")
+        before = number(page, "#stored")
+        eventually(lambda: number(page, "#stored") > before, within_s=20, what="the others go on")
+
+
+def test_a_page_that_lost_its_server_comes_back(browser: Browser) -> None:
+    with faultless(browser, expected=("ERR_", "Failed to load")) as page:
+        with Stage(World(agents=4)) as stage:
+            page.goto(stage.url)
+            expect(page.locator("#live")).to_have_attribute("data-state", "live")
+        expect(page.locator("#live")).to_have_attribute("data-state", "lost")
+        with Stage(World(agents=6), port=int(stage.url.rpartition(":")[2])):
+            expect(page.locator("#live")).to_have_attribute("data-state", "live")
+            expect(page.locator(".graph[data-agent='celix@3']")).to_be_visible()
+
+
+def test_without_a_coordinator_nothing_can_be_scaled(browser: Browser) -> None:
+    with Stage(World(agents=5), coordinator=False) as stage, opened(browser, stage) as page:
+        expect(page.locator("#explanation")).to_contain_text("No coordinator runs")
+        expect(page.get_by_role("switch", name="Scale by itself")).to_be_disabled()
+
+
+def test_by_keyboard_alone(browser: Browser, stage: Stage) -> None:
+    """Every control is reached in the order it is read, and what is redrawn keeps the focus."""
+    with trusted(browser, stage) as page:
+        expect(page.locator("#utilisation")).to_be_enabled()
+        page.locator("#utilisation").focus()
+        page.keyboard.press("ArrowRight")
+        eventually(lambda: stage.world.fakes["celix@1"].percent == 41, within_s=10, what="an arrow is a percent")
+        reached = []
+        for _ in range(12):
+            page.keyboard.press("Tab")
+            reached.append(
+                page.evaluate("document.activeElement.getAttribute('aria-label') || document.activeElement.id")
+            )
+        wanted = ["cost", "One more of the producers", "One of the processors less", "One more of the processors"]
+        assert [name for name in reached if name in wanted] == wanted
+        assert "automatic" in reached
+        assert any(str(name).startswith("Kill") for name in reached)
+        page.locator("#machines button").nth(2).focus()
+        name = page.evaluate("document.activeElement.getAttribute('aria-label')")
+        stage.world.scale("processors", 7, token=TOKEN)
+        expect(page.locator("#processors-count")).to_have_text("7")
+        page.wait_for_timeout(700)  # the hosts are drawn again, at most twice a second
+        assert page.evaluate("document.activeElement.getAttribute('aria-label')") == name
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "height", "scheme"),
+    [
+        ("light", 1400, 1000, "light"),
+        ("dark", 1400, 1000, "dark"),
+        ("phone", 390, 844, "light"),
+        ("wall", 2560, 1440, "dark"),
+    ],
+)
+def test_pictures(browser: Browser, stage: Stage, name: str, width: int, height: int, scheme: str) -> None:
+    """Nothing is wider than the screen; the pictures are there to be looked at."""
+    stage.world.kill(stage.world.fakes["celix@1"].host, token=TOKEN)
+    stage.world.step(6)
+    stage.world.step(4)
+    with opened(browser, stage, viewport={"width": width, "height": height}, color_scheme=scheme) as page:
+        expect(page.locator(".graph canvas").first).to_be_attached()
+        page.wait_for_timeout(1500)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=SCREENSHOTS / f"demonstrator-{name}.png", full_page=True)
