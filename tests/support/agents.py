@@ -167,6 +167,7 @@ class Site:
                 requires=manifest.requires,
                 provides=manifest.provides,
                 exclusive=manifest.exclusive,
+                kind=manifest.kind,
                 sha256=archive.sha256,
                 size=archive.size,
                 signature=sign(archive.sha256),

@@ -13,6 +13,9 @@ Its archive ``processor-1.0.0.zip`` holds ``bundle.json`` and the folder ``proce
 files gives the same bytes on any machine (stored, sorted, one date); an archive that was opened is whole (every
 checksum was read), names nothing outside itself and holds what its manifest says. Archives are never extracted: the
 loader imports from them as they are.
+
+A bundle of the kind ``osgi`` is one for Java agents: its archive holds, beside ``bundle.json``, one jar with the
+bundle's name, ``processor_java/processor_java.jar``, and nothing else.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import stat
 import struct
 import zipfile
@@ -28,9 +32,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import msgspec
-
-from inaetics.bundles.manifest import MANIFEST, Manifest, read_manifest
+from inaetics.bundles.manifest import MANIFEST, OSGI, Manifest, read_manifest, version_order, write_manifest
 from inaetics.errors import InvalidInput
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -62,7 +64,7 @@ def pack(folder: Path, out_dir: Path) -> Path:
     manifest = _manifest_of(folder)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(_entry(MANIFEST), msgspec.json.format(msgspec.json.encode(manifest), indent=2))
+        archive.writestr(_entry(MANIFEST), write_manifest(manifest))
         for path in _files(folder):
             data = path.read_bytes()
             _check_compiles(path, data)
@@ -150,7 +152,11 @@ def _verify(file: io.BytesIO, *, source: str) -> Manifest:
             manifest = read_manifest(archive.read(MANIFEST), source=f"{source}:{MANIFEST}")
     except _UNREADABLE as error:
         raise InvalidInput(f"cannot open bundle archive {source}: {error}") from error
-    _check_package(manifest, {info.filename for info in infos}, source)
+    names = {info.filename for info in infos}
+    if manifest.kind == OSGI:
+        _check_jar(manifest, file, names, source)
+    else:
+        _check_package(manifest, names, source)
     return manifest
 
 
@@ -181,3 +187,32 @@ def _check_package(manifest: Manifest, names: set[str], source: str) -> None:
         raise InvalidInput(
             f"bundle archive {source} has no module {manifest.entry!r}, which its manifest names as entry"
         )
+
+
+def _check_jar(manifest: Manifest, file: io.BytesIO, names: set[str], source: str) -> None:
+    """An OSGi bundle's archive holds one jar, which says of itself that it is that bundle in that version."""
+    jar = f"{manifest.name}/{manifest.name}.jar"
+    if names != {MANIFEST, jar}:
+        held = ", ".join(sorted(names - {MANIFEST})) or "nothing else"
+        raise InvalidInput(f"bundle archive {source} is of kind osgi: it holds {MANIFEST} and {jar}, not {held}")
+    try:
+        with zipfile.ZipFile(file) as archive, zipfile.ZipFile(io.BytesIO(archive.read(jar))) as inside:
+            headers = _headers(inside.read("META-INF/MANIFEST.MF").decode())
+    except (KeyError, *_UNREADABLE) as error:
+        raise InvalidInput(f"bundle archive {source}: {jar} is no OSGi bundle: {error}") from error
+    found = headers.get("Bundle-SymbolicName", "").partition(";")[0].strip(), headers.get("Bundle-Version", "")
+    if found[0] != manifest.name or not _same_version(found[1], manifest.version):
+        raise InvalidInput(
+            f"bundle archive {source}: {jar} says it is {found[0] or 'nameless'} {found[1]}"
+            f" (Bundle-SymbolicName, Bundle-Version), its {MANIFEST} says {manifest.name} {manifest.version}"
+        )
+
+
+def _headers(text: str) -> dict[str, str]:
+    """The main headers of a jar's manifest; lines that begin with a space go on with the one before."""
+    lines = text.replace("\r\n", "\n").replace("\n ", "").partition("\n\n")[0].splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def _same_version(header: str, version: str) -> bool:
+    return bool(re.fullmatch(r"\d{1,9}(\.\d{1,9}){0,3}", header)) and version_order(header) == version_order(version)

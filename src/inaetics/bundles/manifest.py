@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 import msgspec
 
@@ -13,6 +14,10 @@ MANIFEST = "bundle.json"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 _VERSION = re.compile(r"(0|[1-9]\d{0,8})(\.(0|[1-9]\d{0,8})){1,3}\Z")
 _MODULE = re.compile(r"[a-zA-Z_]\w*(\.[a-zA-Z_]\w*)*\Z", re.ASCII)
+PYTHON, OSGI = "python", "osgi"
+LANGUAGES = {PYTHON: "python", OSGI: "java"}
+"""The language of the agents that a bundle of a kind is for."""
+
 _CAPABILITY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
 
 
@@ -22,7 +27,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `version` is two to four numbers (``1.0.0``). `entry` is the module, inside the package, that Pelix installs as the
     bundle; empty means the package itself. `requires` names bundles or capabilities that must be installed on the same
     agent; `provides` names capabilities this bundle adds, beside its own name, which it always provides. `exclusive`
-    names those of them that no bundle beside it may provide: a port, a page's path, a factory's name.
+    names those of them that no bundle beside it may provide: a port, a page's path, a factory's name. `kind` says what
+    the archive holds: a package for Python agents, or an ``osgi`` bundle for Java agents, whose `entry` is its
+    activator's class.
     """
 
     name: str
@@ -31,6 +38,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     requires: tuple[str, ...] = ()
     provides: tuple[str, ...] = ()
     exclusive: tuple[str, ...] = ()
+    kind: Literal["python", "osgi"] = "python"
+
+    @property
+    def language(self) -> str:
+        """Of the agents that can run it: python or java."""
+        return LANGUAGES[self.kind]
 
     @property
     def key(self) -> str:
@@ -41,6 +54,14 @@ def version_order(version: str) -> tuple[int, ...]:
     """Sort key of a version: 1.10 comes after 1.9, and 1.0 equals 1.0.0."""
     numbers = [int(part) for part in version.split(".")]
     return tuple(numbers + [0] * (4 - len(numbers)))
+
+
+def write_manifest(manifest: Manifest) -> bytes:
+    """The manifest as an archive holds it; a kind is only named where it is not Python's, which older agents know."""
+    fields = msgspec.to_builtins(manifest)
+    if manifest.kind == PYTHON:
+        del fields["kind"]
+    return msgspec.json.format(msgspec.json.encode(fields), indent=2)
 
 
 def read_manifest(data: bytes, *, source: str) -> Manifest:

@@ -23,6 +23,11 @@ A person writes it, as TOML::
     where = {zone = ["north", "east"]}      # and its metadata: all of these, one of several values
     install = ["basis"]
 
+    [[rules]]
+    target = "java@*"
+    language = "java"                       # its agents are Java's: they get OSGi bundles (Python's, unless said)
+    install = ["processor_java"]
+
 It is read strictly: an unknown field, bundle, version, feature or key of metadata is an error that names it and the
 nearest known one; so are circles, and requirements that the bundles of one rule do not meet. A mapping that
 `parse_mapping` returned is right for the bundles it was given.
@@ -35,14 +40,14 @@ from collections.abc import Iterable
 from collections.abc import Mapping as Map
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 from inaetics.bundles.exchange import WITHIN_S
 from inaetics.bundles.manifest import Manifest, version_order
 from inaetics.bundles.records import Held
-from inaetics.bundles.requirements import start_order
+from inaetics.bundles.requirements import check_language, start_order
 from inaetics.bundles.words import nearest
 from inaetics.errors import InvalidInput
 
@@ -107,6 +112,7 @@ class _RuleText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     install: list[str]
     target: Annotated[str, msgspec.Meta(min_length=1)] = "*"
     where: dict[str, str | list[str]] = {}
+    language: Literal["python", "java"] = "python"
 
 
 class _MappingText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -153,7 +159,13 @@ def _rule(text: _RuleText, names: _Names, targets: Map[str, Metadata]) -> Rule:
     for key, _ in where:
         if key not in known:
             raise InvalidInput(f"{name}: no target has {key!r}{nearest(key, known)}")
-    return Rule(target=text.target, where=where, bundles=names.start_order(text.install, where=name))
+    bundles = names.start_order(text.install, where=name)
+    other = "java" if text.language == "python" else "python"
+    try:
+        check_language(bundles, text.language, remedy=f'a rule for {other.title()} agents says language = "{other}"')
+    except InvalidInput as error:
+        raise InvalidInput(f"{name}: {error}") from error
+    return Rule(target=text.target, where=where, bundles=bundles)
 
 
 def _rule_name(target: str, where: tuple[tuple[str, tuple[str, ...]], ...]) -> str:

@@ -54,6 +54,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     requires: tuple[str, ...] = ()
     provides: tuple[str, ...] = ()
     exclusive: tuple[str, ...] = ()
+    kind: Literal["python", "osgi"] = "python"
     signature: Signature | None = None
     by: Annotated[str, msgspec.Meta(max_length=200)] = ""
     at: float = 0.0
@@ -68,6 +69,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             requires=self.requires,
             provides=self.provides,
             exclusive=self.exclusive,
+            kind=self.kind,
         )
 
 

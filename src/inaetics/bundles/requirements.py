@@ -24,6 +24,17 @@ def start_order(manifests: Sequence[Manifest]) -> tuple[Manifest, ...]:
     return tuple(started.values())
 
 
+def check_language(manifests: Iterable[Manifest], language: str, *, remedy: str) -> None:
+    """Raise `InvalidInput` for a bundle that agents of this language (python, java) cannot run; `remedy` says more."""
+    for manifest in manifests:
+        if manifest.language != language:
+            kind = "an OSGi bundle" if manifest.language == "java" else "a Python bundle"
+            raise InvalidInput(
+                f"bundle {manifest.key} is {kind}, for {manifest.language.title()} agents and not for"
+                f" {language.title()} ones ({remedy})"
+            )
+
+
 def _providers(manifests: Iterable[Manifest]) -> dict[str, list[Manifest]]:
     providers: dict[str, list[Manifest]] = {}
     names: set[str] = set()

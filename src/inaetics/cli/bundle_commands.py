@@ -51,12 +51,13 @@ bundle.add_command(init)
 def build(folders: tuple[Path, ...], to: Path, output: str) -> None:
     """Check bundle folders and pack each into an archive; the same files give the same archive, byte for byte.
 
-    A DIR is a bundle's folder, or a folder of several.
+    A DIR is a bundle's folder, or a folder of several. Java sources in its folder src are compiled, by this machine's
+    JDK.
     """
-    from inaetics.bundles.archive import open_archive, pack
-    from inaetics.cli.bundle_work import bundle_folders
+    from inaetics.bundles.archive import open_archive
+    from inaetics.cli.bundle_work import build_folders
 
-    built = [open_archive(pack(each, to)) for folder in folders for each in bundle_folders(folder)]
+    built = [open_archive(path) for path in build_folders(folders, to)]
     if output == "json":
         rows = [{"file": str(each.path), "sha256": each.sha256, "size": each.size} for each in built]
         print_json(rows)

@@ -20,6 +20,7 @@ from inaetics.bundles.archive import Archive, open_archive, pack
 from inaetics.bundles.manifest import MANIFEST
 from inaetics.bundles.records import REPOSITORY, Artifact
 from inaetics.bundles.signature import Signature, sign, verify
+from inaetics.cli.bundle_java import prepared
 from inaetics.containers.artifacts import ArtifactRegistry, Payload
 from inaetics.errors import InaeticsError, InvalidInput, NotFound, Unavailable
 
@@ -122,7 +123,17 @@ def shipped_mapping() -> str:
 def _packed(source: Path, place: Path) -> list[Path]:
     if source.is_file():
         return [source]
-    return [pack(folder, place) for folder in bundle_folders(source)]
+    return [pack(prepared(folder, place), place) for folder in bundle_folders(source)]
+
+
+def build_folders(folders: Sequence[Path], to: Path) -> list[Path]:
+    """Pack every bundle of these folders into `to`; returns the archives."""
+    with tempfile.TemporaryDirectory(prefix="inaetics-bundles-") as place:
+        return [
+            pack(prepared(each, Path(place) / str(number)), to)
+            for number, folder in enumerate(folders)
+            for each in bundle_folders(folder)
+        ]
 
 
 def bundle_folders(source: Path) -> list[Path]:
@@ -209,6 +220,7 @@ def _push(
         requires=manifest.requires,
         provides=manifest.provides,
         exclusive=manifest.exclusive,
+        kind=manifest.kind,
         sha256=archive.sha256,
         size=archive.size,
         signature=place.sign(archive.sha256),

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inaetics.bundles.archive import Archive
-from inaetics.bundles.requirements import start_order
+from inaetics.bundles.requirements import check_language, start_order
+
+REMEDY = "give this target a rule with bundles for Python, or run the image felix-agent:java there"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +32,10 @@ def plan(running: Sequence[Archive], wanted: Sequence[Archive]) -> Plan:
     """What leads from `running` (in the order they were started) to `wanted`.
 
     Bundles are the same when name, version and content are. Raises `InvalidInput` when `wanted` holds two versions of a
-    bundle, misses a requirement, or requires in a circle: nothing may be touched then.
+    bundle, misses a requirement, requires in a circle, or holds what no Python agent can run: nothing may be touched
+    then.
     """
+    check_language([archive.manifest for archive in wanted], "python", remedy=REMEDY)
     by_name = {archive.manifest.name: archive for archive in wanted}
     ordered = [by_name[manifest.name] for manifest in start_order([archive.manifest for archive in wanted])]
     here = {identity(archive) for archive in running}

@@ -1,0 +1,51 @@
+package inaetics.agent;
+
+import inaetics.basics.Json;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+
+/** What provisioning says this agent shall run; fields it has beside these are ignored. */
+record Deployment(String version, List<Item> bundles, double withinS, String text) {
+    /** One bundle. {@code url} is relative to the server; {@code certificate} is null when nobody signed it. */
+    record Item(String name, String version, String sha256, String url, long size, String certificate, String signature) {
+        String key() {
+            return name + "-" + version;
+        }
+    }
+
+    private static final double WITHIN_S = 20;
+    private static final long LARGEST = 128L * 1024 * 1024;
+
+    /** Reads the JSON of {@code GET /deployments/TARGET}. Throws {@link IllegalArgumentException}. */
+    static Deployment read(String text) {
+        Map<String, Object> json = Json.readObject(text);
+        List<Item> bundles = new ArrayList<>();
+        if (json.getOrDefault("bundles", List.of()) instanceof List<?> items) {
+            for (Object item : items) {
+                bundles.add(item((Map<?, ?>) item));
+            }
+        }
+        double within = json.get("within_s") instanceof Number number ? number.doubleValue() : WITHIN_S;
+        return new Deployment(text(json, "version", ".{1,120}"), bundles, Math.min(Math.max(within, 0.1), 600), text);
+    }
+
+    private static Item item(Map<?, ?> json) {
+        Map<?, ?> signature = json.get("signature") instanceof Map<?, ?> found ? found : Map.of();
+        return new Item(
+                text(json, "name", "[a-z][a-z0-9_]{0,62}"), // it becomes a file's name
+                text(json, "version", "[0-9]{1,9}(\\.[0-9]{1,9}){1,3}"),
+                text(json, "sha256", "[0-9a-f]{64}"),
+                text(json, "url", ".+"),
+                json.get("size") instanceof Long size ? size : LARGEST,
+                signature.get("certificate") instanceof String pem ? pem : null,
+                signature.get("value") instanceof String value ? value : "");
+    }
+
+    private static String text(Map<?, ?> json, String name, String form) {
+        if (json.get(name) instanceof String text && text.matches(form)) {
+            return text;
+        }
+        throw new IllegalArgumentException("a deployment's " + name + " cannot be " + json.get(name));
+    }
+}

@@ -1,0 +1,159 @@
+package inaetics.agent;
+
+import inaetics.basics.Json;
+import inaetics.basics.Log;
+import java.io.IOException;
+import java.net.URI;
+import java.net.URLEncoder;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.stream.Collectors;
+import javax.net.ssl.SSLContext;
+
+/** Where provisioning servers are, and what they answer. A question to a server that went away is given up. */
+final class Provisioning {
+    static final String PREFIX = "/inaetics/node-provisioning-service/";
+    private static final Duration TIMEOUT = Duration.ofSeconds(10);
+
+    private final String target;
+    private final String where;
+    private final boolean certificates;
+    private final HttpClient http;
+    private final Map<String, String> servers = new TreeMap<>();
+    private CompletableFuture<?> asking;
+    private String asked = "";
+
+    Provisioning(String target, String where, SSLContext tls) {
+        this.target = target;
+        this.where = where;
+        this.certificates = tls != null;
+        HttpClient.Builder builder =
+                HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).connectTimeout(Duration.ofSeconds(3));
+        http = (tls == null ? builder : builder.sslContext(tls)).build();
+    }
+
+    /** A server's key in etcd is there ({@code value}) or gone (null). */
+    synchronized void announced(String key, byte[] value) {
+        String url = value == null ? null : url(value);
+        if (url == null) {
+            servers.remove(key);
+        } else {
+            servers.put(key, url);
+        }
+        Log.info("provisioning servers", "urls", servers.values());
+        if (asking != null && !servers.containsValue(asked)) {
+            asking.cancel(true);
+        }
+        notifyAll();
+    }
+
+    /** The servers there are now. */
+    synchronized String[] urls() {
+        return servers.values().toArray(new String[0]);
+    }
+
+    /** Waits so long, or until servers come or go. */
+    synchronized void await(long ms) throws InterruptedException {
+        wait(ms);
+    }
+
+    /** The deployment once its version is not {@code after}; null when that is not so within {@code holdS} seconds. */
+    Deployment deployment(String server, String after, String running, String error, double holdS)
+            throws IOException, InterruptedException {
+        Map<String, String> query = new LinkedHashMap<>();
+        query.put("after", after);
+        query.put("wait_s", String.valueOf(holdS));
+        query.put("running", running);
+        query.put("error", error.substring(0, Math.min(error.length(), 1000)));
+        query.put("where", where);
+        HttpRequest.Builder request = request(server, "/deployments/" + encoded(target) + "?" + query(query))
+                .timeout(TIMEOUT.plusMillis((long) (holdS * 1000)));
+        byte[] body = ask(server, request.GET());
+        try {
+            return body == null ? null : Deployment.read(new String(body, StandardCharsets.UTF_8));
+        } catch (IllegalArgumentException | ClassCastException unknown) {
+            throw new IOException("the provisioning server at " + server + " answers what we do not know: " + unknown, unknown);
+        }
+    }
+
+    /** Downloads a bundle's archive, unchecked. */
+    byte[] fetch(String server, Deployment.Item item) throws IOException, InterruptedException {
+        byte[] body = ask(server, request(server, "/" + item.url().replaceFirst("^/+", "")).timeout(TIMEOUT).GET());
+        if (body == null || body.length > item.size()) {
+            throw new IOException("the provisioning server at " + server + " sends more than it announced");
+        }
+        return body;
+    }
+
+    /** Says what came of a deployment. */
+    void report(String server, Map<String, Object> report) throws IOException, InterruptedException {
+        String path = "/reports/" + encoded(target) + "?" + query(Map.of("where", where));
+        ask(server, request(server, path)
+                .timeout(TIMEOUT)
+                .header("Content-Type", "application/json")
+                .POST(HttpRequest.BodyPublishers.ofString(Json.write(report))));
+    }
+
+    private byte[] ask(String server, HttpRequest.Builder request) throws IOException, InterruptedException {
+        CompletableFuture<HttpResponse<byte[]>> answer;
+        synchronized (this) {
+            answer = http.sendAsync(request.build(), HttpResponse.BodyHandlers.ofByteArray());
+            asking = answer;
+            asked = server;
+        }
+        try {
+            HttpResponse<byte[]> found = answer.get();
+            if (found.statusCode() == 204 || found.statusCode() == 304) {
+                return null;
+            }
+            if (found.statusCode() != 200) {
+                String words = new String(found.body(), StandardCharsets.UTF_8);
+                throw new IOException("the provisioning server at " + server + " answers " + found.statusCode() + ": "
+                        + words.substring(0, Math.min(words.length(), 300)));
+            }
+            return found.body();
+        } catch (ExecutionException | java.util.concurrent.CancellationException error) {
+            Throwable cause = error.getCause() == null ? error : error.getCause();
+            throw new IOException("the provisioning server at " + server + " does not answer: " + cause, cause);
+        } finally {
+            synchronized (this) {
+                asking = null;
+            }
+        }
+    }
+
+    private String url(byte[] value) {
+        try {
+            Map<String, Object> found = Json.readObject(new String(value, StandardCharsets.UTF_8));
+            String agents = String.valueOf(found.getOrDefault("agents_url", ""));
+            boolean usable = !agents.isEmpty() && (certificates || !agents.startsWith("https:"));
+            return usable ? agents : (String) found.get("url");
+        } catch (IllegalArgumentException | ClassCastException error) {
+            Log.warning("registration not understood", "error", error.getMessage());
+            return null;
+        }
+    }
+
+    private static HttpRequest.Builder request(String server, String path) {
+        return HttpRequest.newBuilder(URI.create(server.replaceFirst("/+$", "") + path));
+    }
+
+    private static String query(Map<String, String> query) {
+        return query.entrySet().stream()
+                .filter(each -> !each.getValue().isEmpty())
+                .map(each -> each.getKey() + "=" + encoded(each.getValue()))
+                .collect(Collectors.joining("&"));
+    }
+
+    private static String encoded(String text) {
+        return URLEncoder.encode(text, StandardCharsets.UTF_8).replace("+", "%20");
+    }
+}
