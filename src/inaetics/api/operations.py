@@ -8,6 +8,7 @@ from typing import Any
 from inaetics.api import wire
 from inaetics.api.control_v1 import FRAMES
 from inaetics.api.events_wire import EventEntry, EventList
+from inaetics.api.hosts_wire import HostList
 from inaetics.api.machines_wire import MachineChange, MachineDetail, MachineWritten, RebalanceAsk, RebalanceReport
 from inaetics.api.provisioning_wire import (
     BundleList,
@@ -97,6 +98,9 @@ OPERATIONS: dict[str, Operation] = {
     "GET /fleet/v1/discovery": Operation(summary="The original's own description of its API.", answer=dict[str, Any]),
     "GET /inaetics/v1/openapi.json": Operation(summary="This description.", answer=dict[str, Any]),
     "GET /inaetics/v1/health": Operation(summary="How this API is; never an error.", answer=wire.Health),
+    "GET /inaetics/v1/hosts": Operation(
+        summary="Every worker of the cluster, those that are lost too.", answer=HostList
+    ),
     "GET /inaetics/v1/machines": Operation(summary="Every machine.", query=_HELD, answer=wire.MachineList),
     "GET /inaetics/v1/machines/{id}": Operation(
         summary="One machine, and what a drain has left on it.", query=_HELD, answer=MachineDetail

@@ -34,6 +34,7 @@ MAY_CHANGE = frozenset({"operator", "api"})
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 NODES_MAY = (
+    "GET /inaetics/v1/hosts",
     "GET /inaetics/v1/machines",
     "GET /inaetics/v1/units",
     "GET /inaetics/v1/states",

@@ -118,6 +118,8 @@ def _framework_settings(settings: Settings) -> FrameworkSettings:
             api.HOST: settings.host,
             api.PAGE_PORT: settings.page_port,
             api.DATA: str(settings.data),
+            api.API_ENDPOINTS: ",".join(settings.api_endpoints),
+            api.TLS: str(settings.tls_directory or ""),
         },
     )
 

@@ -40,6 +40,8 @@ class Settings:
     registries: tuple[str, ...] = ()
     """Where a provisioning server fetches archives, in this order. From INAETICS_REGISTRIES, separated by commas, and
     INAETICS_REGISTRY."""
+    api_endpoints: tuple[str, ...] = ()
+    """The fleet's API on every control host. From INAETICS_API_ENDPOINTS, separated by commas."""
     agents_port: int = 0
     """A provisioning server's port for agents. From INAETICS_AGENTS_PORT, else any free one."""
 
@@ -80,6 +82,7 @@ def read_settings(environment: Mapping[str, str], *, agent: str | None = None) -
         tls_directory=_tls_directory(environment),
         data=Path(environment.get("INAETICS_DATA", DATA_DIRECTORY)) / name,
         registries=_registries(environment),
+        api_endpoints=tuple(filter(None, environment.get("INAETICS_API_ENDPOINTS", "").split(","))),
         agents_port=_port(environment, "INAETICS_AGENTS_PORT", 0),
     )
 

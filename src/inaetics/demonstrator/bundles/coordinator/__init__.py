@@ -1,0 +1,1 @@
+"""The cluster around the demonstrator, and how many agents it has."""
