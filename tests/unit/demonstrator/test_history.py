@@ -73,3 +73,29 @@ def test_an_agent_that_moved_begins_a_new_graph() -> None:
     (agent,) = history.statistics(since_ms=0, now_s=2)
     assert agent["host"] == "worker-2"
     assert agent["series"][0]["points"] == []
+
+
+def test_what_is_no_number_is_left_out() -> None:
+    history = History()
+    for value in (1.0, float("nan"), float("inf"), 2.0):
+        history.heard(_report(value, name="queued"), now_s=0, now_ms=0)
+    assert history.totals(now_s=0)["queued"] == 2
+    assert [point[1] for point in history.statistics(since_ms=-1, now_s=0)[0]["series"][0]["points"]] == [1.0, 2.0]
+
+
+def test_series_go_with_their_bundle_and_what_they_counted_stays() -> None:
+    history = History()
+    history.heard(_report(100), now_s=0, now_ms=0)
+    changed = AgentReport("celix@1", "worker-1", "127.17.8.101", ["processor 1.0.0"], [])
+    history.heard(changed, now_s=1, now_ms=1000)
+    assert history.statistics(since_ms=0, now_s=1)[0]["series"] == []
+    assert history.totals(now_s=1)["produced"] == 100
+
+
+def test_an_expected_agent_that_never_says_anything_is_late_and_stays() -> None:
+    history = History(late_after_s=3, forget_after_s=30)
+    history.expect("celix@9", now_s=0, now_ms=0)
+    history.forget_silent(now_s=99, expected={"celix@9"})
+    assert [(a["agent"], a["late"]) for a in history.agents(now_s=99)] == [("celix@9", True)]
+    history.forget_silent(now_s=99)
+    assert history.agents(now_s=99) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
@@ -23,7 +24,8 @@ class Asker:
     def __init__(self, name: str, most: int) -> None:
         self._pool = ThreadPoolExecutor(most, thread_name_prefix=name)
         self._lock = threading.Lock()
-        self._pending: dict[Hashable, Future[None]] = {}
+        self._pending: dict[Hashable, tuple[Future[None], float]] = {}
+        """Each with when it began."""
         self._failing: set[Hashable] = set()
 
     def stop(self) -> None:
@@ -34,14 +36,20 @@ class Asker:
         """Carry out `call` on a thread, unless the last one for `key` is still under way."""
         with self._lock:
             pending = self._pending.get(key)
-            if pending is None or pending.done():
-                self._pending[key] = self._pool.submit(self._guarded, key, call)
+            if pending is None or pending[0].done():
+                self._pending[key] = (self._pool.submit(self._guarded, key, call), time.monotonic())
 
     def settle(self, within_s: float) -> None:
         """Wait for those under way, but not longer."""
         with self._lock:
-            pending = list(self._pending.values())
+            pending = [future for future, _ in self._pending.values()]
         wait(pending, within_s)
+
+    def waits_s(self, key: Hashable) -> float:
+        """For how long the call for `key` has been under way; 0 when none is."""
+        with self._lock:
+            future, since = self._pending.get(key, (None, 0.0))
+        return 0.0 if future is None or future.done() else time.monotonic() - since
 
     def forget(self, key: Hashable) -> None:
         """There is no such service any more."""

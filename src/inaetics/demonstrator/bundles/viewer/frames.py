@@ -57,7 +57,7 @@ class Board:
         self._interval_ms = interval_ms
         self._at_ms = now_ms
         self._signature: Signature = {}
-        self._said: dict[str, object] = {}
+        self._said: dict[str, object] = {"utilisation": self.utilisation}
         self._hello: bytes | None = None
 
     def tick(self, *, now_s: float, now_ms: int) -> list[bytes]:

@@ -27,7 +27,7 @@ BELIEVED_S = 3.0
 """After which what agents report counts for more than what was set."""
 
 
-class _Knob:
+class Knob:
     """One agent's. It has at most one call under way; what is wanted meanwhile is told next."""
 
     def __init__(self, name: str, service: PipelineControl) -> None:
@@ -77,7 +77,7 @@ class Knobs:
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="viewer-control")
         self._lock = threading.Lock()
-        self._knobs: dict[int, _Knob] = {}
+        self._knobs: dict[int, Knob] = {}
         self._set: dict[str, tuple[float, float]] = {}
         """Method → what was set, and when."""
 
@@ -86,7 +86,7 @@ class Knobs:
 
     def bind(self, name: str, service: PipelineControl) -> None:
         with self._lock:
-            knob = self._knobs[id(service)] = _Knob(name, service)
+            knob = self._knobs[id(service)] = Knob(name, service)
             for method, (value, _) in self._set.items():
                 knob.want(self._pool, method, value)
 

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from inaetics.demonstrator.api import (
     ACCOUNTING,
@@ -40,6 +41,9 @@ ANSWERS_WITHIN_S = 0.15
 """How long a tick waits for answers: what comes in time is shown at once, the rest at the next one."""
 
 CALLS_AT_ONCE = 64
+
+SILENT_AFTER_S = 3.0
+"""A service that takes longer hangs: what it said before is no more the truth."""
 
 
 @dataclass(slots=True)
@@ -140,6 +144,7 @@ class Watch:
                 self._board.history.expect(name, now_s=now_s, now_ms=now_ms)
             self._board.history.forget_silent(now_s=now_s, expected=names)
             self._board.utilisation = self._set()
+            self._doubt()
             for frame in self._board.tick(now_s=now_s, now_ms=now_ms):
                 self._publish(frame)
         return max(INTERVAL_S - (time.monotonic() - began), 0.05)
@@ -153,6 +158,19 @@ class Watch:
         self._asker.ask(ACCOUNTING, partial(self._ask_accounting, services.accounting))
         self._asker.ask(COORDINATOR, partial(self._ask_coordinator, services.coordinator))
         self._asker.ask(CLUSTER_INFO, partial(self._ask_cluster, services.cluster_info))
+
+    def _doubt(self) -> None:
+        """Say so where a service hangs."""
+        board = self._board
+        if self._hangs(COORDINATOR):
+            board.scaling = None
+        if self._hangs(CLUSTER_INFO) and board.cluster is not None:
+            board.cluster = replace(board.cluster, stale="the view of the cluster does not answer")
+        if self._hangs(ACCOUNTING) and board.accounting is not None:
+            board.accounting = replace(board.accounting, note="this is old: the accounting does not answer")
+
+    def _hangs(self, key: str) -> bool:
+        return self._asker.waits_s(key) > SILENT_AFTER_S
 
     def _ask(self, service: AgentStatistics) -> None:
         report = msgspec.convert(service.report(), AgentReport)

@@ -1,0 +1,120 @@
+"""What people set at all agents at once, and tokens that were right."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from inaetics.demonstrator.bundles.viewer.knobs import BELIEVED_S, COST, UTILISATION, Knob, Knobs
+from inaetics.demonstrator.bundles.viewer.permits import KEEP_S, MOST, Permits
+from inaetics.errors import Unavailable
+from tests.support.eventually import eventually
+
+
+class Control:
+    """A `PipelineControl` that hangs while `lets_go` is not set, or raises `error`."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.lets_go = threading.Event()
+        self.lets_go.set()
+        self.error = error
+        self.heard: list[tuple[str, float]] = []
+
+    def set_utilisation(self, percent: float) -> None:
+        self.lets_go.wait()
+        if self.error is not None:
+            raise self.error
+        self.heard.append((UTILISATION, percent))
+
+    def set_cost(self, us: float) -> None:
+        self.heard.append((COST, us))
+
+    def rate(self) -> float:
+        return 0.0
+
+
+@pytest.fixture
+def knobs() -> Iterator[Knobs]:
+    knobs = Knobs()
+    yield knobs
+    knobs.stop()
+
+
+def test_who_hangs_or_fails_is_named_and_the_others_are_told(knobs: Knobs) -> None:
+    well, hangs, fails = Control(), Control(), Control(Unavailable("gone"))
+    hangs.lets_go.clear()
+    for name, control in (("celix@1", well), ("celix@2", hangs), ("celix@3", fails)):
+        knobs.bind(name, control)
+    try:
+        assert knobs.set(UTILISATION, 50, within_s=0.5) == ["celix@2", "celix@3"]
+        assert well.heard == [(UTILISATION, 50)]
+    finally:
+        hangs.lets_go.set()
+
+
+def test_who_hung_is_told_the_last_word_only(knobs: Knobs) -> None:
+    hangs = Control()
+    knobs.bind("celix@1", hangs)
+    hangs.lets_go.clear()
+    for percent in (10, 20, 30):
+        assert knobs.set(UTILISATION, percent, within_s=0.05) == ["celix@1"]
+    hangs.lets_go.set()
+    eventually(lambda: len(hangs.heard) == 2 or None, within_s=10, what="the calls are made")
+    assert hangs.heard == [(UTILISATION, 10), (UTILISATION, 30)]
+    assert knobs.set(UTILISATION, 40, within_s=10) == []
+
+
+def test_everybody_who_waits_hears_that_it_was_done() -> None:
+    hangs = Control()
+    hangs.lets_go.clear()
+    with ThreadPoolExecutor(1) as pool:
+        knob = Knob("celix@1", hangs)
+        waiting = [knob.want(pool, UTILISATION, percent) for percent in (10, 20, 30)]
+        hangs.lets_go.set()
+        assert [each.result(10) for each in waiting] == [True, True, True]
+
+
+def test_who_comes_later_is_told_what_was_set(knobs: Knobs) -> None:
+    first, second, third = Control(), Control(), Control()
+    knobs.bind("celix@1", first)
+    knobs.set(UTILISATION, 70)
+    knobs.set(COST, 100)
+    knobs.bind("celix@2", second)
+    eventually(lambda: sorted(second.heard) == [(COST, 100), (UTILISATION, 70)] or None, within_s=10, what="it is told")
+    knobs.unbind(first)
+    knobs.bind("celix@3", third)
+    knobs.set(UTILISATION, 0)
+    assert (UTILISATION, 0) not in first.heard
+
+
+def test_what_is_shown_as_set(knobs: Knobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert knobs.believed(UTILISATION, []) is None
+    assert knobs.believed(UTILISATION, [10, 10]) == 10
+    assert knobs.believed(UTILISATION, [10, 20]) is None
+    knobs.set(UTILISATION, 80)
+    assert knobs.believed(UTILISATION, [10, 10]) == 80  # they have not reported since
+    monkeypatch.setattr("inaetics.demonstrator.bundles.viewer.knobs.BELIEVED_S", -BELIEVED_S)
+    assert knobs.believed(UTILISATION, [10, 10]) == 10
+    assert knobs.believed(UTILISATION, []) == 80
+
+
+def test_a_right_token_is_believed_for_a_minute() -> None:
+    permits = Permits()
+    assert not permits.knows("right", now_s=0)
+    permits.note("right", now_s=0)
+    assert permits.knows("right", now_s=KEEP_S - 1)
+    assert not permits.knows("wrong", now_s=0)
+    assert not permits.knows("right", now_s=KEEP_S)
+    assert b"right" not in repr(permits.__dict__).encode()
+
+
+def test_tokens_remembered_are_bounded() -> None:
+    permits = Permits()
+    for number in range(2 * MOST):
+        permits.note(str(number), now_s=0)
+    assert sum(permits.knows(str(number), now_s=1) for number in range(2 * MOST)) == MOST
+    permits.note("later", now_s=KEEP_S + 1)
+    assert permits.knows("later", now_s=KEEP_S + 2)
