@@ -1,14 +1,15 @@
-"""The demonstrator's pipeline from end to end: `python -m bench.pipeline [--seconds N]`.
+"""The demonstrator's pipeline from end to end: `python -m bench.pipeline [--seconds N] [--kernel python]`.
 
-Every stage is a process of its own with real remote calls on loopback (plain TCP): producer, queue, processor,
-datastore; the accounting is a fifth. First as fast as it goes, in batches of a thousand; then at 1,000 samples/s, where
-the time from taking a sample to its commit counts. CPU seconds a million samples say where the time goes, and hold on a
-busy machine too: on two cores, 6.6 in all are 300,000 samples/s.
+Every stage is a process of its own with real remote calls on loopback (plain TCP): producer, queue, processor (the
+native one, compiled for the run), datastore; the accounting is a fifth. First as fast as it goes, in batches of a
+thousand; then at 1,000 samples/s, where the time from taking a sample to its commit counts. CPU seconds a million
+samples say where the time goes, and hold on a busy machine too: on two cores, 6.6 in all are 300,000 samples/s.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 from dataclasses import dataclass
@@ -16,10 +17,12 @@ from pathlib import Path
 
 import msgspec
 from tests.support.eventually import eventually
+from tests.support.native import compiled_kernels
 from tests.support.pipeline import Pipeline
 
 from bench.machine import describe, table
 from inaetics.demonstrator.api import AGENT_STATISTICS, AccountingReport, AgentReport
+from inaetics.demonstrator.native import LIBRARY
 
 FAST = 2_000_000
 """Samples a second the producer may make: more than can be."""
@@ -37,11 +40,12 @@ class Flow:
     cpu_s: dict[str, float]
 
 
-def start(pipeline: Pipeline, rate: int) -> None:
+def start(pipeline: Pipeline, rate: int, kernel: str) -> None:
     pipeline.start("datastore@1", "datastore", "statistics", datastore_bytes=200_000_000)
     pipeline.start("queue@1", "queue", queue_capacity=50_000)
     pipeline.start("accounting@1", "accounting")
-    pipeline.start("processor@1", "processor")
+    os.environ[LIBRARY] = str(compiled_kernels(pipeline.directory))
+    pipeline.start("processor@1", f"processor_{kernel}" if kernel == "native" else "processor")
     pipeline.start("producer@1", "producer", producer_maximum=FAST, producer_rate=rate)
     eventually(lambda: pipeline.report().stored, within_s=PATIENCE_S, what="samples are stored")
 
@@ -74,13 +78,14 @@ def latency_ms(pipeline: Pipeline) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=15.0, help="for each of the two parts")
+    parser.add_argument("--kernel", choices=("native", "python"), default="native", help="the processor's")
     given = parser.parse_args()
     print(describe(), end="\n\n")
     with tempfile.TemporaryDirectory(prefix="inaetics-bench-") as directory, Pipeline(Path(directory)) as pipeline:
-        start(pipeline, FAST)
+        start(pipeline, FAST, given.kernel)
         fast = flow(pipeline, given.seconds)
     with tempfile.TemporaryDirectory(prefix="inaetics-bench-") as directory, Pipeline(Path(directory)) as pipeline:
-        start(pipeline, SLOW)
+        start(pipeline, SLOW, given.kernel)
         slow = flow(pipeline, given.seconds)
         took = latency_ms(pipeline)
     rows = [(name, *(f"{each.cpu_s[name] / each.samples * 1e6:.2f}" for each in (fast, slow))) for name in STAGES]
