@@ -15,6 +15,8 @@ BENCHES = (
     "bench.remote",
     "bench.provisioning",
     "bench.bundle_update",
+    "bench.pipeline",
+    "bench.page",
 )
 
 
