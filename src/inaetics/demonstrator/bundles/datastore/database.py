@@ -35,8 +35,7 @@ create table if not exists block (
     time_from integer not null, time_to integer not null, data blob not null
 );
 create unique index if not exists block_samples on block (producer, first, last);
-create index if not exists block_time on block (time_from);
-create index if not exists block_span on block (time_to - time_from);
+create index if not exists block_times on block (time_from, time_to);
 create table if not exists gone (
     producer integer not null references producer (id), first integer not null, last integer not null,
     primary key (producer, first)
@@ -146,7 +145,7 @@ class Database:
 
     def _insert_new(self, producer: int, block: ResultBlock) -> None:
         samples = block.samples
-        times = unpacked("q", samples.time_ms)
+        times = set(unpacked("q", samples.time_ms))
         data = b"".join((samples.time_ms, samples.value1, samples.value2, block.processed_ms, block.result1))
         last = samples.first + samples.count - 1
         self._connection.execute(
