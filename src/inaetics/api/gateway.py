@@ -1,8 +1,8 @@
 """The way from a browser to the cluster's pages: a server on this machine's loopback that shows our certificate for it.
 
 Promises: only who knows the key in the address it prints gets through (other users of the machine share its loopback);
-what passes is looking, and what the demonstrator's page asks for; when a control host dies, the next request goes to
-another one.
+what passes is looking, and what the demonstrator's page asks for, with the cluster's token where this person has it and
+the page sent none; when a control host dies, the next request goes to another one.
 """
 
 from __future__ import annotations
@@ -44,9 +44,13 @@ class Gateway(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, way: Callable[[], Way], *, port: int = 0) -> None:
-        """Raises `Unavailable` when the port is taken."""
+    def __init__(
+        self, way: Callable[[], Way], *, token: Callable[[], str | None] = lambda: None, port: int = 0
+    ) -> None:
+        """`token` gives the cluster's control token, None where it is not known. Raises `Unavailable` when the port is
+        taken."""
         self.way = way
+        self.token = token
         self.key = secrets.token_urlsafe(24)
         try:
             super().__init__((ADDRESS, port), _Handler)
@@ -144,6 +148,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             headers = {name: value for name, value in self.headers.items() if name.lower() in _PASSED}
+            if method == "POST" and "Authorization" not in self.headers and (token := self.server.token()):
+                headers["Authorization"] = f"Bearer {token}"
             if connection.sock is not None:
                 connection.sock.settimeout(None)  # a held request and a stream say when they end
             connection.request(method, self.path, body or None, headers)

@@ -28,7 +28,7 @@ SERVICE = "[Unit]\nDescription=Says hello\n[Service]\nExecStart=/bin/sleep 1000\
 
 @pytest.fixture(scope="module")
 def gateway(running: LiveFleet) -> Iterator[Gateway]:
-    with Gateway(lambda: ((f"unix://{running.socket}",), None)) as gateway:
+    with Gateway(lambda: ((f"unix://{running.socket}",), None), token=lambda: "ours") as gateway:
         thread = threading.Thread(target=gateway.serve_forever)
         thread.start()
         yield gateway
@@ -234,12 +234,10 @@ def test_the_demonstrators_page_is_found_wherever_it_runs(
             # The key of the way here is not passed on.
             expected = (200, b"GET /statistics/since/5?a=b None")
             eventually(lambda e=expected: get("/demonstrator/statistics/since/5?a=b") == e, within_s=20, what="served")  # type: ignore[misc]
-            answer = request(
-                gateway,
-                "POST",
-                "/demonstrator/utilisation",
-                key=gateway.key,
-                body=b"5",
-                headers={"Origin": gateway.origin, "Authorization": "Bearer t"},
-            )
-            assert (answer[0], answer[2]) == (200, b"POST /utilisation Bearer t 5")
+            # A page that has no token is given the cluster's; one that has keeps its own.
+            for given, token in (({}, b"ours"), ({"Authorization": "Bearer t"}, b"t")):
+                headers = {"Origin": gateway.origin, **given}
+                answer = request(
+                    gateway, "POST", "/demonstrator/utilisation", key=gateway.key, body=b"5", headers=headers
+                )
+                assert (answer[0], answer[2]) == (200, b"POST /utilisation Bearer %b 5" % token)
