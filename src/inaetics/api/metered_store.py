@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
 from inaetics.errors import InaeticsError
-from inaetics.store.protocol import Guard, KeyValue, Leadership, Lease, Listing, Op, Store, WatchEvent
+from inaetics.store.protocol import Guard, KeyValue, Leadership, Lease, Listing, Op, Remaining, Store, WatchEvent
 
 T = TypeVar("T")
 
@@ -54,6 +54,10 @@ class MeteredStore:
     def lease(self, ttl_s: float, *, revoke: bool = True) -> AbstractAsyncContextManager[Lease]:
         """See `Store`."""
         return self._store.lease(ttl_s, revoke=revoke)
+
+    async def remaining(self, lease: int) -> Remaining | None:
+        """See `Store`."""
+        return await self._timed("remaining", self._store.remaining(lease))
 
     def lead(self, name: str, candidate: str, *, ttl_s: float) -> AbstractAsyncContextManager[Leadership]:
         """See `Store`."""

@@ -3,9 +3,9 @@
 Promises: a machine that was never seen alive counts as lost only `grace_s` after leadership began. A key may be listed
 that outlived its machine (after a power cut of everything each lease runs on for a TTL), so its end means something
 only when this process knows that the machine lived since: it saw the key written, or a report under the key's lease
-(its agent wrote that just then), or saw the key last for longer than `grace_s`: then somebody renewed it. So neither a
-restart of everything nor an election moves a unit, while a leader that takes over from one that died with its machine,
-or that has only just begun itself, need not wait for machines that it has heard.
+(its agent wrote that just then), or that lease renewed (`roll_call`), or saw the key last for longer than `grace_s`:
+then somebody renewed it. So neither a restart of everything nor an election moves a unit, while a leader that takes
+over from one that died with its machine, or that has only just begun itself, need not wait for machines it has heard.
 """
 
 from __future__ import annotations
@@ -44,11 +44,20 @@ class Attendance:
         self._leases[machine] = lease
         self._witnessed.discard(machine)
 
-    def heard(self, machine: MachineId, lease: int) -> None:
-        """A report of the machine was written just now, under `lease`.
+    @property
+    def unheard(self) -> dict[MachineId, int]:
+        """Machines that are listed and may be dead, each with its lease."""
+        return {
+            machine: lease
+            for machine, at in self._listed_at.items()
+            if at != _HEARD and (lease := self._leases[machine])
+        }
 
-        Under another one it is that of an agent that comes back and has yet to write its machine's key: the key that
-        stands is from before, and its end would say nothing.
+    def heard(self, machine: MachineId, lease: int) -> None:
+        """Somebody wrote a report of the machine under `lease`, or renewed that, just now.
+
+        Under another lease it is the report of an agent that comes back and has yet to write its machine's key: the
+        key that stands is from before, and its end would say nothing.
         """
         if machine in self._listed_at and self._leases[machine] == lease:
             self._listed_at[machine] = _HEARD

@@ -13,8 +13,10 @@ from inaetics.fleet.attendance import Attendance
 from inaetics.fleet.fold import Change, MachineChanged, StateChanged
 from inaetics.fleet.mirror import Mirror
 from inaetics.fleet.model import Machine, UnitState
+from inaetics.fleet.roll_call import RollCall
 from inaetics.fleet.settings import EngineSettings
 from inaetics.fleet.term import Term
+from inaetics.store.background import beside
 from inaetics.store.protocol import Store
 
 _log = structlog.get_logger()
@@ -43,17 +45,22 @@ class Engine:
         self._settings = settings or EngineSettings()
         self._on_plan = on_plan
         self._attendance = Attendance(self._settings.grace_s)
+        self._roll_call = RollCall(store, self._attendance)
 
     async def run(self) -> None:
         """Stand for the office and lead, for ever. A store that does not answer ends a term, not this."""
         self._hear(None)
         with self._mirror.listening(self._hear):
-            while True:
-                try:
-                    await self._lead_once()
-                except Unavailable as error:  # LeaseLost is one
-                    _log.warning("engine leads no more", candidate=self._candidate, reason=str(error))
-                await asyncio.sleep(_AGAIN_S)
+            async with beside(self._roll_call.run(), name="engine: roll call"):
+                await self._stand_and_lead()
+
+    async def _stand_and_lead(self) -> None:
+        while True:
+            try:
+                await self._lead_once()
+            except Unavailable as error:  # LeaseLost is one
+                _log.warning("engine leads no more", candidate=self._candidate, reason=str(error))
+            await asyncio.sleep(_AGAIN_S)
 
     async def _lead_once(self) -> None:
         ttl_s = self._settings.lease_ttl_s
@@ -70,6 +77,7 @@ class Engine:
         if changes is None:
             machines = self._mirror.snapshot.machines
             self._attendance.listed({machine: each.lease for machine, each in machines.items()}, now)
+            self._roll_call.begin()
             return
         for change in changes:
             match change:

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
 from inaetics.errors import Conflict, Unavailable
-from inaetics.store import election, messages
+from inaetics.store import election, messages, schema
 from inaetics.store.keys import check_commit, check_key
 from inaetics.store.lease import lease as kept_lease
 from inaetics.store.protocol import (
@@ -19,10 +19,11 @@ from inaetics.store.protocol import (
     Listing,
     Op,
     Put,
+    Remaining,
     Store,
     WatchEvent,
 )
-from inaetics.store.schema import DELETE, PUT, RANGE, TXN
+from inaetics.store.schema import DELETE, PUT, RANGE, TIME_TO_LIVE, TXN
 from inaetics.store.watch import Patience, Watches
 from inaetics.store.wire import Doubt, Wire
 
@@ -91,6 +92,15 @@ class EtcdStore:
 
     def lease(self, ttl_s: float, *, revoke: bool = True) -> AbstractAsyncContextManager[Lease]:
         return kept_lease(self._wire, ttl_s, revoke=revoke)
+
+    async def remaining(self, lease: int) -> Remaining | None:
+        request = schema.LeaseTimeToLiveRequest(ID=lease)
+        answer = await self._wire.call(TIME_TO_LIVE, request, what=f"cannot ask for lease {lease:x}")
+        if answer.TTL < 0:
+            return None
+        return Remaining(
+            granted_s=float(answer.grantedTTL), left_s=float(answer.TTL), term=int(answer.header.raft_term)
+        )
 
     def lead(self, name: str, candidate: str, *, ttl_s: float) -> AbstractAsyncContextManager[Leadership]:
         return election.lead(self, name, candidate, ttl_s=ttl_s)

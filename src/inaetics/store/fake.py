@@ -28,6 +28,7 @@ from inaetics.store.protocol import (
     Op,
     Put,
     Relisted,
+    Remaining,
     Store,
     Synced,
     WatchEvent,
@@ -44,6 +45,7 @@ class _Data:
     history: list[tuple[Changed, ...]] = field(default_factory=list)
     compacted_items: dict[str, KeyValue] = field(default_factory=dict)
     leases: dict[int, FakeLease] = field(default_factory=dict)
+    term: int = 1
     lease_ids: Iterator[int] = field(default_factory=lambda: itertools.count(0x1000))
     watchers: set[asyncio.Event] = field(default_factory=set)
 
@@ -295,6 +297,14 @@ class FakeStore:
 
     def lease(self, ttl_s: float, *, revoke: bool = True) -> AbstractAsyncContextManager[Lease]:
         return self._lease(ttl_s, revoke=revoke)
+
+    async def remaining(self, lease: int) -> Remaining | None:
+        await self._reach(f"cannot ask for lease {lease:x}")
+        found = self._data.leases.get(lease)
+        if found is None:
+            return None
+        left_s = found.deadline - asyncio.get_running_loop().time()
+        return Remaining(granted_s=found.ttl_s, left_s=float(math.floor(left_s)), term=self._data.term)
 
     def lead(self, name: str, candidate: str, *, ttl_s: float) -> AbstractAsyncContextManager[Leadership]:
         return election.lead(self, name, candidate, ttl_s=ttl_s)

@@ -111,6 +111,19 @@ class Lease(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Remaining:
+    """How much longer somebody's lease lasts unless it is renewed: at least `left_s`, and less than a second more.
+
+    A new leader of the store extends every lease, renewed or not. `term` is the term of that leadership, or of a later
+    one that the member which answered had heard of meanwhile.
+    """
+
+    granted_s: float
+    left_s: float
+    term: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Leadership:
     """Held office: writes of the holder carry `guard`, so that they fail as a whole once it is lost."""
 
@@ -165,6 +178,9 @@ class Store(Protocol):
         The TTL is whole seconds, rounded up, and at least what etcd grants (`Lease.ttl_s`). A lost lease does not end
         the block: `wait_lost` beside it.
         """
+
+    async def remaining(self, lease: int) -> Remaining | None:
+        """How much longer a lease lasts, anybody's; None when there is no such lease (any more)."""
 
     def lead(self, name: str, candidate: str, *, ttl_s: float) -> AbstractAsyncContextManager[Leadership]:
         """Wait for the office `name` and hold it inside the block, as `candidate` (what `leader` shows).

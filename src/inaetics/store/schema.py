@@ -13,7 +13,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 # MESSAGE FIELD:TYPE=NUMBER …; `*` marks what may come many times, `?` one of several, of which 0 is sent too.
 _MESSAGES = """
-Header member_id:uint64=2 revision:int64=3
+Header member_id:uint64=2 revision:int64=3 raft_term:uint64=4
 KeyValue key:bytes=1 create_revision:int64=2 mod_revision:int64=3 value:bytes=5 lease:int64=6
 Event type:int32=1 kv:KeyValue=2
 
@@ -35,6 +35,8 @@ LeaseGrantResponse ID:int64=2 TTL:int64=3
 LeaseRevokeRequest ID:int64=1
 LeaseKeepAliveRequest ID:int64=1
 LeaseKeepAliveResponse ID:int64=2 TTL:int64=3
+LeaseTimeToLiveRequest ID:int64=1
+LeaseTimeToLiveResponse header:Header=1 ID:int64=2 TTL:int64=3 grantedTTL:int64=4
 
 WatchCreateRequest key:bytes=1 range_end:bytes=2 start_revision:int64=3
 WatchProgressRequest
@@ -149,6 +151,7 @@ COMPACT = method("KV", "Compact")
 GRANT = method("Lease", "LeaseGrant", "LeaseGrantResponse")
 REVOKE = method("Lease", "LeaseRevoke")
 KEEP_ALIVE = method("Lease", "LeaseKeepAlive", "LeaseKeepAliveResponse")
+TIME_TO_LIVE = method("Lease", "LeaseTimeToLive", "LeaseTimeToLiveResponse")
 WATCH = method("Watch", "Watch", "WatchResponse")
 MEMBERS = method("Cluster", "MemberList", "MemberListResponse")
 ADD_MEMBER = method("Cluster", "MemberAdd")

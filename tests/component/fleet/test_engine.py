@@ -324,6 +324,31 @@ def test_a_leader_that_has_just_begun_does_not_wait_for_machines_it_has_heard() 
     asyncio.run(main())
 
 
+def test_a_leader_that_has_just_begun_does_not_wait_for_machines_whose_leases_are_renewed() -> None:
+    """Nothing happens on them that they would report."""
+
+    async def main() -> None:
+        async with fleet(2) as made:
+            for number in range(2):
+                await made.registry.submit(f"a@{number}.service", service(), desired=LAUNCHED)
+            await made.until(lambda: len(made.mirror.snapshot.states) == 2, "both are reported")
+            await made.engines[0].stop()
+            mirror = Mirror(made.store)
+            made.run(mirror.run, "another mirror")
+            await mirror.ready()
+            settings = EngineSettings(lost_margin_s=600)
+            engine = Engine(made.store, mirror, candidate="second", settings=settings)
+            made.run(engine.run, "second engine")
+            attendance = engine._attendance
+            await made.until(lambda: len(attendance.unheard) == 2, "both are called")
+            await made.until(lambda: not attendance.unheard, "both are heard", within_s=60)
+            (unit,) = made.supervisors[2].running()
+            await power_off(made, 2)
+            await made.until(lambda: made.where(unit) == ["worker-1"], "it moved, long before the margin's end")
+
+    asyncio.run(main())
+
+
 def test_a_restart_of_everything_moves_nothing() -> None:
     async def main() -> None:
         async with fleet(3, engine=False) as made:

@@ -63,6 +63,27 @@ def test_a_lease_is_renewed_as_often_as_asked_and_each_renewal_is_told(play: Pla
     play(scenario)
 
 
+def test_anybody_may_ask_how_long_a_lease_lasts(play: Play) -> None:
+    """A lease that is renewed has more left than one that is not, and both are of the same term."""
+
+    async def scenario(store: Store) -> None:
+        async with store.lease(60, revoke=False) as left_alone:
+            pass
+        async with store.lease(60) as kept:
+            kept.renew_every(0.1)
+            await asyncio.sleep(2.1)
+            renewed, aged = await store.remaining(kept.id), await store.remaining(left_alone.id)
+            assert renewed is not None
+            assert aged is not None
+            assert renewed.granted_s == aged.granted_s == kept.ttl_s
+            assert kept.ttl_s - 2 < renewed.left_s <= kept.ttl_s
+            assert aged.left_s < kept.ttl_s - 2
+            assert renewed.term == aged.term > 0
+        assert await store.remaining(kept.id) is None
+
+    play(scenario)
+
+
 def test_a_lease_lasts_at_least_as_long_as_asked(play: Play) -> None:
     async def scenario(store: Store) -> None:
         async with store.lease(2.5) as lease:

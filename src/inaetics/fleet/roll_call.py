@@ -1,0 +1,103 @@
+"""Asks the store whether machines live whose keys were only found, by whether their leases are renewed.
+
+Promises: who is told of as heard was alive after its key was listed. A lease has certainly been renewed between two
+answers when it has more left at the second than it can have had without, and no leader of the store came in between,
+who would have extended it. A machine is asked for until it is heard; then it costs nothing more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+
+from inaetics.errors import Unavailable
+from inaetics.fleet.attendance import Attendance
+from inaetics.fleet.model import MachineId
+from inaetics.store.protocol import Remaining, Store
+
+_log = structlog.get_logger()
+
+_SLACK_S = 0.5
+"""Added to a third of the TTL, in which a lease is renewed: renewals take their time."""
+
+_AGAIN_S = 1.0
+"""Pause after the store did not answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What the store answered of a lease, and when (seconds of the loop's clock) it was asked and had answered."""
+
+    lease: int
+    asked_at: float
+    answered_at: float
+    said: Remaining
+
+
+def renewed(first: Reading, second: Reading, third: Reading) -> bool:
+    """Was the lease renewed between `second` and `third`?
+
+    `first` was answered before `second` was asked, in the same term: so `second` tells of a lease that the leader of
+    that term had extended already, if it did.
+    """
+    if len({(each.lease, each.said.term) for each in (first, second, third)}) != 1:
+        return False
+    return third.said.left_s >= second.said.left_s + 1 - (third.asked_at - second.answered_at)
+
+
+class RollCall:
+    """Has `attendance` hear the machines that it does not, for as long as `run` runs."""
+
+    def __init__(self, store: Store, attendance: Attendance) -> None:
+        self._store = store
+        self._attendance = attendance
+        self._readings: dict[MachineId, tuple[Reading, Reading]] = {}
+        self._pause_s = _SLACK_S
+        self._news = asyncio.Event()
+
+    def begin(self) -> None:
+        """Look again: machines were listed."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Ask while there is anybody to ask for, for ever. Silence of the store is waited out."""
+        while True:
+            self._news.clear()
+            unheard = self._attendance.unheard
+            for machine in self._readings.keys() - unheard.keys():
+                del self._readings[machine]
+            if not unheard:
+                await self._news.wait()
+                continue
+            try:
+                for machine, lease in unheard.items():
+                    await self._ask(machine, lease)
+            except Unavailable as error:
+                _log.debug("roll call waits", reason=str(error))
+                await asyncio.sleep(_AGAIN_S)
+            else:
+                await asyncio.sleep(self._pause_s)
+
+    async def _ask(self, machine: MachineId, lease: int) -> None:
+        if (before := self._readings.get(machine)) is None:
+            first, second = await self._read(lease), await self._read(lease)
+            if first and second:
+                self._readings[machine] = first, second
+            return
+        if (reading := await self._read(lease)) is None:
+            return  # its key is going, which the mirror will tell
+        if renewed(*before, reading):
+            self._attendance.heard(machine, lease)
+            _log.debug("machine heard", machine=machine)
+        self._readings[machine] = before[1], reading
+
+    async def _read(self, lease: int) -> Reading | None:
+        loop = asyncio.get_running_loop()
+        asked_at = loop.time()
+        said = await self._store.remaining(lease)
+        if said is None:
+            return None
+        self._pause_s = said.granted_s / 3 + _SLACK_S
+        return Reading(lease=lease, asked_at=asked_at, answered_at=loop.time(), said=said)
