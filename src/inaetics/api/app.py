@@ -28,6 +28,7 @@ from inaetics.api import (
     provisioning_v1,
     registries_v1,
     rollouts_v1,
+    scale_v1,
 )
 from inaetics.api.metrics import Measured
 from inaetics.api.pulse import Pulse
@@ -50,6 +51,7 @@ RESOURCES = (
     provisioning_v1,
     registries_v1,
     rollouts_v1,
+    scale_v1,
     images_v1,
     metrics,
     openapi_v1,

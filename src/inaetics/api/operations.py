@@ -21,6 +21,7 @@ from inaetics.api.provisioning_wire import (
 )
 from inaetics.api.registries_wire import ImagesInUse
 from inaetics.api.rollouts_wire import ImageUpdateRequest, RolloutList, RolloutReply, RolloutRequest
+from inaetics.api.scale_wire import AutomaticWish, Rules, ScaleReply, ScaleReport, ScaleWish
 from inaetics.bundles.records import Artifact, Version
 
 JSON = "application/json"
@@ -223,6 +224,27 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "GET /inaetics/v1/provisioning/targets/{target}/history": Operation(
         summary="What happened at a target, the youngest first.", answer=TargetHistory
+    ),
+    "GET /inaetics/v1/scale": Operation(
+        summary="The sets of agents that can be scaled, as they are.", query=_HELD, answer=ScaleReport
+    ),
+    "PUT /inaetics/v1/scale/sets": Operation(
+        summary="Declare all sets and their bounds; the operator's alone.",
+        body=Rules,
+        body_kind=JSON,
+        answer=ScaleReport,
+    ),
+    "PUT /inaetics/v1/scale/sets/{kind}": Operation(
+        summary="Have so many agents of a set, or only say what that would change.",
+        body=ScaleWish,
+        body_kind=JSON,
+        answer=ScaleReply,
+    ),
+    "PUT /inaetics/v1/scale/automatic": Operation(
+        summary="Switch automatic scaling on or off.", body=AutomaticWish, body_kind=JSON, answer=ScaleReport
+    ),
+    "POST /inaetics/v1/token": Operation(
+        summary="Whether the request's bearer token is the cluster's.", answer=dict[str, Any]
     ),
     "GET /metrics": Operation(summary="Counters and gauges, for Prometheus.", answer_kind="text/plain; version=0.0.4"),
 }

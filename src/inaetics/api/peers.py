@@ -39,6 +39,10 @@ NODES_MAY = (
     "GET /inaetics/v1/units",
     "GET /inaetics/v1/states",
     "GET /inaetics/v1/events",
+    "GET /inaetics/v1/scale",
+    "PUT /inaetics/v1/scale/sets/{kind}",
+    "PUT /inaetics/v1/scale/automatic",
+    "POST /inaetics/v1/token",
 )
 """What a node agent may ask for, method and path as in `inaetics.api.operations`: what it shows on its page, and what
 it may change within bounds that are not its own. Not what units contain, what they write, or what runs in them."""

@@ -9,6 +9,7 @@ from inaetics.errors import Conflict, Forbidden, InaeticsError, InvalidInput, No
 
 _ERRORS: dict[int, type[InaeticsError]] = {
     400: InvalidInput,
+    401: Forbidden,
     403: Forbidden,
     404: NotFound,
     409: Conflict,

@@ -23,6 +23,7 @@ from inaetics.cli.image_update import older_images
 from inaetics.cli.image_work import build_images, push_images, workshop
 from inaetics.cli.manage import apply, files_in
 from inaetics.cli.rollout_display import who
+from inaetics.cli.scale_sets import declare_sets
 from inaetics.cli.session import Session
 from inaetics.errors import CommandFailed, InaeticsError, Unavailable
 from inaetics.hosts.cluster import command, known_hosts
@@ -71,6 +72,7 @@ def demo(paths: ClusterPaths, request: Request, progress: Progress) -> str:
             progress.note(mapping)
             with progress.step("agents running") as step:
                 _agents(client, traces, step)
+                declare_sets(client)
             if older := older_images(client):
                 progress.note(older)
             with progress.step("samples on the page") as step:

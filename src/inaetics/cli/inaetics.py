@@ -19,6 +19,7 @@ COMMANDS = {
     "kill": (f"{_HERE}.cmd_kill:command", "A power cut: everything on a host dies at once."),
     "destroy": (f"{_HERE}.cmd_destroy:command", "Remove the cluster; nothing of it stays."),
     "status": (f"{_HERE}.cmd_status:command", "Hosts and units, and the page's address."),
+    "scale": (f"{_HERE}.cmd_scale:command", "How many producers and processors run; more or fewer."),
     "dashboard": (f"{_HERE}.cmd_dashboard:command", "Open the cluster's page in a browser."),
     "doctor": (f"{_HERE}.cmd_doctor:command", "What is missing or wrong here, and what would help."),
     "ssh": (f"{_HERE}.cmd_ssh:command", "A shell, or one command, in a host's environment."),
@@ -27,6 +28,7 @@ COMMANDS = {
     "bundle": ("inaetics.cli.bundle_commands:bundle", "Make bundles, and bring them into the repository."),
     "deploy": ("inaetics.cli.deploy_commands:deploy", "Which bundles the node agents receive."),
     "certificates": ("inaetics.cli.certificate_commands:certificates", "Who holds which, until when; renew, issue."),
+    "token": (f"{_HERE}.cmd_token:command", "What the page asks for before it changes anything; renew it."),
     "etcd": ("inaetics.cli.etcd_commands:etcd", "The store: status, snapshot, restore, replace a member."),
     "purge-discovery": (f"{_HERE}.cmd_purge_discovery:command", "Clear what the discovery service remembers."),
     "completion": (f"{_HERE}.cmd_completion:command", "Print a shell's completion script."),
@@ -40,7 +42,7 @@ COMMANDS = {
     lazy=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="See 'inaetics COMMAND --help' for what a command takes. Exit codes: 0 done, 1 failed, 2 wrong input,"
-    " 3 something does not answer, 4 not found, 5 in conflict with what is there, 130 interrupted.",
+    " 3 something does not answer, 4 not found, 5 in conflict with what is there, 6 not allowed, 130 interrupted.",
 )
 @click.version_option(package_name="inaetics-cluster", prog_name="inaetics", message="%(prog)s %(version)s")
 def inaetics() -> None:

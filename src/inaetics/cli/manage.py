@@ -11,6 +11,7 @@ import click
 from inaetics.cli import scaling
 from inaetics.cli.common import print_json, print_table, say
 from inaetics.cli.fleetctl_commands.fields import record
+from inaetics.cli.scale_sets import declare_sets
 from inaetics.cli.unit_arguments import content_hash, local_file
 from inaetics.cli.verdicts import judge_start
 from inaetics.cli.waiting import FAILED, wait_for, wait_until_gone
@@ -35,6 +36,7 @@ def start(session: Session, celix: int, felix: int, unit_files: Path | None) -> 
         say(f"one provisioning server, {felix} felix agents, {celix} celix agents")
         for action in actions:
             apply(client, action, files)
+        declare_sets(client)
         wait_until_gone(client, [action.name for action in actions if isinstance(action, scaling.Destroy)])
         outcome = wait_for(client, wanted, judge_start, wanted="launched")
         if outcome.waiting:
@@ -122,19 +124,22 @@ def _hosts(session: Session) -> tuple[ClusterPaths, list[str], TerminalProgress]
 
 
 def files_in(folder: Path | None) -> Mapping[str, scaling.File]:
-    """The three unit files, from `folder` or the system's own; raises `NotFound` naming what is missing."""
+    """The system's unit files, from `folder` or the system's own; raises `NotFound` naming what is missing."""
     if folder is None:
         from inaetics.resources import units_directory
 
         folder = units_directory()
     elif not folder.is_dir():
         raise NotFound(f"there is no folder {folder}: give --unitFilesPath the folder that holds felix@.container")
-    return {name: _file(folder, name) for name in scaling.TEMPLATES}
+    found = {name: _file(folder, name) for name in scaling.TEMPLATES}
+    return {name: file for name, file in found.items() if file is not None}
 
 
-def _file(folder: Path, name: str) -> scaling.File:
+def _file(folder: Path, name: str) -> scaling.File | None:
     found = local_file(str(folder / name))
     if found is None:
+        if name in scaling.OPTIONAL:
+            return None
         raise NotFound(f"{folder} holds neither {Path(name).stem}.container nor {name}")
     return scaling.File(text=found.text, hash=content_hash(found.text))
 

@@ -1,7 +1,8 @@
 """What `inaetics_fleet_manager --start` does: from what is submitted and what is asked for to a list of actions. Pure.
 
 Promises: applied, the actions leave nothing to do (asking again gives none); agents beyond the number asked for go,
-the highest first; units that are not of the system (another instance name, another prefix) are left alone.
+the highest first; further producers (`inaetics scale producers`) stay as many as they are; units that are not of the
+system (another instance name, another prefix) are left alone.
 """
 
 from __future__ import annotations
@@ -15,8 +16,12 @@ from inaetics.units.names import parse_name
 PROVISIONING = "provisioning.service"
 FELIX = "felix@.service"
 CELIX = "celix@.service"
-TEMPLATES = (PROVISIONING, FELIX, CELIX)
-"""In the order they are started: felix before celix, because it conflicts with more."""
+PRODUCER = "producer@.service"
+TEMPLATES = (PROVISIONING, FELIX, CELIX, PRODUCER)
+"""In the order they are started: felix before celix, because it conflicts with more; producers only by scaling."""
+
+OPTIONAL = frozenset({PRODUCER})
+"""What a folder of unit files need not have: without it, scaling finds no further producers."""
 
 MAX_AGENTS = 1000
 
@@ -68,11 +73,14 @@ def plan(stored: Mapping[str, Stored], files: Mapping[str, File], *, felix: int,
     """What to do so that one provisioning server, `felix` and `celix` agents run from `files` (by unit or template)."""
     wanted = wanted_units(felix=felix, celix=celix)
     actions: list[Action] = [Destroy(name=name) for name in _surplus(stored, wanted)]
-    for template in (FELIX, CELIX):
+    for template in (FELIX, CELIX, *sorted(OPTIONAL & files.keys())):
         actions += _bring(template, template, stored, files[template], launch=False)
     for name in wanted:
         template = PROVISIONING if name == PROVISIONING else parse_name(name).template
         actions += _bring(name, template, stored, files[template], launch=True)
+    for name in system_units(stored):
+        if PRODUCER in files and name not in TEMPLATES and parse_name(name).template == PRODUCER:
+            actions += _bring(name, PRODUCER, stored, files[PRODUCER], launch=False)
     return actions
 
 
@@ -96,14 +104,15 @@ def system_units(stored: Mapping[str, object]) -> list[str]:
 
 
 def _surplus(stored: Mapping[str, Stored], wanted: tuple[str, ...]) -> list[str]:
-    return [name for name in system_units(stored) if name not in TEMPLATES and name not in wanted]
+    agents = (name for name in system_units(stored) if name not in TEMPLATES)
+    return [name for name in agents if name not in wanted and parse_name(name).template != PRODUCER]
 
 
 def _agent_number(name: str) -> int | None:
     """The number of an agent of the system, None for any other unit."""
     parsed = parse_name(name)
     number = parsed.instance or ""
-    ours = parsed.is_instance and parsed.template in (FELIX, CELIX)
+    ours = parsed.is_instance and parsed.template in (FELIX, CELIX, PRODUCER)
     return int(number) if ours and number.isascii() and number.isdecimal() else None
 
 

@@ -122,6 +122,8 @@ class Fold:
                 return self._rollout(rest, item)
             case "rebalance":
                 return self._rebalance(item)
+            case "scale":
+                pass  # the API reads it when it is asked
             case "ledger":
                 self.ledger_revision = item.mod_revision if item else 0
             case _:

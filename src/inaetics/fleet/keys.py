@@ -21,6 +21,10 @@ ELECTION = f"{PREFIX}engine"
 REBALANCE = f"{PREFIX}rebalance"
 """What people asked to be evened out; deleted by the leader once it is done."""
 
+SCALE = f"{PREFIX}scale"
+"""Which sets of units may be scaled, and what was decided about that (`inaetics.api.scale_v1`). It lies here so that
+whoever waits for changes of the fleet hears of it; nobody plans by it."""
+
 ROLLOUTS = f"{PREFIX}rollouts/"
 ROLLOUT_LEDGER = f"{PREFIX}rollout-ledger"
 """Written with every new rollout, so that two at the same moment cannot both be."""

@@ -15,6 +15,7 @@ from inaetics.hosts import programs
 from inaetics.hosts.board import Board
 from inaetics.hosts.boot import boot_all, refuse_taken_addresses
 from inaetics.hosts.cluster import Cluster, Host, Role, command, load, save, subnets_in_use
+from inaetics.hosts.control import ensure_token, publish
 from inaetics.hosts.destroy import delete_hosts
 from inaetics.hosts.engines import prepare_engines
 from inaetics.hosts.formation import forget_unformed
@@ -81,6 +82,7 @@ def _write_files(cluster: Cluster, paths: ClusterPaths, progress: Progress) -> d
         running = processes()
         on = any(alive(paths.host(host.name), running) for host in cluster.control_hosts)
         authorities = ensure_authorities(paths, cluster.name, running=on)
+        ensure_token(paths)
         return {host.name: write_host(cluster, host, paths.host(host.name), authorities) for host in cluster.hosts}
 
 
@@ -157,7 +159,7 @@ async def _wait_ready(cluster: Cluster, board: Board, on: set[str], renamed: Seq
             await board.wait(lambda: all(board.active(name, ETCD) for name in mine), what="the store", within_s=READY_S)
     with progress.step("rights in the store") as step:
         await restart_one_by_one([board.paths.host(name) for name in renamed], API)
-        changed = await confine(cluster, board.paths)
+        changed = await confine(cluster, board.paths) + await publish(cluster, board.paths)
         step.update(f"{changed} set" if changed else "as they were")
     with progress.step("machines listed") as step:
         await board.wait(board.all_active, what="the hosts' system units", within_s=READY_S)

@@ -14,6 +14,7 @@ from inaetics.units.verify import verify
 UNITS = {
     "felix@.container": ("felix@1.service", ("felix@*.service", "provisioning.service"), "felix-agent", "8080", "2019"),
     "celix@.container": ("celix@1.service", ("celix@*.service",), "celix-agent", "8081", "2020"),
+    "producer@.container": ("producer@1.service", ("producer@*.service",), "celix-agent", "8082", "2021"),
     "provisioning.container": ("provisioning.service", ("felix@*.service",), "provisioning", "8080", "2019"),
 }
 
