@@ -266,8 +266,11 @@ class SampleQueue(Protocol):
         of the producer, or the block came late); the block's fate stays open, and nothing was taken now.
         """
 
-    def take_blocks(self, minimum: int, maximum: int) -> BlockDelivery:
-        """As `take_min_max`, packed; `acknowledge` is the same."""
+    def take_blocks(self, minimum: int, maximum: int, acknowledged: int = 0) -> BlockDelivery:
+        """As `take_min_max`, packed; `acknowledge` is the same.
+
+        `acknowledged` is a delivery to acknowledge before anything else: one call less for each.
+        """
 
     def cut(self) -> Cut:
         """Everything the queue knows, at one instant."""

@@ -32,6 +32,11 @@ class Worker:
     def start(self) -> None:
         self._thread.start()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the step under way is the last."""
+        return self._stopping.is_set()
+
     def stop(self, patience_s: float = 3.0) -> None:
         self._stopping.set()
         self._thread.join(patience_s)

@@ -1,8 +1,8 @@
 """What every processor does, whatever computes its results: takes samples from the queue, has a kernel compute, stores,
 acknowledges.
 
-A batch is acknowledged only once its results are stored. Killed at any point, a processor loses nothing: an
-unacknowledged batch comes back to the queue, and the datastore knows the samples it has.
+A batch is acknowledged only once its results are stored, with the call that takes the next. Killed at any point, a
+processor loses nothing: an unacknowledged batch comes back to the queue, and the datastore knows the samples it has.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ class Processing:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._processed = 0
+        self._stored = 0
         self._cost_us: float | None = None
         self._recent: deque[tuple[float, int]] = deque([(time.monotonic(), 0)], maxlen=4096)
         self._worker = Worker("processor", self._step)
@@ -69,6 +70,7 @@ class Processing:
     def validate(self, context: BundleContext) -> None:
         if self._cost_us is None:
             self.set_cost(float(context.get_property("inaetics.processor.cost.us") or 0))
+        self._stored = 0
         self._worker = Worker("processor", self._step)
         self._worker.start()
 
@@ -105,10 +107,13 @@ class Processing:
 
     def _step(self) -> float:
         most = min(MOST_A_BATCH, int(BATCH_S * 1_000_000 / (self._cost_us or 1)) or 1)
-        delivery = msgspec.convert(self._queue.take_blocks(1, most), BlockDelivery)
+        delivery = msgspec.convert(self._queue.take_blocks(1, most, self._stored), BlockDelivery)
+        self._stored = 0
         if delivery.blocks:
             self._store.store_blocks([self._result(block) for block in delivery.blocks])
-            self._queue.acknowledge(delivery.id)
+            self._stored = delivery.id
+            if self._worker.stopping:  # there is no next call
+                self._queue.acknowledge(delivery.id)
             self._processed += sum(block.count for block in delivery.blocks)
             self._recent.append((time.monotonic(), self._processed))
         return 0.0

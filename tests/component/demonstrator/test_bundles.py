@@ -19,6 +19,7 @@ from inaetics.demonstrator.api import (
     SAMPLE_QUEUE,
     AccountingReport,
     AgentReport,
+    BlockDelivery,
     Delivery,
     Ledger,
     Result,
@@ -60,6 +61,29 @@ def test_the_queues_plain_services(framework: BundleFramework) -> None:
     assert queue.put(samples(7)[6]) is True
     with pytest.raises(InvalidInput):
         queue.put_block(["mine", 0, 1, b"", b"", b""])
+
+
+def test_a_taker_acknowledges_what_it_took_before(framework: BundleFramework) -> None:
+    install(framework, "queue")
+    queue = framework.service(SAMPLE_QUEUE, remote=True)
+    queue.put_all(samples(2))
+    first = msgspec.convert(queue.take_blocks(1, 1), BlockDelivery)
+    second = msgspec.convert(queue.take_blocks(1, 1, first.id), BlockDelivery)
+    assert second.blocks[0].first == 1
+    assert not queue.acknowledge(first.id), "it is acknowledged"
+    assert queue.acknowledge(second.id)
+
+
+def test_the_deliveries_of_two_queues_are_not_mistaken_for_each_other() -> None:
+    """A processor that acknowledges what a dead queue lent it would mean another processor's samples otherwise."""
+    ids = set()
+    for _ in range(2):
+        with BundleFramework() as framework:
+            install(framework, "queue")
+            queue = framework.service(SAMPLE_QUEUE, remote=True)
+            queue.put_all(samples(5))
+            ids |= {queue.take_blocks(1, 1)[0] for _ in range(5)}
+    assert len(ids) == 10
 
 
 def test_the_datastores_plain_services(framework: BundleFramework) -> None:

@@ -32,15 +32,19 @@ class _Record:
 
 
 class SampleBuffer:
-    """A bounded first-in-first-out buffer with redelivery. `capacity` counts queued and lent samples together."""
+    """A bounded first-in-first-out buffer with redelivery. `capacity` counts queued and lent samples together.
 
-    def __init__(self, *, capacity: int, redeliver_after_s: float) -> None:
+    Deliveries are numbered from `first_delivery` on. Queues that follow each other begin far apart: a processor that
+    acknowledges what a dead queue lent it must not mean another one's delivery.
+    """
+
+    def __init__(self, *, capacity: int, redeliver_after_s: float, first_delivery: int = 1) -> None:
         self.capacity = capacity
         self._redeliver_after_s = redeliver_after_s
         self._waiting: deque[SampleBlock] = deque()
         self._lent: dict[int, tuple[float, list[SampleBlock]]] = {}
         self._records: dict[str, _Record] = {}
-        self._next_delivery = 1
+        self._next_delivery = first_delivery
         self.queued = 0
         self.in_flight = 0
         self.accepted = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 import uuid
@@ -42,7 +43,9 @@ class Queue:
     """A `SampleQueue`; one lock, held for microseconds."""
 
     def __init__(self) -> None:
-        self._buffer = SampleBuffer(capacity=CAPACITY, redeliver_after_s=REDELIVER_AFTER_S)
+        self._buffer = SampleBuffer(
+            capacity=CAPACITY, redeliver_after_s=REDELIVER_AFTER_S, first_delivery=1 + secrets.randbits(62)
+        )
         self._changed = threading.Condition()
         self._life = uuid.uuid4().hex
 
@@ -74,9 +77,11 @@ class Queue:
         delivery = self.take_blocks(minimum, maximum)
         return Delivery(delivery.id, [sample for block in delivery.blocks for sample in samples_of(block)])
 
-    def take_blocks(self, minimum: int, maximum: int) -> BlockDelivery:
+    def take_blocks(self, minimum: int, maximum: int, acknowledged: int = 0) -> BlockDelivery:
         end = time.monotonic() + LONGEST_WAIT_S
         with self._changed:
+            if acknowledged:
+                self._buffer.acknowledge(acknowledged)
             while True:
                 now = time.monotonic()
                 delivery = self._buffer.lend(minimum, maximum, now=now)
