@@ -196,8 +196,9 @@ class Link:
         finished: list[_Outcome] = []
         try:
             while True:
-                if not inbox.empty() and (outcome := inbox.get()) is not None:  # it came before we led
-                    return _reply(outcome)
+                while not inbox.empty():  # it may have come before we led, behind a request to lead
+                    if (outcome := inbox.get()) is not None:
+                        return _reply(outcome)
                 mine = self._take_in(deadline - time.monotonic(), number, finished)
                 if mine is not None:
                     if self._waiting.pop(number, None) is not None:
