@@ -4,9 +4,10 @@
 PYTHON = python3
 VENV = .venv
 PYTEST = $(VENV)/bin/pytest -q
-# These tests mostly wait, each file on addresses of its own: more at once than there are cores. Long files come first
-# (tests/component/conftest.py), not those with many tests.
-PARALLEL = -n 3 --dist loadfile --no-loadscope-reorder
+# Each file is on addresses of its own, so files run side by side. Long files come first (tests/component/conftest.py),
+# not those with many tests.
+BY_FILE = --dist loadfile --no-loadscope-reorder
+CHECK = $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -16,15 +17,17 @@ demo: packages $(VENV)/.runtime
 
 # make check  lint, types and import contracts only
 check: $(VENV)/.dev
-	$(VENV)/bin/ruff check .
-	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy
-	$(VENV)/bin/lint-imports
+	$(CHECK)
 
-test: packages-test check
-	$(PYTEST) $(PARALLEL) tests/unit
-	$(PYTEST) $(PARALLEL) tests/component
-	$(PYTEST) tests/fault tests/system
+# On two cores: unit tests compute, and the checks, mostly one process, run beside them. Component tests wait about as
+# long as they compute: twice as many as there are cores. The fault tests mostly wait, so the system tests run beside
+# them; no more than that, because they judge what happened by the clock.
+test: packages-test $(VENV)/.dev
+	@{ $(CHECK); } > $(VENV)/check.log 2>&1 & checks=$$!; trap 'kill $$checks' INT TERM; \
+	$(PYTEST) -n 2 $(BY_FILE) tests/unit; tests=$$?; \
+	wait $$checks; checks=$$?; cat $(VENV)/check.log; test "$$tests-$$checks" = 0-0
+	$(PYTEST) -n 4 $(BY_FILE) tests/component
+	$(PYTEST) -n 2 $(BY_FILE) tests/fault tests/system
 
 # make tools  what tests of your own bundles need, into .venv
 tools: $(VENV)/.dev

@@ -12,11 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support.eventually import eventually
 
 _MARK = f"INAETICS_TEST={os.getpid()}"
 os.environ["INAETICS_TEST"] = str(os.getpid())
+
+# An example may take as long as it takes: how long depends on what else the machine does.
+settings.register_profile("inaetics", deadline=None)
+settings.load_profile("inaetics")
 
 # A shell starts its background jobs with SIGINT ignored, and every program they run inherits that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
