@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 
 from tests.support.eventually import eventually
@@ -15,6 +16,9 @@ from bench.workload import COMMAND, Bench
 
 UNITS = 25
 """Five a worker."""
+
+LATE_S = 9.0
+"""No failover is meant to take longer; of one that does the steps are printed."""
 
 SEE_S = 8.0
 """How long it is watched that nothing moves: longer than a lease lasts."""
@@ -51,6 +55,9 @@ def _killed(bench: Bench, host: str) -> float:
             within_s=60,
             what=f"the units of {host} run elsewhere",
         )
+    if end - begin > LATE_S:
+        print(f"{host} was replaced after {end - begin:.1f} s; by the events:", file=sys.stderr)
+        print(bench.cluster.run("fleetctl", "events", "--kind", "failover", "-n", "10"), file=sys.stderr)
     bench.cluster.run("inaetics", "up", host)
     _spread(bench)
     return end - begin

@@ -62,11 +62,12 @@ class Attendance:
         if machine in self._listed_at and self._leases[machine] == lease:
             self._listed_at[machine] = _HEARD
 
-    def left(self, machine: MachineId, now: float) -> None:
-        """The machine's key is gone."""
+    def left(self, machine: MachineId, now: float) -> bool:
+        """The machine's key is gone; returns whether it was certainly alive before, so that nobody need wait for it."""
         self._leases.pop(machine, None)
         if now - self._listed_at.pop(machine, now) >= self.grace_s:
             self._witnessed.add(machine)
+        return machine in self._witnessed
 
     def lost(self, holders: Iterable[MachineId], *, now: float, leading_since: float) -> frozenset[MachineId]:
         """Those of `holders`, machines with placements, that are gone and no longer waited for."""

@@ -23,6 +23,8 @@ _log = structlog.get_logger()
 
 _AGAIN_S = 0.25
 
+_WAITED_FOR = "it was not heard since this process began, so it may be booting yet"
+
 
 class Engine:
     """A candidate called `candidate`, over a mirror that somebody else runs.
@@ -81,8 +83,9 @@ class Engine:
             return
         for change in changes:
             match change:
-                case MachineChanged(id=machine, new=None):
-                    self._attendance.left(machine, now)
+                case MachineChanged(id=machine, old=Machine() as old, new=None):
+                    if not self._attendance.left(machine, now):
+                        _log.info("machine is waited for", machine=old.name, reason=_WAITED_FOR)
                 case MachineChanged(id=machine, old=old, new=Machine() as new):
                     if old is None or old.revision != new.revision:
                         self._attendance.arrived(machine, new.lease)
