@@ -144,11 +144,17 @@ def test_worker_killed(cluster: FaultCluster) -> None:
 
 
 def test_worker_killed_and_switched_on_at_once(cluster: FaultCluster) -> None:
-    """Its units are resumed in place."""
-    worker = _worker(cluster)
-    with trial(cluster, PowerCut(cluster, (worker,))) as seen:
-        pass
-    seen.settle()
+    """Its units are resumed in place. That is promised where it has booted before its lease ends: else, once more."""
+    for _ in range(3):
+        cluster.spread()
+        worker = _worker(cluster)
+        with trial(cluster, PowerCut(cluster, (worker,))) as seen:
+            pass
+        seen.settle()
+        if not seen.losses():
+            break
+    else:
+        pytest.fail("a host needs longer to boot here than a lease lasts, three times: this tells nothing")
     seen.judge(unharmed=seen.runs_besides(worker))
 
 

@@ -47,6 +47,10 @@ class Trial:
         """Wait for what a fault that was short may have set going: until every lease of then would have ended."""
         time.sleep(max(0.0, max(self.injected_at, self.healed_at) + SETTLED_S - boottime()))
 
+    def losses(self) -> list[str]:
+        """The hosts whose machines were lost since the fault."""
+        return [loss.host for loss in self.cluster.history().losses if loss.at >= self.injected_at]
+
     def judge(
         self,
         *,
