@@ -65,6 +65,16 @@ class Session:
         secure = any(endpoint.startswith("https:") for endpoint in endpoints)
         return endpoints, self._tls() if secure else None
 
+    def control_token(self) -> str | None:
+        """The cluster's control token where this person can read it; None elsewhere, as on another machine."""
+        from inaetics.hosts.control import token_file
+        from inaetics.hosts.paths import cluster_paths
+
+        try:
+            return token_file(cluster_paths(self.cluster)).read_text().strip()
+        except OSError:
+            return None
+
     def warn(self, client: FleetClient) -> None:
         """Tell people when what was just read may be out of date."""
         if client.stale:
