@@ -1,4 +1,4 @@
-"""The files of the system that are no Python: its units, its images' folders, the lock of what its images hold.
+"""The files of the system that are no Python: units, images' folders, Java, the lock of what images hold.
 
 They live at the top of the source tree, where people look for them; links in `_shipped` make a wheel carry copies.
 """
@@ -20,6 +20,11 @@ def units_directory() -> Path:
 def images_directory() -> Path:
     """The folder with one folder an image."""
     return _existing("images")
+
+
+def java_directory() -> Path:
+    """The folder with the Java agent's sources and the Java bundles."""
+    return _existing("java")
 
 
 def node_lock() -> Path:

@@ -12,7 +12,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,13 @@ PAGE_PORT, SHELL_PORT = 8080, 2019
 
 
 class Program:
-    """``python -m MODULE`` at an address. Ends with the test; `log` has what it said, one JSON object a line."""
+    """A program at an address. Ends with the test; `log` has what it said, one JSON object a line."""
 
-    def __init__(self, module: str, name: str, address: str, directory: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, command: Sequence[str], name: str, address: str, directory: Path, environment: Mapping[str, str]
+    ) -> None:
         self.name, self.address = name, address
-        self._module = module
+        self._command = tuple(command)
         self._log = directory / f"{name}.log"
         self._environment = {
             **os.environ,
@@ -50,9 +52,8 @@ class Program:
     def start(self) -> None:
         assert self._process is None, f"{self.name} runs already"
         with self._log.open("ab") as log:
-            command = [sys.executable, "-m", self._module]
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment
+                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment
             )
 
     def stop(self) -> tuple[int, float]:
@@ -134,10 +135,10 @@ class Site:
 
     def provisioning(self, *, number: int = 0, **environment: str) -> Program:
         environment = {"INAETICS_REGISTRY": self.registry.address, **environment}
-        return self._start("inaetics.provisioning", f"provisioning-{number}", **environment)
+        return self.run(_python("inaetics.provisioning"), f"provisioning-{number}", **environment)
 
     def agent(self, name: str, **environment: str) -> Program:
-        return self._start("inaetics.node", name, **environment)
+        return self.run(_python("inaetics.node"), name, **environment)
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -203,11 +204,11 @@ class Site:
             program.close()
         self.registry.stop()
 
-    def _start(self, module: str, name: str, **environment: str) -> Program:
+    def run(self, command: Sequence[str], name: str, **environment: str) -> Program:
+        """Start any program at the next address."""
         subnet = self.etcd.addresses[0].rsplit(".", 1)[0]
-        # Certificates are of etcd's members, so with TLS the programs live at their addresses.
-        at = self.etcd.addresses if self.etcd.tls else [f"{subnet}.{101 + i}" for i in range(20)]
-        program = Program(module, name, at[len(self._programs)], self._directory, {**self._environment, **environment})
+        at = self.etcd.spare if self.etcd.tls else [f"{subnet}.{101 + i}" for i in range(20)]
+        program = Program(command, name, at[len(self._programs)], self._directory, {**self._environment, **environment})
         self._programs.append(program)
         program.start()
         return program
@@ -218,6 +219,10 @@ class Site:
         for name, source in (("ca.pem", "ca.pem"), ("cert.pem", "server.pem"), ("key.pem", "server.key")):
             shutil.copy(self.etcd.directory / source, directory / name)
         return directory
+
+
+def _python(module: str) -> list[str]:
+    return [sys.executable, "-m", module]
 
 
 def deployed(agent: Program, *bundles: str, within_s: float = 20) -> None:

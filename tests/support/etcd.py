@@ -66,7 +66,9 @@ class EtcdCluster:
         self.directory = directory
         subnet = free_subnet()
         self.addresses = tuple(f"{subnet}.{10 + i}" for i in range(size))
-        self.tls = make_certificates(directory, self.addresses) if tls else None
+        self.spare = tuple(f"{subnet}.{101 + i}" for i in range(8))
+        """Addresses of programs beside the members: the servers' certificate is for them, too."""
+        self.tls = make_certificates(directory, [*self.addresses, *self.spare]) if tls else None
         self._scheme = "https" if tls else "http"
         self._flags = tuple(flags)
         self._processes: dict[int, subprocess.Popen[bytes]] = {}

@@ -93,7 +93,7 @@ final class Provisioning {
         return body;
     }
 
-    /** Says what came of a deployment. */
+    /** Says what came of a deployment. A server that takes no reports is no trouble. */
     void report(String server, Map<String, Object> report) throws IOException, InterruptedException {
         String path = "/reports/" + encoded(target) + "?" + query(Map.of("where", where));
         ask(server, request(server, path)
@@ -111,7 +111,8 @@ final class Provisioning {
         }
         try {
             HttpResponse<byte[]> found = answer.get();
-            if (found.statusCode() == 204 || found.statusCode() == 304) {
+            boolean told = found.request().method().equals("POST") && found.statusCode() / 100 == 4;
+            if (found.statusCode() == 204 || found.statusCode() == 304 || told) {
                 return null;
             }
             if (found.statusCode() != 200) {

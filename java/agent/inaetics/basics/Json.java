@@ -1,5 +1,6 @@
 package inaetics.basics;
 
+import java.math.BigInteger;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -47,7 +48,8 @@ public final class Json {
     }
 
     private static void write(Object value, StringBuilder out) {
-        if (value == null || value instanceof Boolean || value instanceof Long || value instanceof Integer) {
+        if (value == null || value instanceof Boolean || value instanceof Long || value instanceof Integer
+                || value instanceof BigInteger) {
             out.append(value);
         } else if (value instanceof Double number && !number.isNaN() && !number.isInfinite()) {
             out.append(number);
@@ -206,11 +208,11 @@ public final class Json {
         if (!digits.matches("-?(0|[1-9]\\d*)(\\.\\d+)?([eE][+-]?\\d+)?")) {
             throw wrong("a value");
         }
-        try {
-            return Long.valueOf(digits);
-        } catch (NumberFormatException notWhole) {
+        if (digits.matches(".*[.eE].*")) {
             return Double.valueOf(digits);
         }
+        BigInteger whole = new BigInteger(digits);
+        return whole.bitLength() < Long.SIZE ? (Object) whole.longValue() : whole;
     }
 
     private Object word(String word, Object value) {

@@ -39,6 +39,7 @@ public final class Importer implements Closeable {
     private final Map<String, Peer> peers = new HashMap<>();
     private final ScheduledExecutorService thread = Executors.newSingleThreadScheduledExecutor(daemon("importer"));
     private final ExecutorService asking = Executors.newCachedThreadPool(daemon("importer asks"));
+    private final Extender extender = new Extender();
     private volatile int imported;
 
     /** {@code me} is this framework's id; {@code tls} may be null. */
@@ -201,7 +202,7 @@ public final class Importer implements Closeable {
         });
         properties.put("service.imported", true);
         for (String name : found.interfaces()) {
-            made.add(context.registerService(name, new Proxies(name, found, peer), properties));
+            made.add(context.registerService(name, extender.of(new Proxies(name, found, peer)), properties));
         }
         return made;
     }
