@@ -296,14 +296,13 @@ class World:
     def _fit(self) -> None:
         """Have as many agents as are wanted."""
         producers = ["celix@1", *(f"producer@{n}" for n in range(1, MOST["producers"]))]
-        processors = [f"{'celix' if n % 2 == 0 else 'felix'}@{2 + (n + 1) // 2 + n % 2}" for n in range(200)]
-        processors = sorted(set(processors) - {"felix@2"}, key=lambda name: (int(name.split("@")[1]), name))
+        processors = [f"{kind}@{n + (kind == 'felix')}" for n in range(2, 100) for kind in ("celix", "felix")]
         for kind, names in (("producers", producers), ("processors", processors)):
             wanted = names[: self.wanted[kind]]
             there = [fake.name for fake in self.fakes.values() if fake.role == kind[:-1]]
-            for name in set(wanted) - set(there):
+            for name in sorted(set(wanted) - set(there)):
                 self._add(name, kind[:-1], self._least_loaded())
-            for name in set(there) - set(wanted):
+            for name in sorted(set(there) - set(wanted)):
                 fake = self.fakes.pop(name)
                 self.went(fake)
                 self._tell("stopped", fake.unit, fake.host, f"{fake.unit} was destroyed")

@@ -40,11 +40,15 @@ class Stage:
         port: int = 0,
         coordinator: bool = True,
         live_files: bool = False,
+        speed: float = 1.0,
     ) -> None:
+        """`speed` is how much faster than the clock the world goes."""
         self.world = world
         self._address, self._port = address, port or _free_port(address)
         self._coordinator = coordinator
         self._live_files = live_files
+        self._speed = speed
+        self._coordinating: list[Any] = []
         self._registrations: dict[Fake, list[Any]] = {}
         self._stopping = threading.Event()
         self._mover = threading.Thread(target=self._move, name="made-up world", daemon=True)
@@ -63,8 +67,7 @@ class Stage:
         self.world.populate()
         self.context.register_service(ACCOUNTING, self.world, {})
         if self._coordinator:
-            self.context.register_service(COORDINATOR, self.world, {})
-            self.context.register_service(CLUSTER_INFO, self.world, {})
+            self._coordinate()
         self.context.install_bundle(component.__name__).start()
         with use_ipopo(self.context) as ipopo:
             self.viewer: Any = ipopo.get_instance(component.__name__ + ".viewer")
@@ -79,6 +82,20 @@ class Stage:
         self.world.end.set()
         stop_framework(self._framework)
 
+    @contextlib.contextmanager
+    def without_coordinator(self) -> Iterator[None]:
+        """Its bundle is gone for a while."""
+        while self._coordinating:
+            self._coordinating.pop().unregister()
+        try:
+            yield
+        finally:
+            self._coordinate()
+
+    def _coordinate(self) -> None:
+        for specification in (COORDINATOR, CLUSTER_INFO):
+            self._coordinating.append(self.context.register_service(specification, self.world, {}))
+
     def _came(self, fake: Fake) -> None:
         held = [self.context.register_service(AGENT_STATISTICS, fake, {api.REMOTE_AGENT: fake.name})]
         if fake.role in ("producer", "processor"):
@@ -91,7 +108,7 @@ class Stage:
 
     def _move(self) -> None:
         while not self._stopping.wait(STEP_S):
-            self.world.step(STEP_S)
+            self.world.step(STEP_S * self._speed)
 
 
 class _LiveFiles(dict[str, Answer]):

@@ -94,7 +94,7 @@ def test_series_go_with_their_bundle_and_what_they_counted_stays() -> None:
 
 def test_an_expected_agent_that_never_says_anything_is_late_and_stays() -> None:
     history = History(late_after_s=3, forget_after_s=30)
-    history.expect("celix@9", now_s=0, now_ms=0)
+    history.expect("celix@9", since_s=0, now_ms=0)
     history.forget_silent(now_s=99, expected={"celix@9"})
     assert [(a["agent"], a["late"]) for a in history.agents(now_s=99)] == [("celix@9", True)]
     history.forget_silent(now_s=99)

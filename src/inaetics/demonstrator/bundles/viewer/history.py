@@ -106,10 +106,10 @@ class History:
             series.add(stat, now_s=now_s, now_ms=now_ms)
         agent.report, agent.heard_s = report, now_s
 
-    def expect(self, name: str, *, now_s: float, now_ms: int) -> None:
-        """Note that there is an agent that should say something: it is shown, late, even if it never does."""
+    def expect(self, name: str, *, since_s: float, now_ms: int) -> None:
+        """Note an agent that should have said something `since_s`: it is shown, late, even if it never does."""
         if name not in self._agents:
-            self._agents[name] = Agent(AgentReport(name, "", "", [], []), now_s, now_ms)
+            self._agents[name] = Agent(AgentReport(name, "", "", [], []), since_s, now_ms)
 
     def forget_silent(self, *, now_s: float, expected: Collection[str] = ()) -> None:
         """Remove the agents not heard for long, unless they are `expected` to say something."""

@@ -65,7 +65,8 @@ class Watch:
         self._lock = threading.Lock()
         self._began_s, self._began_ms = time.monotonic(), time.time() * 1000
         self._board = Board(History(), interval_ms=round(INTERVAL_S * 1000), now_ms=self._now_ms())
-        self._agents: dict[int, tuple[str, AgentStatistics]] = {}
+        self._agents: dict[int, tuple[str, AgentStatistics, float]] = {}
+        """Name, service, and since when it is here."""
         self._asker = Asker("viewer-report", CALLS_AT_ONCE)
         self._worker = Worker("viewer", self._step)
 
@@ -79,7 +80,7 @@ class Watch:
     def came(self, name: str, service: AgentStatistics) -> None:
         """There is an agent to ask."""
         with self._lock:
-            self._agents[id(service)] = (name, service)
+            self._agents[id(service)] = (name, service, time.monotonic())
 
     def went(self, service: AgentStatistics) -> None:
         with self._lock:
@@ -139,10 +140,10 @@ class Watch:
         self._asker.settle(ANSWERS_WITHIN_S)
         with self._lock:
             now_s, now_ms = time.monotonic(), self._now_ms()
-            names = {name for name, _ in self._agents.values()}
-            for name in names:
-                self._board.history.expect(name, now_s=now_s, now_ms=now_ms)
-            self._board.history.forget_silent(now_s=now_s, expected=names)
+            waited_for = {name: since for name, _, since in self._agents.values() if now_s - since > SILENT_AFTER_S}
+            for name, since in waited_for.items():
+                self._board.history.expect(name, since_s=since, now_ms=now_ms)
+            self._board.history.forget_silent(now_s=now_s, expected=waited_for)
             self._board.utilisation = self._set()
             self._doubt()
             for frame in self._board.tick(now_s=now_s, now_ms=now_ms):
@@ -151,7 +152,7 @@ class Watch:
 
     def _ask_all(self) -> None:
         with self._lock:
-            agents = [(key, service) for key, (_, service) in self._agents.items()]
+            agents = [(key, service) for key, (_, service, _) in self._agents.items()]
         for key, service in agents:
             self._asker.ask(key, partial(self._ask, service))
         services = self._services()

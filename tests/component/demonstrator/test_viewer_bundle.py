@@ -1,0 +1,26 @@
+"""The viewer as an agent installs it: out of an archive."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+from urllib.request import urlopen
+
+import pytest
+
+from inaetics.node.testing import BundleFramework
+from tests.support.events import Events
+
+
+def test_page_and_events_come_out_of_the_archive_and_end_with_the_bundle() -> None:
+    with BundleFramework(agent="felix@1") as framework, as_file(files("inaetics.demonstrator") / "bundles") as folder:
+        framework.install(folder / "viewer", folder / "statistics")
+        for path in ("/", "/theme.css", "/vendor/uPlot.iife.min.js"):
+            with urlopen(framework.url + path, timeout=20) as answer:
+                assert answer.read(), path
+        with Events(framework.url) as page:
+            hello = page.next("hello", lambda hello: hello["agents"])
+            assert hello["agents"][0]["bundles"] == ["statistics 1.0.0", "viewer 1.0.0"]
+            framework.uninstall("viewer")
+            with pytest.raises(EOFError):
+                page.next("never")
+        assert framework.left == {}
