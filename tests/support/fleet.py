@@ -56,6 +56,8 @@ class Fleet:
     supervisors: dict[int, FakeSupervisor] = field(default_factory=dict)
     clients: dict[int, FakeStore] = field(default_factory=dict)
     agents: dict[int, Running] = field(default_factory=dict)
+    told: dict[int, Agent] = field(default_factory=dict)
+    """The agents themselves, by number: what tests tell them."""
     engines: list[Running] = field(default_factory=list)
     runs: list[Running] = field(default_factory=list)
     engine_file: Path | None = None
@@ -95,6 +97,7 @@ class Fleet:
             settings=settings or self.settings,
         )
         self.agents[number] = self.run(agent.run, f"agent {number}")
+        self.told[number] = agent
         return agent
 
     def start_engine(self, candidate: str, mirror: Mirror | None = None, settings: EngineSettings = ENGINE) -> Running:

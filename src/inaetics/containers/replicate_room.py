@@ -8,7 +8,7 @@ from pathlib import Path
 from inaetics.errors import InaeticsError
 
 LOW_SHARE, LOW_BYTES = 0.10, 2_000_000_000
-"""A disk with less is spoken of."""
+"""A disk with less than either is spoken of: a tenth of it, or what a few images take."""
 
 ROOM = 64 * 1024 * 1024
 """Nothing is copied or taken in that would leave the disk less: what keeps the disk's other users alive."""
@@ -21,10 +21,15 @@ def free_bytes(place: Path) -> tuple[int, int]:
     return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
 
 
+def is_low(free: int, total: int) -> bool:
+    """Whether so little of a disk is left that people should know."""
+    return free < LOW_BYTES or free < LOW_SHARE * total
+
+
 def nearly_full(place: Path) -> str:
     """What to say of a disk that is low, else nothing."""
     free, total = free_bytes(place)
-    if free >= LOW_SHARE * total and free >= LOW_BYTES:
+    if not is_low(free, total):
         return ""
     return f"{free / 1e9:.1f} of {total / 1e9:.0f} GB free for {place}"
 

@@ -104,6 +104,10 @@ class Agent:
             group.create_task(self._reports.run(), name="agent: reports")
             await self._work(group)
 
+    def tell_disk(self, low: str) -> None:
+        """Have the fleet know how little room this host's disk has left; empty: it has enough."""
+        self._reports.tell_disk(low)
+
     async def leave(self) -> None:
         """After `run` was cancelled: say good-bye, unless units run here that an agent may come back to."""
         if any(agent_plan.runs(self._host.seen(unit)) for unit in self._host.units):

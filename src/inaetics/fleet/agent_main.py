@@ -25,6 +25,7 @@ import structlog
 
 from inaetics.errors import InaeticsError, InvalidInput
 from inaetics.fleet.agent import Agent
+from inaetics.fleet.agent_disk import follow_disk
 from inaetics.fleet.agent_server import AgentServer, mutual_tls
 from inaetics.fleet.capacity import capacity
 from inaetics.fleet.model import Machine, MachineId
@@ -126,6 +127,7 @@ async def serve(told: AgentEnvironment, *, stopping: asyncio.Event) -> None:
                     AgentServer(supervisor, commands).run(told.machine.address, context=context), name="server"
                 ),
                 group.create_task(_announce(agent), name="announce"),
+                group.create_task(follow_disk(told.desired_file.parent, agent.tell_disk), name="disk"),
             ]
             await stopping.wait()
             notify("STOPPING=1")

@@ -52,6 +52,7 @@ class Reports:
         self._untold_since: dict[UnitName, float] = {}
         self._written: dict[UnitName, bytes] = {}
         self._machine_revision = 0
+        self._machine_changed = False
         self._told = asyncio.Event()
         self.listed = asyncio.Event()
         """Set while the machine's key stands."""
@@ -72,6 +73,12 @@ class Reports:
         latest = untold_since + (self._settings.unseen_delay_s if passing else self._settings.passing_delay_s)
         at_rest = (state is None or state.active in _AT_REST) and not passing
         self._due[unit] = min(now + self._settings.settled_delay_s, latest) if at_rest else latest
+        self._told.set()
+
+    def tell_disk(self, low: str) -> None:
+        """Have the machine's own key say how little room its disk has left; empty: it has enough."""
+        self._machine = replace(self._machine, low_disk=low)
+        self._machine_changed = True
         self._told.set()
 
     async def run(self) -> None:
@@ -115,6 +122,8 @@ class Reports:
     async def _report_what_is_due(self, lease: Lease) -> None:
         while True:
             await self._wait_until_due()
+            if self._machine_changed:
+                await self._write_machine(lease)
             now = asyncio.get_running_loop().time()
             due = [unit for unit, at in self._due.items() if at <= now]
             for unit in due:
@@ -128,7 +137,7 @@ class Reports:
         while True:
             self._told.clear()
             first = min(self._due.values(), default=None)
-            if first is not None and first <= loop.time():
+            if self._machine_changed or (first is not None and first <= loop.time()):
                 return
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(first):
@@ -147,10 +156,20 @@ class Reports:
             ops.append(Put(key=self._key(unit), value=value, lease=lease.id))
         for some in chunks(ops):
             await self._store.commit(some)
-        machine = replace(self._machine, incarnation=uuid.uuid4().hex)
+        machine = self._machine = replace(self._machine, incarnation=uuid.uuid4().hex)
+        self._machine_changed = False
         put = Put(key=keys.machine(machine.id), value=mapper.machine_value(machine), lease=lease.id)
         self._machine_revision = await self._store.commit([put])
         _log.info("machine is listed", machine=machine.name, incarnation=machine.incarnation, units=len(self._said))
+
+    async def _write_machine(self, lease: Lease) -> None:
+        """Write the machine's key once more, same incarnation. Where the answer is lost, everything is written anew."""
+        self._machine_changed = False
+        key = keys.machine(self._machine.id)
+        put = Put(key=key, value=mapper.machine_value(self._machine), lease=lease.id)
+        self._machine_revision = await self._store.commit(
+            [put], guards=[ModIs(key=key, revision=self._machine_revision)]
+        )
 
     async def _write(self, units: Sequence[UnitName], lease: Lease) -> None:
         """Write what was said of `units`; a store that does not answer is asked again while the lease lasts."""

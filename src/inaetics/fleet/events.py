@@ -47,6 +47,8 @@ class Kind(StrEnum):
     CORDONED = "cordoned"
     UNCORDONED = "uncordoned"
     METADATA = "metadata"
+    DISK_LOW = "disk-low"
+    DISK_ROOM = "disk-room"
 
     LEADER = "leader"
     ROLLOUT = "rollout"

@@ -268,6 +268,8 @@ class _Revision:
             left_at = self._memory.left_at.pop(change.id, None)
             message = f"after {max(0.0, self._now - left_at):.1f} s" if left_at is not None else ""
             yield self._event(Kind.RETURNED if known else Kind.JOINED, message=message, **where)
+            if new.low_disk:
+                yield self._event(Kind.DISK_LOW, slot=3, message=new.low_disk, **where)
             return
         if old.incarnation != new.incarnation:
             yield self._event(Kind.RETURNED, message="its agent registered anew", **where)
@@ -275,6 +277,9 @@ class _Revision:
             yield self._event(Kind.CORDONED if new.cordoned else Kind.UNCORDONED, slot=1, **where)
         if words := metadata_words(old.metadata, new.metadata):
             yield self._event(Kind.METADATA, slot=2, message=words, **where)
+        if bool(old.low_disk) != bool(new.low_disk):
+            kind = Kind.DISK_LOW if new.low_disk else Kind.DISK_ROOM
+            yield self._event(kind, slot=3, message=new.low_disk, **where)
 
 
 def _timeline(failover: _Failover, state: UnitState) -> Timeline:

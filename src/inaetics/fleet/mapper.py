@@ -62,6 +62,7 @@ class MachineRecord(msgspec.Struct, frozen=True, kw_only=True):
     software: str = ""
     memory: int | None = None
     cores: float | None = None
+    low_disk: str = ""
 
 
 class OperatorRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,6 +161,7 @@ def machine(
         memory=record.memory,
         cores=record.cores,
         version=record.software,
+        low_disk=record.low_disk,
         revision=revision,
         lease=lease,
         operator_revision=said_at,
@@ -176,6 +178,7 @@ def machine_value(machine: Machine) -> bytes:
         software=machine.version,
         memory=machine.memory,
         cores=machine.cores,
+        low_disk=machine.low_disk,
     )
     return encode(record)
 

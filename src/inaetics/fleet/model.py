@@ -59,7 +59,8 @@ class Machine:
     """A machine under its lease. `metadata` is the agent's own with the operator's edits applied.
 
     `memory` is in bytes, `cores` may be a fraction; None: the machine does not say, and is not limited. A machine that
-    is `draining` is cordoned too: its units are moved away, at most `at_once` together. `revision` is the mod revision
+    is `draining` is cordoned too: its units are moved away, at most `at_once` together. `low_disk` says how little room
+    its disk has left, and is empty while it has enough. `revision` is the mod revision
     of the machine's own key and `lease` that key's lease, `operator_revision` that of the operator's (0: none).
     """
 
@@ -74,6 +75,7 @@ class Machine:
     memory: int | None = None
     cores: float | None = None
     version: str = ""
+    low_disk: str = ""
     revision: int = 0
     lease: int = 0
     operator_revision: int = 0

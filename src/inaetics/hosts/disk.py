@@ -11,11 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from inaetics.containers.replicate_room import is_low
 from inaetics.units._override import override
-
-LOW_SHARE = 0.10
-LOW_BYTES = 2_000_000_000
-"""A disk is low when less than either is left: a tenth of it, or what a few images take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +34,6 @@ class Disk:
         share = 100 * self.free / self.total if self.total else 0.0
         where = ", ".join(self.hosts)
         return f"{self.free / 1e9:.1f} of {self.total / 1e9:.0f} GB free ({share:.0f} %) for {where} at {self.place}"
-
-
-def is_low(free: int, total: int) -> bool:
-    """Whether so little of a disk is left that people should know."""
-    return free < LOW_BYTES or free < LOW_SHARE * total
 
 
 def disks(places: Iterable[tuple[str, Path]]) -> list[Disk]:

@@ -57,6 +57,23 @@ def test_a_hundred_units_share_their_writes() -> None:
     asyncio.run(main())
 
 
+def test_a_low_disk_is_told_by_the_machine_that_goes_on_as_it_was() -> None:
+    async def main() -> None:
+        async with fleet(1) as made:
+            machines = made.mirror.snapshot.machines
+            before = machines[machine_id(1)]
+            made.told[1].tell_disk("1.9 of 40 GB free")
+            await made.until(lambda: machines[machine_id(1)].low_disk, "the disk is told of")
+            await made.registry.submit("a.service", service(), desired=LAUNCHED)
+            await made.until(lambda: made.active("a.service"), "reports still go out")
+            made.told[1].tell_disk("")
+            await made.until(lambda: not machines[machine_id(1)].low_disk, "there is room again")
+            after = machines[machine_id(1)]
+            assert (after.incarnation, after.lease) == (before.incarnation, before.lease)
+
+    asyncio.run(main())
+
+
 def test_a_stopped_unit_stays_loaded_and_starts_again() -> None:
     async def main() -> None:
         async with fleet(1) as made:

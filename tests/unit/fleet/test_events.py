@@ -220,3 +220,17 @@ def test_positions_are_written_as_they_are_read() -> None:
     whole = read_position("12")
     assert whole is not None
     assert (12, 8) < whole < (13, 0)
+
+
+def test_a_disk_that_gets_low_is_told_once_and_room_again_once() -> None:
+    telling = Telling()
+    told = []
+    for left in ("", "1.9 of 40 GB free", "1.8 of 40 GB free", "", "1.9 of 40 GB free"):
+        machine = Machine(id=W1, name="w1", address="", incarnation="x", low_disk=left)
+        told += telling.tell({keys.machine(W1): mapper.machine_value(machine)}, now=1)
+    assert [(event.kind, event.machine, event.message) for event in told] == [
+        (Kind.JOINED, "w1", ""),
+        (Kind.DISK_LOW, "w1", "1.9 of 40 GB free"),
+        (Kind.DISK_ROOM, "w1", ""),
+        (Kind.DISK_LOW, "w1", "1.9 of 40 GB free"),
+    ]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from inaetics.containers import replicate_room
 from inaetics.hosts import disk
 
 GB = 1_000_000_000
@@ -24,7 +25,7 @@ GB = 1_000_000_000
     ids=["half", "under a tenth", "a tenth", "small and under 2 GB", "small but 2 GB", "none"],
 )
 def test_low_is_less_than_a_tenth_or_two_gigabytes(free: int, total: int, low: bool) -> None:
-    assert disk.is_low(free, total) is low
+    assert replicate_room.is_low(free, total) is low
 
 
 def test_hosts_on_one_disk_are_told_of_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,7 +34,7 @@ def test_hosts_on_one_disk_are_told_of_once(tmp_path: Path, monkeypatch: pytest.
         place.mkdir()
     hosts.append(("worker-3", tmp_path / "never made"))
     assert list(disk.warnings(hosts)) == [] or disk.disks(hosts)[0].low
-    monkeypatch.setattr(disk, "LOW_BYTES", 1 << 62)
+    monkeypatch.setattr(replicate_room, "LOW_BYTES", 1 << 62)
     (said,) = disk.warnings(hosts)
     assert "nearly full" in said
     assert f"for worker-1, worker-2 at {tmp_path}/worker-1" in said
