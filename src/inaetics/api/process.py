@@ -40,7 +40,7 @@ async def serve(settings: ApiSettings, *, stopping: asyncio.Event, ready: Callab
     """
     tls = Tls(ca=settings.tls.ca, cert=settings.tls.cert, key=settings.tls.key)
     plain = all(endpoint.startswith("http://") for endpoint in settings.etcd_endpoints)
-    async with connect(settings.etcd_endpoints, tls=None if plain else tls) as store:
+    async with connect(settings.etcd_endpoints, tls=None if plain else tls, tell_slow=True) as store:
         await serve_over(store, settings, stopping=stopping, ready=ready)
 
 

@@ -108,7 +108,7 @@ async def serve(told: AgentEnvironment, *, stopping: asyncio.Event) -> None:
     plain = all(endpoint.startswith("http://") for endpoint in told.etcd_endpoints)
     supervisor = EmbeddedSupervisor(told.supervisor_socket)
     context = mutual_tls(ca=tls.ca, cert=tls.cert, key=tls.key)
-    async with connect(told.etcd_endpoints, tls=None if plain else tls) as store:
+    async with connect(told.etcd_endpoints, tls=None if plain else tls, tell_slow=True) as store:
         agent = Agent(
             store,
             supervisor,

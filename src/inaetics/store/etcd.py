@@ -22,13 +22,19 @@ __all__ = ["Tls", "connect"]
 
 @asynccontextmanager
 async def connect(
-    endpoints: Sequence[str], *, tls: Tls | None = None, timeout_s: float = 5.0, silence_s: float = 10.0
+    endpoints: Sequence[str],
+    *,
+    tls: Tls | None = None,
+    timeout_s: float = 5.0,
+    silence_s: float = 10.0,
+    tell_slow: bool = False,
 ) -> AsyncIterator[EtcdStore]:
     """Open the store at `endpoints` (`https://host:port` with `tls`, `http://` without) for the block.
 
     All endpoints are members of one cluster; a call goes to any of them and to the next when one dies. It does not
     wait for etcd: the first call does, for at most `timeout_s` (seconds), as every call. `silence_s` is how often
-    the servers of open watches are asked whether they live.
+    the servers of open watches are asked whether they live. With `tell_slow`, a call that took more than a second is
+    logged with the members it was tried at: for daemons, whose log somebody reads afterwards.
 
     Certificates that are renewed on disk are taken up within `silence_s`, or when a member refuses those before.
 
@@ -37,6 +43,7 @@ async def connect(
     async with open_to(endpoints, tls=tls, timeout_s=timeout_s) as wire:
         from inaetics.store.client import EtcdStore
 
+        wire.tells_slow = tell_slow
         store = EtcdStore(wire, silence_s=silence_s)
         async with beside(store.pulse(), name="store pulse"):
             yield store

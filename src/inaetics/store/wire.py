@@ -6,7 +6,7 @@ One member is used at a time, and left when it refuses, fails or does not answer
 a member that hangs delays one call, not every third as when calls go round. Where a client begins is left to chance.
 
 Promises: a call is tried while its deadline allows; whether a failed attempt may yet have been applied is told, never
-guessed (`Doubt`); one that was slow is told of, with the members it was tried at.
+guessed (`Doubt`); one that was slow is told of where that is wanted, with the members it was tried at.
 
 A member that is alive may lose a write without a word: one that hands it on to a leader that has just died, or over a
 link that has just come back, never hears of it again and says so only after 7 s ("etcdserver: request timed out"). So
@@ -89,6 +89,8 @@ class Wire:
         self._endpoints = endpoints
         self._timeout_s = timeout_s
         self._closed = False
+        self.tells_slow = False
+        """Whether calls that took long are logged."""
         self._slow_told_at = float("-inf")
         self._slow_untold = 0
         self.on_silence: Callable[[Member], None] = lambda member: None
@@ -186,6 +188,8 @@ class Wire:
             self.on_silence(member)
 
     def _tell_slow(self, what: str, took_s: float, member: Member, failures: Sequence[str]) -> None:
+        if not self.tells_slow:
+            return
         now = asyncio.get_running_loop().time()
         if now - self._slow_told_at < _SLOW_AGAIN_S:
             self._slow_untold += 1

@@ -110,6 +110,7 @@ def test_a_slow_call_is_told_of_with_the_members_it_was_tried_at_and_only_now_an
 
     async def main() -> None:
         used = a_wire()
+        used.tells_slow = True
         members.answers["a:1"] = swallow
         with capture_logs() as logs:
             await call(used)
