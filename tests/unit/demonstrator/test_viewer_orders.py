@@ -67,6 +67,23 @@ def test_who_hung_is_told_the_last_word_only(knobs: Knobs) -> None:
     assert knobs.set(UTILISATION, 40, within_s=10) == []
 
 
+def test_who_could_not_be_told_is_told_again(knobs: Knobs) -> None:
+    fails = Control(Unavailable("it is paused"))
+    knobs.bind("celix@1", fails)
+    assert knobs.set(UTILISATION, 50) == ["celix@1"]
+    fails.error = None
+
+    def told() -> bool | None:
+        knobs.again()
+        return bool(fails.heard) or None
+
+    eventually(told, within_s=10, what="it is told again")
+    assert knobs.set(COST, 5, within_s=10) == []
+    knobs.again()
+    assert knobs.set(COST, 6, within_s=10) == []
+    assert sorted(fails.heard) == [(COST, 5), (COST, 6), (UTILISATION, 50)]
+
+
 def test_everybody_who_waits_hears_that_it_was_done() -> None:
     hangs = Control()
     hangs.lets_go.clear()

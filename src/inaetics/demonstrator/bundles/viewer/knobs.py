@@ -13,8 +13,6 @@ from typing import Any
 import structlog
 
 from inaetics.demonstrator.api import PipelineControl
-from inaetics.demonstrator.calls import CALL_FAILED
-from inaetics.errors import InaeticsError
 
 log = structlog.get_logger()
 
@@ -35,6 +33,7 @@ class Knob:
         self._service: Any = service
         self._lock = threading.Lock()
         self._wanted: dict[str, tuple[float, list[Future[bool]]]] = {}
+        self._missed: dict[str, float] = {}
         self._turning = False
 
     def want(self, pool: ThreadPoolExecutor, method: str, value: float) -> Future[bool]:
@@ -47,6 +46,13 @@ class Knob:
                 self._turning = True
                 pool.submit(self._turn)
         return done
+
+    def again(self, pool: ThreadPoolExecutor) -> None:
+        """Try once more what failed, unless something is under way."""
+        with self._lock:
+            missed = {} if self._turning else dict(self._missed)
+        for method, value in missed.items():
+            self.want(pool, method, value)
 
     def _turn(self) -> None:
         while True:
@@ -62,12 +68,14 @@ class Knob:
     def _call(self, method: str, value: float) -> bool:
         try:
             getattr(self._service, method)(value)
-        except (*CALL_FAILED, InaeticsError) as error:
-            log.warning("an agent was not told", agent=self.name, method=method, value=value, error=str(error))
+        except Exception as error:  # noqa: BLE001 - it is gone, or another bundle's mistake: the others go on
+            with self._lock:
+                if self._missed.get(method) != value:  # once, not at each try
+                    log.warning("an agent was not told", agent=self.name, method=method, value=value, error=repr(error))
+                self._missed[method] = value
             return False
-        except Exception:  # another bundle's mistake; the others go on
-            log.exception("an agent's control fails", agent=self.name, method=method)
-            return False
+        with self._lock:
+            self._missed.pop(method, None)
         return True
 
 
@@ -93,6 +101,12 @@ class Knobs:
     def unbind(self, service: PipelineControl) -> None:
         with self._lock:
             self._knobs.pop(id(service), None)
+
+    def again(self) -> None:
+        """Tell those that could not be told."""
+        with self._lock:
+            for knob in self._knobs.values():
+                knob.again(self._pool)
 
     def set(self, method: str, value: float, *, within_s: float = ANSWERS_WITHIN_S) -> list[str]:
         """Tell all; returns the names of those that have not done it `within_s`."""

@@ -42,6 +42,9 @@ ANSWERS_WITHIN_S = 0.15
 
 CALLS_AT_ONCE = 64
 
+AGAIN_S = 2.0
+"""How often agents are told again what they could not be told."""
+
 SILENT_AFTER_S = 3.0
 """A service that takes longer hangs: what it said before is no more the truth."""
 
@@ -67,6 +70,7 @@ class Watch:
         self._board = Board(History(), interval_ms=round(INTERVAL_S * 1000), now_ms=self._now_ms())
         self._agents: dict[int, tuple[str, AgentStatistics, float]] = {}
         """Name, service, and since when it is here."""
+        self._again_s = 0.0
         self._asker = Asker("viewer-report", CALLS_AT_ONCE)
         self._worker = Worker("viewer", self._step)
 
@@ -148,6 +152,9 @@ class Watch:
             self._doubt()
             for frame in self._board.tick(now_s=now_s, now_ms=now_ms):
                 self._publish(frame)
+        if now_s >= self._again_s:
+            self._again_s = now_s + AGAIN_S
+            self._knobs.again()
         return max(INTERVAL_S - (time.monotonic() - began), 0.05)
 
     def _ask_all(self) -> None:
