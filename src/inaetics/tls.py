@@ -12,20 +12,12 @@ import re
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
 from inaetics.errors import InvalidInput
-
-if TYPE_CHECKING:
-    from typing_extensions import override
-else:
-
-    def override(method: Any) -> Any:
-        """Mark for the type checker only: Python 3.11 has none."""
-        return method
-
+from inaetics.override import override
 
 _log = structlog.get_logger()
 

@@ -16,7 +16,7 @@ import h11
 
 from inaetics.api.peers import PeerProtocol
 from inaetics.api.replies import error_reply
-from inaetics.units._override import override
+from inaetics.override import override
 
 if TYPE_CHECKING:
     from asyncio import Transport

@@ -20,8 +20,8 @@ from inaetics.api.services import Services
 from inaetics.api.wire import MachineRef, Restarted
 from inaetics.errors import Conflict, InvalidInput, NotFound
 from inaetics.fleet.model import Machine, Snapshot, UnitName
+from inaetics.override import override
 from inaetics.store.background import beside
-from inaetics.units._override import override
 
 PREFIX = "/inaetics/v1"
 FRAMES = "application/vnd.inaetics.frames"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from inaetics.errors import InvalidInput
-from inaetics.units._override import override
+from inaetics.override import override
 
 if TYPE_CHECKING:
     import ssl

@@ -25,7 +25,7 @@ from inaetics.errors import InvalidInput
 from inaetics.fleet.events import Clock, Event, Kind, Position, Timeline, read_position, write_position
 from inaetics.fleet.events_chronicle import Chronicle
 from inaetics.fleet.events_ring import Wanted
-from inaetics.units._override import override
+from inaetics.override import override
 
 PATH = "/inaetics/v1/events"
 MAX_EVENTS = 10_000

@@ -22,7 +22,7 @@ import structlog
 
 from inaetics.api.endpoint import ClientTls, open_connection
 from inaetics.errors import InvalidInput, Unavailable
-from inaetics.units._override import override
+from inaetics.override import override
 
 log = structlog.get_logger()
 

@@ -23,8 +23,8 @@ from inaetics.api.bounds import BoundedProtocol
 from inaetics.api.endpoint import ClientTls
 from inaetics.api.peers import Authorities
 from inaetics.errors import InvalidInput, Unavailable
+from inaetics.override import override
 from inaetics.tls import server_context as tls_server
-from inaetics.units._override import override
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp

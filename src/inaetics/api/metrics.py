@@ -29,7 +29,7 @@ from starlette.routing import BaseRoute, Route
 
 from inaetics.api import views
 from inaetics.fleet.events_ring import Wanted
-from inaetics.units._override import override
+from inaetics.override import override
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric

@@ -25,7 +25,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from inaetics.api.replies import error_reply
 from inaetics.containers.gate_identity import authority_names, identity_of
-from inaetics.units._override import override
+from inaetics.override import override
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

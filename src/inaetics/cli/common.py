@@ -10,20 +10,12 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 
 from inaetics.errors import InaeticsError
-
-if TYPE_CHECKING:
-    from typing_extensions import override
-else:
-
-    def override(method: Any) -> Any:
-        """Mark for the type checker only: Python 3.11 has none, and no import shall slow the command line."""
-        return method
-
+from inaetics.override import override
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -10,7 +10,7 @@ import click
 
 from inaetics.cli.common import cluster_option, run
 from inaetics.cli.session import Session, tls_options
-from inaetics.units._override import override
+from inaetics.override import override
 
 ACTIONS = {
     "start": "One provisioning server, and agents; again with other numbers scales up or down.",

@@ -33,7 +33,7 @@ from inaetics.containers.replicate_http import Own
 from inaetics.containers.replicate_plan import NAME, REFERENCE
 from inaetics.containers.replicate_room import refuse_full
 from inaetics.errors import InaeticsError, InvalidInput, Unavailable
-from inaetics.units._override import override
+from inaetics.override import override
 
 IDLE_S = 75.0
 """A connection on which nobody asks anything is closed after this; one that stalls in a request too."""

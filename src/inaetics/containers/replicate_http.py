@@ -16,7 +16,7 @@ from typing import Any
 
 from inaetics.containers.replicate_files import RegistryFiles
 from inaetics.errors import InaeticsError, NotFound, Unavailable
-from inaetics.units._override import override
+from inaetics.override import override
 
 MANIFESTS = ", ".join(
     (

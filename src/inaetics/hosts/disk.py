@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inaetics.containers.replicate_room import is_low
-from inaetics.units._override import override
+from inaetics.override import override
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

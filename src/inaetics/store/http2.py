@@ -15,10 +15,10 @@ from collections.abc import Callable
 from struct import error as BadFrame
 from struct import pack, unpack_from
 
+from inaetics.override import override
 from inaetics.store import hpack
 from inaetics.store.rpc import RpcError, Status, of_reset, of_trailers
 from inaetics.store.stream import WINDOW, Stream
-from inaetics.units._override import override
 
 QUIET_S = 2.0
 """So long nothing may arrive while something is under way; the renewals of a lease of 5 s come more often."""

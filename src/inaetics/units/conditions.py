@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from inaetics.errors import UnitFileError
-from inaetics.units._override import override
+from inaetics.override import override
 from inaetics.units.service_reader import Reader
 
 PATH_KINDS = (

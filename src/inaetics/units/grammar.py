@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from inaetics.errors import UnitFileError
-from inaetics.units._override import override
+from inaetics.override import override
 
 MAX_TEXT_BYTES = 256 * 1024
 """Larger files are refused: etcd takes 1.5 MB a request, and a unit file of this size is a mistake."""

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from inaetics.errors import UnitFileError
-from inaetics.units._override import override
+from inaetics.override import override
 from inaetics.units.container_arguments import SECTION, pulls
 from inaetics.units.grammar import UnitFile
 from inaetics.units.names import Name

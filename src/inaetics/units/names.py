@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from inaetics.errors import InvalidInput
-from inaetics.units._override import override
+from inaetics.override import override
 
 SUFFIXES = (".service", ".socket", ".timer", ".path", ".target")
 CONTAINER_SUFFIX = ".container"

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inaetics.override import override
 from inaetics.store import hpack, http2
 from inaetics.store.http2 import Connection, frame
 from inaetics.store.rpc import RpcError, Status
 from inaetics.store.stream import WINDOW, Stream
-from inaetics.units._override import override
 from tests.support.eventually import aeventually
 
 DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
