@@ -23,6 +23,7 @@ _POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 
 _STATIC = {
     "": ("index.html", "text/html; charset=utf-8"),
     "app.js": ("app.js", "text/javascript; charset=utf-8"),
+    "theme.css": ("theme.css", "text/css; charset=utf-8"),
     "style.css": ("style.css", "text/css; charset=utf-8"),
     "icon.svg": ("icon.svg", "image/svg+xml"),
 }
@@ -72,7 +73,8 @@ class Servlet:
 
 
 def _file(name: str, kind: str) -> Answer:
-    return Answer(body=(files(__package__) / "static" / name).read_bytes(), kind=kind)
+    folder = files("inaetics.look") if name == "theme.css" else files(__package__) / "static"
+    return Answer(body=(folder / name).read_bytes(), kind=kind)
 
 
 def _send(response: AbstractHTTPServletResponse, answer: Answer) -> None:

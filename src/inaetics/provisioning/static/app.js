@@ -6,8 +6,16 @@ const RETRY_MS = 1000;
 const MOST_OFTEN_MS = 250; // a hundred agents that switch are shown together, not one by one
 
 const byId = (id) => document.getElementById(id);
-const when = new Intl.DateTimeFormat(undefined, { dateStyle: "short", timeStyle: "medium" });
-const time = (seconds) => (seconds ? when.format(new Date(seconds * 1000)) : "–");
+const two = (number) => String(number).padStart(2, "0");
+
+// 2026-11-23 18:04:05, in the reader's zone: as the command line writes it, and no month is taken for a day.
+function time(seconds) {
+  if (!seconds) return "–";
+  const at = new Date(seconds * 1000);
+  const day = [at.getFullYear(), at.getMonth() + 1, at.getDate()].map(two).join("-");
+  return `${day} ${[at.getHours(), at.getMinutes(), at.getSeconds()].map(two).join(":")}`;
+}
+
 const count = (n, one, many) => `${n} ${n === 1 ? one : many}`;
 
 function element(tag, attributes = {}, ...children) {
@@ -40,8 +48,8 @@ function card(target) {
   const words = target.there ? STATES[target.state] : `silent for ${Math.round(target.seen_s)} s`;
   const versions = target.running ? `runs ${target.running}` : "runs nothing yet";
   const wanted = target.state === "current" || !target.wanted ? "" : `, shall run ${target.wanted}`;
-  return element("article", { class: target.there ? "card" : "card away", "data-state": target.state, "data-target": target.target, "aria-label": target.target },
-    element("div", { class: "card-head" }, element("span", { class: "dot", "aria-hidden": "true" }),
+  return element("article", { class: target.there ? "card target" : "card target away", "data-state": target.state, "data-target": target.target, "aria-label": target.target },
+    element("div", { class: "target-head" }, element("span", { class: "dot", "aria-hidden": "true" }),
       element("h3", {}, target.target), element("span", { class: "where" }, target.where), element("span", { class: "badge" }, words)),
     element("p", { class: "where" }, `${versions}${wanted} · ${target.rule}`),
     target.error ? element("p", { class: "bad" }, target.error) : "",
