@@ -71,6 +71,17 @@ def set_cost(cluster: Cluster, us: float) -> None:
     _post(cluster, "/cost", {"us": us})
 
 
+def steady(cluster: Cluster, agents: int) -> None:
+    """So many agents of each kind, by hand: nobody else starts any."""
+
+    def manual() -> bool:
+        _post(cluster, "/automatic", {"on": False})
+        return True
+
+    eventually(manual, within_s=PATIENCE_S, what="the autoscaler is off")
+    cluster.run("inaetics_fleet_manager", "--start", f"--celixAgents={agents}", f"--felixAgents={agents}")
+
+
 def _post(cluster: Cluster, path: str, content: dict[str, Any]) -> None:
     (token,) = cluster.home.rglob("pki/token")
     request = urllib.request.Request(

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.cluster import Cluster
 from tests.support.eventually import eventually
-from tests.support.judged_run import accounting, run_dry, run_with_kills, set_cost, set_load
+from tests.support.judged_run import accounting, run_dry, run_with_kills, set_cost, set_load, steady
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]
 
@@ -17,7 +17,7 @@ PATIENCE_S = 180
 
 
 def test_a_worker_killed_every_minute_for_ten_minutes_loses_and_doubles_nothing(cluster: Cluster) -> None:
-    cluster.run("inaetics_fleet_manager", "--start", "--celixAgents=4", "--felixAgents=4")
+    steady(cluster, 4)
     run = run_with_kills(cluster, minutes=10, percent=60)
     print(run.told())  # noqa: T201 - what pytest -s shows and a failure keeps
     assert not run.guilty, run.guilty
@@ -28,6 +28,7 @@ def test_a_worker_killed_every_minute_for_ten_minutes_loses_and_doubles_nothing(
 
 
 def test_what_a_dead_queue_held_is_counted_and_shown(cluster: Cluster) -> None:
+    steady(cluster, 3)  # a worker stays free for what is killed
     set_cost(cluster, 10_000)  # dearer than the processors can do: the queue fills
     set_load(cluster, 100)
     eventually(lambda: _waiting(cluster), within_s=PATIENCE_S, what="samples wait in the queue")
@@ -43,6 +44,7 @@ def test_what_a_dead_queue_held_is_counted_and_shown(cluster: Cluster) -> None:
 
 
 def test_a_datastore_that_moved_begins_anew_and_says_so(cluster: Cluster) -> None:
+    steady(cluster, 3)
     set_load(cluster, 60)
     before = accounting(cluster)
     lost = cluster.where()["felix@1.service"]
