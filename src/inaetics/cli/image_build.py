@@ -12,7 +12,7 @@ from inaetics.cli.progress import TerminalProgress
 
 @click.command("build")
 @click.argument("names", metavar="[IMAGE]...", nargs=-1)
-@click.option("--all", "every", is_flag=True, help="All images of the system; so without any name.")
+@click.option("--all", "every", is_flag=True, help="All images of the system, also felix-agent:java.")
 @click.option(
     "--context",
     metavar="FOLDER",
@@ -32,21 +32,25 @@ def build(
     output: str,
     cluster: str,
 ) -> None:
-    """Build images (none named: all), as far as something changed since.
+    """Build images, as far as something changed since. None named: all but felix-agent:java.
 
     The same inputs give the same image, wherever and whenever it is built: its id and the registry's digest tell.
 
+    That one is for bundles in Java. It takes a JDK, which is fetched once for building (110 MB of packages).
+
     \b
       inaetics image build felix-agent
+      inaetics image build felix-agent:java
       inaetics image build mine --context ./mine           FROM localhost/inaetics/node, for example
       inaetics image build --all --base localhost/site/node:latest
     """
-    from inaetics.cli.image_work import build_images, build_own_image, workshop
+    from inaetics.cli.image_work import build_images, build_own_image, every_name, workshop
 
     _check_build(names, every, context, refresh)
     with TerminalProgress().step("build images") as step:
         if context is None:
-            built = build_images(workshop(cluster), names, start=start, refresh=refresh, progress=step.update)
+            wanted = every_name() if every else names
+            built = build_images(workshop(cluster), wanted, start=start, refresh=refresh, progress=step.update)
         else:
             built = [build_own_image(workshop(cluster), names[0], context, start=start, progress=step.update)]
     rows = [(each.name, each.identity[:12], "unchanged" if each.unchanged else "built") for each in built]

@@ -27,7 +27,7 @@ def image() -> None:
     is needed. A unit keeps the image it runs when its tag is pushed anew, until 'inaetics image update'.
 
     \b
-      inaetics image build                   all of them, as far as something changed
+      inaetics image build                   all but the one for Java, as far as something changed
       inaetics image push felix-agent        one of them, into the registry
       inaetics image update --plan           which units have a newer image, and what an update would do
       inaetics image list                    what the registry holds, and how many units run it
@@ -45,7 +45,10 @@ def image() -> None:
 @output_option
 @cluster_option
 def push(names: tuple[str, ...], output: str, cluster: str) -> None:
-    """Push images (none named: all) to the cluster's registry; what it has already is not sent again."""
+    """Push images to the cluster's registry; what it has already is not sent again.
+
+    None named: all but felix-agent:java.
+    """
     from inaetics.cli.image_work import push_images, workshop
 
     with TerminalProgress().step("push images") as step:

@@ -20,6 +20,7 @@ from inaetics.containers.images import (
     identity,
     image_names,
     local_reference,
+    usual_names,
 )
 from inaetics.containers.push import Pushed, push
 from inaetics.containers.registries import first_that_answers, wait_copied
@@ -76,6 +77,11 @@ def build_images(
     return build(shop.engine, _sources(), names, start=start, refresh=refresh, progress=progress)
 
 
+def every_name() -> tuple[str, ...]:
+    """All images of the system, also those that are built only when they are asked for."""
+    return image_names(resources.images_directory())
+
+
 def build_own_image(
     shop: Workshop, name: str, context: Path, *, start: str | None = None, progress: Progress = lambda step: None
 ) -> Built:
@@ -103,7 +109,7 @@ def _pushable(engine: ContainerEngine, names: Sequence[str]) -> tuple[str, ...]:
     for name in names:
         if identity(engine, local_reference(name)) is None:
             check_names([name], resources.images_directory())
-    return tuple(names) or image_names(resources.images_directory())
+    return tuple(names) or usual_names(resources.images_directory())
 
 
 def _sources() -> Sources:
@@ -112,5 +118,6 @@ def _sources() -> Sources:
         images=resources.images_directory(),
         package=resources.package_directory(),
         lock=resources.node_lock(),
+        java=resources.java_directory(),
         version=version("inaetics-cluster"),
     )

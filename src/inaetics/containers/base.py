@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +108,7 @@ def _make(source: Distribution, place: Path, key: str) -> Path:
     check_space(place, _ROOM, doing="make the base image from packages")
     with scratch(place, "base") as workplace:
         root = workplace / "root"
-        _bootstrap(source, workplace, root)
+        bootstrap(source, workplace, root, PACKAGES, doing="make the base image from packages")
         python = _python_of(root)
         version = python.name.removeprefix("python")
         if tuple(int(part) for part in version.split(".")) < OLDEST_PYTHON:
@@ -125,7 +125,8 @@ def _make(source: Distribution, place: Path, key: str) -> Path:
     return archive
 
 
-def _bootstrap(source: Distribution, workplace: Path, root: Path) -> None:
+def bootstrap(source: Distribution, workplace: Path, root: Path, packages: Sequence[str], *, doing: str) -> None:
+    """Unpack packages and what they need into `root`, which is made, without running anything of theirs."""
     mmdebstrap = find_program("mmdebstrap", package="mmdebstrap")
     files = []
     for name, text in apt_sources(source.codename).items():
@@ -135,9 +136,9 @@ def _bootstrap(source: Distribution, workplace: Path, root: Path) -> None:
     mode = "root" if os.getuid() == 0 else "chrootless"
     command: list[str | Path] = [
         mmdebstrap, "--quiet", f"--mode={mode}", "--variant=extract", "--format=directory",
-        f"--architectures={source.architecture}", f"--include={','.join(PACKAGES)}", *options, "", root, *files,
+        f"--architectures={source.architecture}", f"--include={','.join(packages)}", *options, "", root, *files,
     ]  # fmt: skip
-    run(command, doing="make the base image from packages", timeout_s=_BOOTSTRAP_S, env={"TMPDIR": str(workplace)})
+    run(command, doing=doing, timeout_s=_BOOTSTRAP_S, env={"TMPDIR": str(workplace)})
 
 
 def _python_of(root: Path) -> Path:

@@ -19,6 +19,7 @@ from inaetics.containers.context import bases_of, copy_context, full_name, recip
 from inaetics.containers.folder_build import Folder, base_identity, build_folder
 from inaetics.containers.images import (
     BASE,
+    JAVA,
     LABEL,
     LAYERS,
     ORIGINS,
@@ -27,11 +28,13 @@ from inaetics.containers.images import (
     Progress,
     Sources,
     check_names,
+    folder_of,
     identity,
     image_names,
     inspect,
     local_reference,
 )
+from inaetics.containers.java import agent_files, java, write_layers
 from inaetics.containers.layout import Layer, load, write_layout
 from inaetics.containers.native import compiler
 from inaetics.containers.package import package_files, write_package
@@ -56,7 +59,7 @@ def build(
     cache: Path | None = None,
     progress: Progress = lambda step: None,
 ) -> list[Built]:
-    """Build the images named (none: all) into the engine's store, as far as something changed.
+    """Build the images named (none: the usual ones) into the engine's store, as far as something changed.
 
     `start` is an image that they start from instead of `node`; `refresh` makes the base image anew, from today's
     packages. `progress` is told each step that takes time.
@@ -112,7 +115,7 @@ def _workshop(
     progress("Python packages")
     packages = wheels(sources.lock, ground, cache=place)
     with scratch(place, "build") as workplace:
-        yield _Builder(engine, sources, ground, packages, workplace, progress)
+        yield _Builder(engine, sources, ground, packages, workplace, progress, cache=place, refresh=refresh)
 
 
 class _Builder:
@@ -126,7 +129,12 @@ class _Builder:
         packages: Path,
         workplace: Path,
         progress: Progress,
+        *,
+        cache: Path,
+        refresh: bool,
     ) -> None:
+        self._cache = cache
+        self._refresh = refresh
         self._engine = engine
         self._sources = sources
         self._ground = ground
@@ -160,17 +168,39 @@ class _Builder:
         """One of the system's images, from its folder; on `start` instead of the image `node`."""
         inputs = self._inputs(name)
         bases: tuple[str, ...] = (local_reference(SHARED),)
+        if start is None and JAVA in bases_of(recipe_of(folder_of(name, self._sources.images))):
+            bases = (JAVA,)
+            inputs = self._digest(inputs, self._java())
         if start is not None:
             bases = (start,)
             inputs = self._digest(inputs, base_identity(self._engine, start))
         unchanged = self._from_folder(name, inputs, bases, start=start)
         return self._made(name, unchanged=unchanged)
 
+    def _java(self) -> str:
+        """The image that those in Java start from; returns the digest of what it is made from."""
+        sources = self._sources.java
+        if sources is None:
+            raise InvalidInput("the Java agent's sources are not here: images in Java cannot be built")
+        self._progress("Java runtime")
+        kit = java(cache=self._cache, refresh=self._refresh)
+        inputs = self._digest(self._ground.key, kit.key, content_hash(agent_files(sources), relative_to=sources))
+        if not self._is_current(JAVA, inputs):
+            self._progress("Java agent")
+            runtime, agent = write_layers(kit, sources, self._workplace / "java")
+            layers = [
+                Layer(archive=self._ground.archive, made_by="Debian packages: Python, busybox, certificates"),
+                Layer(archive=runtime, made_by="Debian packages: a Java runtime, Apache Felix"),
+                Layer(archive=agent, made_by=f"the Java agent {self._sources.version}".rstrip()),
+            ]
+            self._put_together(JAVA, layers, inputs)
+        return inputs
+
     def own(self, name: str, context: Path, recipe: str, bases: Sequence[str], *, start: str | None) -> Built:
         """An image of somebody's own. The engine looks for itself what has changed: its layers are cached."""
         before = identity(self._engine, local_reference(name))
         self._progress(f"image {name}")
-        copy = self._workplace / f"context-{name}"
+        copy = self._workplace / f"context-{_plain(name)}"
         copy_context(context, copy)
         digest = _tree_hash(copy)[:32]
         below = [base_identity(self._engine, each) for each in bases]
@@ -191,7 +221,7 @@ class _Builder:
         self._progress(f"loading {reference}")
         self._built = True
         labels = {LABEL: inputs, **self._origin()}
-        layout = self._workplace / f"layout-{len(layers)}"
+        layout = self._workplace / f"layout-{_plain(reference)}"
         made = write_layout(layout, layers, labels=labels, architecture=self._ground.architecture)
         load(self._engine, layout, reference, identity=made)
 
@@ -225,7 +255,7 @@ class _Builder:
             labels=labels,
             start=start,
         )
-        build_folder(self._engine, folder, self._workplace / f"built-{name}")
+        build_folder(self._engine, folder, self._workplace / f"built-{_plain(name)}")
 
     def _made(self, name: str, *, unchanged: bool) -> Built:
         reference = local_reference(name)
@@ -246,7 +276,7 @@ class _Builder:
     def _inputs(self, *names: str) -> str:
         """The digest of everything that the image `node`, or one on it, is made from, down to the base."""
         below = [self._ground.key, self._packages.name, self._package_hash, self._sources.version]
-        own = [_tree_hash(self._sources.images / each) for each in (SHARED, *names)]
+        own = [_tree_hash(folder_of(each, self._sources.images)) for each in (SHARED, *names)]
         extra = [(key, _tree_hash(path)) for name in names for key, path in sorted(self._extra(name).items())]
         return self._digest(repr((below, own, extra)))
 
@@ -257,8 +287,8 @@ class _Builder:
         return self._sources.extra.get(name, {})
 
     def _context(self, name: str) -> Path:
-        context = self._workplace / f"context-{name}"
-        copy_context(self._sources.images / name, context)
+        context = self._workplace / f"context-{_plain(name)}"
+        copy_context(folder_of(name, self._sources.images), context)
         for key, path in self._extra(name).items():
             copy_context(path, context / key)
         for wanted in re.findall(r"^COPY\s+(\S+)\s", (context / "Containerfile").read_text(), flags=re.MULTILINE):
@@ -271,6 +301,11 @@ class _Builder:
 
     def _run(self, *arguments: str | Path, doing: str) -> None:
         run([*self._engine.command, *arguments], doing=doing, timeout_s=_BUILD_S)
+
+
+def _plain(name: str) -> str:
+    """An image's name as part of a path that engines read: without colons and slashes."""
+    return re.sub(r"[:/]", "-", name)
 
 
 def _check_bases(engine: ContainerEngine, images: Path, bases: Sequence[str]) -> None:

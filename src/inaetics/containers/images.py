@@ -32,6 +32,8 @@ of our package's files, its version, and the digest of the folder of an image th
 BASE = "localhost/inaetics/base:latest"
 LAYERS = "localhost/inaetics/layers:latest"
 """Base, packages and our package as layers, without settings: what the image `node` starts from."""
+JAVA = "localhost/inaetics/java:latest"
+"""Base, a Java runtime with Felix and our agent, without settings: what the images in Java start from."""
 SHARED = "node"
 """The image that the others start from; it is not pushed."""
 
@@ -45,13 +47,14 @@ class Sources:
     """What images are built from.
 
     `images` holds one folder an image, `package` is the folder of the Python package `inaetics`, `lock` names the
-    packages beside it, `version` is the package's. `extra` maps an image's name to folders that are put beside its
-    Containerfile under their key.
+    packages beside it, `java` is the folder with the Java agent's sources, `version` is the package's. `extra` maps an
+    image's name to folders that are put beside its Containerfile under their key.
     """
 
     images: Path
     package: Path
     lock: Path
+    java: Path | None = None
     version: str = ""
     extra: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
 
@@ -67,18 +70,34 @@ class Built:
 
 
 def image_names(images: Path) -> tuple[str, ...]:
-    """The images that can be built and pushed, sorted."""
-    found = sorted(path.parent.name for path in images.glob("*/Containerfile"))
+    """The images that can be built and pushed, sorted. A folder ``felix-agent@java`` is ``felix-agent:java``."""
+    found = sorted(path.parent.name.replace("@", ":") for path in images.glob("*/Containerfile"))
     return tuple(name for name in found if name != SHARED)
+
+
+def usual_names(images: Path) -> tuple[str, ...]:
+    """Those that are meant when none is named: not those with a tag of their own, which are for who asks for them."""
+    return tuple(name for name in image_names(images) if ":" not in name)
+
+
+def folder_of(name: str, images: Path) -> Path:
+    """The folder of an image, which may have a tag."""
+    return images / name.replace(":", "@")
+
+
+def split_tag(name: str) -> tuple[str, str]:
+    """An image's name and its tag, which is ``latest`` unless said."""
+    plain, _, tag = name.partition(":")
+    return plain, tag or "latest"
 
 
 def local_reference(name: str) -> str:
     """The name of an image in the build store."""
-    return f"localhost/inaetics/{name}:latest"
+    return "localhost/inaetics/{}:{}".format(*split_tag(name))
 
 
 def check_names(wanted: Sequence[str], images: Path) -> tuple[str, ...]:
-    """The images meant: those named, or all; raises `NotFound` for one that there is not."""
+    """The images meant: those named, or the usual ones; raises `NotFound` for one that there is not."""
     known = image_names(images)
     for name in wanted:
         if name not in known:
@@ -86,7 +105,7 @@ def check_names(wanted: Sequence[str], images: Path) -> tuple[str, ...]:
                 f"there is no image {name!r} (known: {', '.join(known)}; one of your own:"
                 f" inaetics image build {name} --context FOLDER)"
             )
-    return tuple(wanted) or known
+    return tuple(wanted) or usual_names(images)
 
 
 def identity(engine: ContainerEngine, reference: str) -> str | None:

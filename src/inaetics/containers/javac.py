@@ -16,13 +16,19 @@ from inaetics.containers.process import run
 from inaetics.errors import InvalidInput
 
 RELEASE = "17"
-JDK_PACKAGE = "openjdk-17-jdk-headless"
+"""The oldest Java that runs what is compiled. Not as `--release`, which a compiler made by jlink does not know."""
+JDK_PACKAGE = "default-jdk-headless"
 _COMPILE_S = 300.0
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def compile_jar(
-    sources: Path, jar: Path, *, javac: Path, classpath: Sequence[Path] = (), headers: Mapping[str, str] | None = None
+    sources: Path,
+    jar: Path,
+    *,
+    javac: str | Path,
+    classpath: Sequence[Path] = (),
+    headers: Mapping[str, str] | None = None,
 ) -> None:
     """Compile every ``.java`` below `sources` into `jar`, beside every other file there, with these manifest headers.
 
@@ -35,7 +41,8 @@ def compile_jar(
         classes = Path(place)
         path = ":".join(str(each) for each in classpath) or str(classes)
         command: list[str | Path] = [
-            javac, "--release", RELEASE, "-encoding", "UTF-8", "-Xlint:all,-options", "-g:source,lines",
+            javac, "--source", RELEASE, "--target", RELEASE, "-encoding", "UTF-8",
+            "-Xlint:all,-options", "-g:source,lines",
             "-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC", "-cp", path, "-d", classes, *found,
         ]  # fmt: skip
         run(command, doing=f"compile the Java sources in {sources}", timeout_s=_COMPILE_S)

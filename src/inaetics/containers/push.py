@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from inaetics.containers.images import identity, local_reference
+from inaetics.containers.images import identity, local_reference, split_tag
 from inaetics.containers.process import run
 from inaetics.containers.registry import Registry
 from inaetics.errors import NotFound
@@ -33,10 +33,10 @@ class Pushed:
         return self.reference.partition("/")[2].partition(":")[0]
 
 
-def push(
-    engine: ContainerEngine, registry: Registry, name: str, *, tag: str = "latest", named_after: str = ""
-) -> Pushed:
+def push(engine: ContainerEngine, registry: Registry, name: str, *, tag: str = "", named_after: str = "") -> Pushed:
     """Make `REGISTRY/inaetics/NAME:TAG` mean the image built last. Idempotent.
+
+    `name` may have a tag itself (``felix-agent:java``); the tag is ``latest`` unless said.
 
     `named_after` is the registry in the image's name, where it is pushed to another one of the same cluster.
     Raises `NotFound` when it was not built, `Unavailable` when the registry does not answer, `CommandFailed` with the
@@ -45,7 +45,8 @@ def push(
     local = identity(engine, local_reference(name))
     if local is None:
         raise NotFound(f"image {name!r} is not built in this store (build it: inaetics image build {name})")
-    repository = f"inaetics/{name}"
+    plain, own_tag = split_tag(name)
+    repository, tag = f"inaetics/{plain}", tag or own_tag
     reference = f"{named_after or registry.address}/{repository}:{tag}"
     destination = f"{registry.address}/{repository}:{tag}"
     doing = f"push image {name} to {registry.address}"

@@ -39,7 +39,9 @@ def test_a_java_processor_works_beside_python_agents(site: JavaSite) -> None:
         series = statistics(felix).get("java@1", {}).get("series", [])
         return {each["name"]: each["points"][-1][1] for each in series if each["points"]}
 
-    eventually(lambda: graph().get("processed", 0) > 0, within_s=60, what="the page shows what the Java agent processes")
+    eventually(
+        lambda: graph().get("processed", 0) > 0, within_s=60, what="the page shows what the Java agent processes"
+    )
     stored = eventually(lambda: accounting(felix)["stored"], within_s=30, what="samples are stored")
     assert stored > 0
     assert accounting(felix)["holds"], accounting(felix)

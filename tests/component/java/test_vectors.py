@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from inaetics.containers.javac import compile_jar
-from inaetics.node.remote.wire import Frames, Hello, Message, encode
+from inaetics.node.remote.wire import PROTOCOL, Frames, Hello, Message, encode
 from tests.component.java.conftest import FELIX
-from tests.unit.node.test_remote_vectors import ADDRESS, PROTOCOL, VECTORS, load, matches
+from tests.unit.node.test_remote_vectors import ADDRESS, VECTORS, load, matches
 
 SOURCE = Path(__file__).parent / "Vectors.java"
 
@@ -33,7 +33,7 @@ def vectors(javac: Path, agent_jar: Path, tmp_path_factory: pytest.TempPathFacto
 
 
 def test_java_reads_and_writes_every_vector_and_answers_as_written(vectors: subprocess.Popen[str]) -> None:
-    said = []
+    said: list[str] = []
     assert vectors.stdout is not None
     while not (line := vectors.stdout.readline().strip()).startswith("port "):
         assert line, f"it ended after {said}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from inaetics import resources
-from inaetics.containers.images import image_names
+from inaetics.containers.images import image_names, split_tag, usual_names
 from inaetics.units.fleet_section import fleet_section
 from inaetics.units.grammar import parse
 from inaetics.units.names import parse_name
@@ -13,6 +13,7 @@ from inaetics.units.verify import verify
 
 UNITS = {
     "felix@.container": ("felix@1.service", ("felix@*.service", "provisioning.service"), "felix-agent", "8080", "2019"),
+    "java@.container": ("java@1.service", ("java@*.service",), "felix-agent:java", "8083", "2022"),
     "celix@.container": ("celix@1.service", ("celix@*.service",), "celix-agent", "8081", "2020"),
     "producer@.container": ("producer@1.service", ("producer@*.service",), "celix-agent", "8082", "2021"),
     "provisioning.container": ("provisioning.service", ("felix@*.service",), "provisioning", "8080", "2019"),
@@ -21,7 +22,13 @@ UNITS = {
 
 def test_there_are_no_others() -> None:
     assert {path.name for path in resources.units_directory().iterdir()} == set(UNITS)
-    assert image_names(resources.images_directory()) == ("celix-agent", "felix-agent", "provisioning")
+    assert image_names(resources.images_directory()) == (
+        "celix-agent",
+        "felix-agent",
+        "felix-agent:java",
+        "provisioning",
+    )
+    assert usual_names(resources.images_directory()) == ("celix-agent", "felix-agent", "provisioning")
 
 
 @pytest.mark.parametrize("file", UNITS)
@@ -32,7 +39,7 @@ def test_units_are_as_the_design_has_them(file: str) -> None:
     section = fleet_section(unit, parse_name(name))
     assert section.conflicts == conflicts
     assert section.metadata == {"role": frozenset({"inaetics-agent"})}
-    assert unit.get("Container", "Image") == f"${{INAETICS_REGISTRY}}/inaetics/{image}:latest"
+    assert unit.get("Container", "Image") == f"${{INAETICS_REGISTRY}}/inaetics/{':'.join(split_tag(image))}"
     assert unit.get("Container", "Network") == "host"
     environment = " ".join(unit.get_all("Container", "Environment"))
     assert f"INAETICS_PAGE_PORT={page} INAETICS_SHELL_PORT={shell}" in environment
