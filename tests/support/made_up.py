@@ -140,7 +140,7 @@ class World:
                     ]
                 case "queue":
                     return [
-                        Stat("queued", "gauge", "samples", round(self.queued)),
+                        Stat("queued", "gauge", "samples", round(self.queued) - self._in_flight()),
                         Stat("in flight", "gauge", "samples", self._in_flight()),
                         Stat("fill", "gauge", "%", round(self.queued / CAPACITY * 100, 1)),
                         Stat("capacity", "gauge", "samples", CAPACITY),
@@ -168,7 +168,8 @@ class World:
 
     def latest(self) -> AccountingReport:
         with self.lock:
-            in_flight, queued = self._in_flight(), round(self.queued)
+            in_flight = self._in_flight()
+            queued = round(self.queued) - in_flight
             stored, refused = round(self.stored_total), round(self.refused_total)
             produced = refused + queued + in_flight + stored + (0 if self._holds else 137)
             note = "" if self._holds else "137 samples are neither refused, held nor stored"
@@ -270,7 +271,7 @@ class World:
         return 2_300 / self._at_start * 200 / max(fake.cost_us, 50)
 
     def _in_flight(self) -> int:
-        return round(min(self.queued, 40 * len(self._running("processor"))))
+        return round(min(self.queued / 3, 40 * len(self._running("processor"))))
 
     def _running(self, role: str) -> list[Fake]:
         return [fake for fake in self.fakes.values() if fake.role == role and self._active(fake)[0] == "active"]

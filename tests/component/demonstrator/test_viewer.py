@@ -15,6 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from inaetics.demonstrator.api import Decision
 from inaetics.demonstrator.bundles.viewer import controls, watch
 from inaetics.demonstrator.bundles.viewer.streams import MOST
+from inaetics.node.api import METRICS
+from inaetics.node.health_page import of_bundles
 from tests.support.events import Events
 from tests.support.eventually import eventually
 from tests.support.made_up import TOKEN, World
@@ -96,6 +98,19 @@ def test_the_same_as_json_and_for_prometheus(stage: Stage) -> None:
     assert {s.labels["agent"]: s.value for s in metrics["inaetics_demonstrator_agent_late"]} == {
         **dict.fromkeys(stage.world.fakes, 0), HANGING: 1,
     }  # fmt: skip
+
+
+def test_an_agents_own_metrics_carry_them_whatever_other_bundles_do(stage: Stage) -> None:
+    class Broken:
+        def metrics(self) -> None:
+            raise OSError("no figures")
+
+    registration = stage.context.register_service(METRICS, Broken(), {})
+    try:
+        names = {family.name for family in of_bundles(stage.context)}
+    finally:
+        registration.unregister()
+    assert "inaetics_demonstrator_pages" in names
 
 
 def test_the_page_and_its_files(stage: Stage) -> None:

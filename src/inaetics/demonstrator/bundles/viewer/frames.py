@@ -95,7 +95,9 @@ class Board:
 
     def _latency(self, totals: dict[str, Any], now_s: float) -> dict[str, float] | None:
         """None when nothing is stored, or no clock was compared yet."""
-        found = {p: max(self.history.gauges(f"latency {p}", now_s=now_s), default=0.0) for p in ("p50", "p99")}
+        found = {
+            p: round(max(self.history.gauges(f"latency {p}", now_s=now_s), default=0.0), 1) for p in ("p50", "p99")
+        }
         return found if totals["rates"]["stored"] > 0 and 0 <= found["p50"] <= found["p99"] > 0 else None
 
     def _changes(self) -> list[bytes]:

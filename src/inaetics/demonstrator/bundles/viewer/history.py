@@ -49,7 +49,7 @@ class Series:
         if stat.type == "counter":
             self._count(stat.value, now_s, now_ms, began_again=stat.value < self.stat.value)
         else:
-            self.points.append((now_ms, stat.value))
+            self.points.append((now_ms, round(stat.value, 3)))
         self.stat = stat
 
     def _count(self, value: float, now_s: float, now_ms: int, *, began_again: bool) -> None:
