@@ -142,12 +142,12 @@ def room(rule: SetRule, snapshot: Snapshot, cache: RequirementsCache) -> int:
     most = MOST_AGENTS if rule.most is None else rule.most
     more = min(max(most - len(present), 0), 2 * len(snapshot.machines) + 1)
     extra = {name: unit for name in islice(candidates(rule, present), more) if (unit := _imagined(snapshot, name))}
-    planner = Planner(replace(snapshot, units={**snapshot.units, **extra}), cache)
+    units = {**snapshot.units, **extra}
+    staying = {key: each for key, each in snapshot.placements.items() if each.unit in units and not each.withdraw}
+    planner = Planner(replace(snapshot, units=units, placements=staying), cache)
     actions = planner.plan(lost=frozenset(planner.absent_holders()))
     placed = {action.unit.name for action in actions if isinstance(action, Place)}
-    placed |= {
-        each.unit for each in snapshot.placements.values() if each.machine in snapshot.machines and not each.withdraw
-    }
+    placed |= {each.unit for each in staying.values() if each.machine in snapshot.machines}
     return len(placed & {*present, *extra})
 
 

@@ -139,6 +139,12 @@ def test_what_a_lost_worker_held_counts_if_there_is_room_for_it_elsewhere() -> N
     assert (now.wanted, now.room) == (2, 1)
 
 
+def test_what_is_being_given_up_is_room() -> None:
+    snapshot = fleet("celix@1", "celix@2", "celix@3", workers=3)
+    units = {name: each for name, each in snapshot.units.items() if name != "celix@3.service"}
+    assert room(PROCESSORS, replace(snapshot, units=units), RequirementsCache()) == 2
+
+
 def test_looking_at_room_changes_nothing() -> None:
     snapshot = fleet("celix@1")
     before = dict(snapshot.units), dict(snapshot.placements)

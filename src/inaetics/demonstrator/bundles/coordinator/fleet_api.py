@@ -66,6 +66,8 @@ class FleetApi:
         """Ask for a change, with a person's `token` where it is one's wish. Raises what the API refuses it with."""
         headers = {"Content-Type": "application/json"}
         if token is not None:
+            if not (token.isascii() and token.isprintable()):
+                raise Forbidden("this is not the cluster's control token")
             headers["Authorization"] = f"Bearer {token}"
         return self._decode(path, self._ask(method, path, msgspec.json.encode(body), headers, ANSWER_S), kind)
 
@@ -78,8 +80,13 @@ class FleetApi:
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise self._gone(error) from error
         finally:
+            response.close()
             self._drop()
         raise Unavailable("a control host ended what was followed")
+
+    def close(self) -> None:
+        """Close the connection; the next request opens another."""
+        self._drop()
 
     def abort(self) -> None:
         """End for good: whoever waits gets `Unavailable`, and so does everybody from now on."""
@@ -138,7 +145,11 @@ class FleetApi:
             made = http.client.HTTPSConnection(host, port, timeout=CONNECT_S, context=self._context)
         else:
             made = http.client.HTTPConnection(host, port, timeout=CONNECT_S)
-        made.connect()
+        try:
+            made.connect()
+        except OSError:
+            made.close()
+            raise
         with self._lock:
             if self._ended:
                 made.close()

@@ -17,6 +17,7 @@ from inaetics.errors import InaeticsError
 from . import picture
 from .fleet_api import FleetApi
 from .picture import EventSaid, HostsSaid, UnitsSaid
+from .scaling import ScaleSaid
 
 log = structlog.get_logger()
 
@@ -39,6 +40,7 @@ class Watching:
         self._events: deque[ClusterEvent] = deque(maxlen=picture.MOST_EVENTS)
         self._units: UnitsSaid | None = None
         self._hosts = HostsSaid()
+        self._scale: ScaleSaid | None = None
         self._since: dict[str, int] = {}
         self._at_ms = 0
         self._stale = ""
@@ -78,6 +80,17 @@ class Watching:
         """Why the picture is not current; empty when it is."""
         return self._stale if self._units is not None else self._stale or "no control host has answered yet"
 
+    @property
+    def scale(self) -> ScaleSaid | None:
+        """The sets as last heard; None before the first time."""
+        return self._scale
+
+    def scaled(self, said: ScaleSaid) -> None:
+        """Take in what a wish was answered with, unless something newer is known."""
+        with self._lock:
+            if self._scale is None or said.revision >= self._scale.revision:
+                self._scale = said
+
     def _read(self) -> float:
         current = self._units is not None and not self._stale
         held = f"?after={self._units.revision}&wait_s={HELD_S:g}" if self._units is not None and current else ""
@@ -85,6 +98,7 @@ class Watching:
             units = self._pictures.get(f"/inaetics/v1/units{held}", UnitsSaid, wait_s=HELD_S)
             began = time.monotonic()
             hosts = self._pictures.get("/inaetics/v1/hosts", HostsSaid)
+            scale = self._pictures.get("/inaetics/v1/scale", ScaleSaid)
         except InaeticsError as error:
             if not self._stale:
                 log.warning("cluster not heard of", reason=str(error))
@@ -95,6 +109,7 @@ class Watching:
             self._at_ms = round(time.time() * 1000)
             self._since = picture.since_when(self._hosts, hosts, self._since, at_ms=self._at_ms)
             self._units, self._hosts, self._stale, self._drawn = units, hosts, "", None
+        self.scaled(scale)
         return max(LEAST_PAUSE_S, PAUSE_FACTOR * (time.monotonic() - began))
 
     def _follow(self) -> float:

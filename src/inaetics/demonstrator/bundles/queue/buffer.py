@@ -57,6 +57,11 @@ class SampleBuffer:
         """0 (empty) to 1 (the next sample is refused)."""
         return (self.queued + self.in_flight) / self.capacity
 
+    @property
+    def lent(self) -> int:
+        """Deliveries that processors have in hand: as many processors are busy, at an instant."""
+        return len(self._lent)
+
     def put(self, block: SampleBlock, *, again: bool = False) -> int:
         """As `SampleQueue.put_block`: each block is accepted once, however often it is offered."""
         record = self._records.get(block.producer)

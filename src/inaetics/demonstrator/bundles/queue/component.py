@@ -103,6 +103,7 @@ class Queue:
             return [
                 Stat("queued", "gauge", "samples", buffer.queued),
                 Stat("in flight", "gauge", "samples", buffer.in_flight),
+                Stat("lent", "gauge", "batches", buffer.lent),
                 Stat("capacity", "gauge", "samples", buffer.capacity),
                 Stat("fill", "gauge", "%", round(buffer.fill * 100, 1)),
                 Stat("accepted", "counter", "samples", buffer.accepted),
