@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fault.cluster import FaultCluster, fault_cluster
+from tests.fault.cluster import GLOBAL, STOPS, FaultCluster, fault_cluster
+from tests.fault.scenes import EVERYWHERE, KEEP, STOP
 
 EVIDENCE = Path(__file__).parents[2] / "test-evidence"
 
@@ -36,3 +37,19 @@ def cluster(module_cluster: FaultCluster, request: pytest.FixtureRequest) -> Ite
     if request.node.stash.get(_failed, False):
         name = re.sub(r"[^\w.-]+", "-", request.node.name)
         module_cluster.keep_evidence(EVIDENCE / name)
+
+
+@pytest.fixture(scope="module")
+def units(module_cluster: FaultCluster) -> None:
+    for unit in KEEP:
+        module_cluster.submit(unit)
+    module_cluster.until_healthy(within_s=30)
+    for unit in STOP:
+        module_cluster.submit(unit, options=STOPS)
+    module_cluster.submit(EVERYWHERE, options=GLOBAL)
+    module_cluster.until_healthy(within_s=30)
+
+
+@pytest.fixture
+def spread(cluster: FaultCluster, units: None) -> None:
+    cluster.spread()

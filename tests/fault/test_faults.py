@@ -12,7 +12,7 @@ import pytest
 
 from tests.fault.cluster import FaultCluster
 from tests.fault.faults import Fault, Halted, LinkCut, OneWay, PowerCut
-from tests.fault.scenes import LONG, STOP, worker_of
+from tests.fault.scenes import LONG, STOP, back_in_time, worker_of
 from tests.fault.trial import Trial, trial
 from tests.support.eventually import eventually
 
@@ -20,9 +20,6 @@ pytestmark = [pytest.mark.timeout(180), pytest.mark.usefixtures("spread")]
 
 SHORT = 12.0
 """Seconds a link is cut: long enough for leases to end and replacements to start."""
-
-SOON_S = 2.0
-"""Units with `OnLost=stop` and a stop timeout of 1 s may be out of touch for 2.6 s."""
 
 LASTING = [pytest.param(SHORT, id="short"), pytest.param(LONG, id="minute", marks=pytest.mark.soak)]
 
@@ -116,7 +113,7 @@ def test_worker_killed_and_switched_on_at_once(cluster: FaultCluster) -> None:
             pass
         return seen
 
-    seen = _back_in_time(cluster, once)
+    seen = back_in_time(cluster, once)
     seen.judge(unharmed=seen.runs_besides(worker_of(cluster)))
 
 
