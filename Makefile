@@ -20,14 +20,15 @@ check: $(VENV)/.dev
 	$(CHECK)
 
 # On two cores: unit tests compute, and the checks, mostly one process, run beside them. Component tests wait about as
-# long as they compute: twice as many as there are cores. The fault tests mostly wait, so the system tests run beside
-# them; no more than that, because they judge what happened by the clock.
+# long as they compute: twice as many as there are cores. The fault tests mostly wait: two clusters at a time, and nothing
+# that computes beside them, because they judge what happened by the clock.
 test: packages-test $(VENV)/.dev
 	@{ $(CHECK); } > $(VENV)/check.log 2>&1 & checks=$$!; trap 'kill $$checks' INT TERM; \
 	$(PYTEST) -n 2 $(BY_FILE) tests/unit; tests=$$?; \
 	wait $$checks; checks=$$?; cat $(VENV)/check.log; test "$$tests-$$checks" = 0-0
 	$(PYTEST) -n 4 $(BY_FILE) tests/component
-	$(PYTEST) -n 2 $(BY_FILE) tests/fault tests/system
+	$(PYTEST) -n 2 $(BY_FILE) tests/fault
+	$(PYTEST) tests/system
 
 # make tools  what tests of your own bundles need, into .venv
 tools: $(VENV)/.dev
