@@ -10,12 +10,14 @@ from typing import NoReturn
 from inaetics.errors import InvalidInput
 from inaetics.logs import configure_logs
 from inaetics.node.agent import Agent
+from inaetics.node.collector import relax_collector
 from inaetics.node.journal import Journal
 from inaetics.provisioning.framework import leave, serve
 from inaetics.provisioning.settings import read_settings
 
 
 def main() -> NoReturn:
+    relax_collector()
     journal = Journal()
     configure_logs(level="debug", stream=sys.stdout, first=[journal])  # the journal drops what is not wanted
     with suppress(InvalidInput):  # as everywhere, an unknown level counts as "info"

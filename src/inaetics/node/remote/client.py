@@ -171,9 +171,6 @@ class Peer:
         except (OSError, CannotConnect, Broken) as error:
             raise self._error(error, method, timeout_s) from error
 
-    def _call_over_a_link(self, frame: bytes, number: int, deadline: float) -> Reply:
-        return self._over_a_link(lambda link: link.call(frame, number, deadline, deadline - time.monotonic()), deadline)
-
     def _over_a_link(self, work: Callable[[Link], T], deadline: float) -> T:
         """Do `work` over the connection, and over a new one when nothing can have been sent over the first."""
         link = self._usable(deadline)
@@ -188,8 +185,12 @@ class Peer:
         """A connection that lives, as far as can be seen. Raises `CannotConnect`."""
         asked = time.monotonic()
         link = self._link
-        if link is not None and link.fresh():
-            return link
+        if link is not None and not link.end:
+            if asked - link.used < IDLE_S:
+                link.used = asked
+                return link
+            if link.fresh():
+                return link
         if not self._lock.acquire(timeout=max(deadline - asked, 0)):
             raise CannotConnect("another call is still trying to connect")
         try:

@@ -50,6 +50,7 @@ class Link:
         self._futures: dict[int, PendingCall] = {}
         self._given_up: set[int] = set()
         self._news: queue.SimpleQueue[list[_Outcome] | None] = queue.SimpleQueue()
+        self._asked = False
         self._reader: threading.Thread | None = None
         self._retiring = False
         self.used = time.monotonic()
@@ -87,7 +88,7 @@ class Link:
         if self._reader is None:
             self._start_reader()
         if not self._reading.locked():  # else who reads sees, when it stops, that somebody must go on
-            self._news.put(None)
+            self._ask_reader()
 
     def send(self, frame: bytes, deadline: float) -> None:
         """Send what nobody answers. Raises `NotSent`, `TimeoutError`."""
@@ -228,7 +229,8 @@ class Link:
         """Receive once; give everybody their answers, and return the one for `number`. Raises `Broken`."""
         mine: Reply | None = None
         try:
-            data = self._stream.receive(self._frames.chunk, within_s=within_s)
+            alone = not self._futures and len(self._waiting) == (number in self._waiting)
+            data = self._stream.receive(self._frames.chunk, within_s=within_s, alone=alone)
             message = self._frames.only(data)
             if type(message) is Answer and message.id == number:
                 return message  # nearly always
@@ -288,6 +290,12 @@ class Link:
             inbox.put(None)
             return
         if self._futures:
+            self._ask_reader()
+
+    def _ask_reader(self) -> None:
+        """Ask the thread of futures to lead, unless it was asked and has not looked yet."""
+        if not self._asked:
+            self._asked = True
             self._news.put(None)
 
     def _finish(self, reason: str, *, tell: bool = True) -> None:
@@ -326,10 +334,12 @@ class Link:
             except queue.Empty:
                 self._sweep()
                 continue
-            if task:
+            if task is None:
+                self._asked = False
+                if self._reading.acquire(blocking=False):
+                    self._lead_for_futures()
+            else:
                 _settle(task)
-            elif task is None and self._reading.acquire(blocking=False):
-                self._lead_for_futures()
             if self.end and self._news.empty() and not self._futures:
                 return
 

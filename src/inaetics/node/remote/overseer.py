@@ -1,6 +1,7 @@
 """Looks after connections whose reading thread is busy with a call: another one reads on when that takes a moment.
 
-It wakes only while calls are carried out, and costs nothing for the rest of the time.
+It wakes only while calls are carried out, and ever more seldom while all of them are quick: each time it takes the
+interpreter from those that work.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from typing import Protocol
 from inaetics.node.remote.calls import CurrentCall
 
 MOMENT_S = 0.002
-LAST_LOOKS = 25
-"""How often it looks in vain before it sleeps."""
+SELDOM_S = 0.02
+"""How long it sleeps between two looks at most: so much longer a call that is slow for once may hold up others."""
+LESS_OFTEN = 1.25
+IDLE_S = 0.05
+"""It looks in vain for so long before it sleeps for good."""
 
 
 class Watched(Protocol):
@@ -57,10 +61,13 @@ class Overseer:
     def _run(self) -> None:
         while not self._closed:
             self._wake.wait()
-            idle = 0
-            while idle < LAST_LOOKS and not self._closed:
-                time.sleep(MOMENT_S)
-                idle = 0 if self._look() else idle + 1
+            idle_s, pause_s = 0.0, MOMENT_S
+            while idle_s < IDLE_S and not self._closed:
+                time.sleep(pause_s)
+                longest_s = self._look()
+                idle_s = idle_s + pause_s if longest_s is None else 0.0
+                slow = longest_s is not None and longest_s >= MOMENT_S
+                pause_s = MOMENT_S if slow else min(LESS_OFTEN * pause_s, SELDOM_S)
             self._rest()
 
     def _rest(self) -> None:
@@ -72,13 +79,13 @@ class Overseer:
             if session.current:
                 self.watch(session)
 
-    def _look(self) -> bool:
-        """Whether any is busy."""
+    def _look(self) -> float | None:
+        """How long the longest call takes by now; None when there is none."""
         now = time.monotonic()
-        busy = False
+        longest_s = None
         for session in list(self.watched):
             for call in session.current[:1]:
-                busy = True
+                longest_s = max(longest_s or 0.0, now - call.began)
                 if now - call.began >= MOMENT_S:
                     session.relieve()
-        return busy
+        return longest_s

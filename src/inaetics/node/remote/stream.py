@@ -22,6 +22,8 @@ from contextlib import suppress
 
 from typing_extensions import override
 
+from inaetics.node.remote.awake import Receiver
+
 SLICE_S = 1.0
 """How long a receiver with a time limit sleeps at most: meanwhile a sender may have left something unsent."""
 SMALL = 64 * 1024
@@ -44,6 +46,7 @@ class Stream:
         self._socket = connected
         self._send = connected.send
         self._receive: Callable[[int], bytes] = connected.recv
+        self._receive_alone: Callable[[int], bytes] = Receiver(connected).receive
         self._turn = threading.Lock()
         self._left: deque[bytes] = deque()
         self._left_bytes = 0
@@ -88,20 +91,22 @@ class Stream:
             with suppress(TimeoutError):
                 self._send_left(0.0)
 
-    def receive(self, most: int, *, within_s: float | None = None) -> bytes:
+    def receive(self, most: int, *, within_s: float | None = None, alone: bool = False) -> bytes:
         """What has come, about `most` bytes, at least one; nothing at the end. For one thread at a time.
 
+        `alone`: no other thread has to do with this connection now, so this one may wait awake (`awake`).
         Raises `TimeoutError` when nothing comes `within_s`.
         """
+        receive = self._receive_alone if alone else self._receive
         if within_s is None:
             if self._limit_s:
                 self._limit(0.0)
-            return self._receive(most)
+            return receive(most)
         if not self._rest and not self._left:  # nearly always
             if within_s < SLICE_S or self._limit_s != SLICE_S:
                 self._limit(min(within_s, SLICE_S))
             try:
-                return self._receive(most)
+                return receive(most)
             except BlockingIOError:
                 within_s -= self._limit_s
         return self._receive_slowly(most, time.monotonic() + within_s)
@@ -219,8 +224,9 @@ class TlsStream(Stream):
         self._incoming = incoming
         self._outgoing = outgoing
         self._lock = threading.Lock()
-        self._receive_sealed = self._receive
-        self._receive = self._receive_opened
+        sealed, sealed_alone = self._receive, self._receive_alone
+        self._receive = lambda most: self._opened(sealed, most)
+        self._receive_alone = lambda most: self._opened(sealed_alone, most)
 
     @override
     def _transmit(self, frame: bytes) -> memoryview:
@@ -234,21 +240,21 @@ class TlsStream(Stream):
                 done += self._session.write(memoryview(frame)[done:])
             return self._outgoing.read()
 
-    def _receive_opened(self, most: int) -> bytes:
+    def _opened(self, receive: Callable[[int], bytes], most: int) -> bytes:
         while True:
-            sealed = self._receive_sealed(most)
+            sealed = receive(most)
             if not sealed:
                 return b""
             with self._lock:
                 self._incoming.write(sealed)
-                plain = self._opened()
+                plain = self._open()
                 reply = self._outgoing.pending  # such as an answer to a change of keys
             if reply:
                 self.send(b"", within_s=SLICE_S)
             if plain:
                 return plain
 
-    def _opened(self) -> bytes:
+    def _open(self) -> bytes:
         found: list[bytes] = []
         try:
             while self._incoming.pending or self._session.pending():
