@@ -33,6 +33,7 @@ from bench.machine import describe, table
 from inaetics.demonstrator.api import Sample
 from inaetics.node import api
 from inaetics.node.agent import REMOTE_BUNDLES
+from inaetics.node.collector import relax_collector
 from inaetics.node.remote.discovery import decode_endpoint, encode_endpoint
 from inaetics.node.remote.distribution import Distribution
 from inaetics.node.remote.proxies import asynchronous, one_way
@@ -54,6 +55,7 @@ class Samples:
 
 
 def framework_with_distribution(tls: Path | None) -> tuple[Framework, Distribution]:
+    relax_collector()  # as agents do
     framework = create_framework(("pelix.ipopo.core", *REMOTE_BUNDLES), {api.AGENT: "bench", api.ADDRESS: ADDRESS})
     framework.start()
     instantiate_basic_topology_manager(framework.get_bundle_context())
@@ -183,18 +185,24 @@ def measure(seconds: float, tls: Path | None) -> list[tuple[str, ...]]:
         for _ in range(500):  # warm up
             service.put(sample)
         return [
-            row(name, "one sample a call", waiting(lambda: service.put(sample), seconds, cpu)),
-            row(name, "one sample a call, 32 callers", waiting(lambda: service.put(sample), seconds, cpu, 32)),
-            row(name, "one sample a call, futures", in_flight(lambda: later.put(sample), seconds, cpu, 200)),
+            row(name, "one sample a call, one after another", waiting(lambda: service.put(sample), seconds, cpu)),
+            row(name, "one sample a call, 4 threads", waiting(lambda: service.put(sample), seconds, cpu, 4)),
+            row(name, "one sample a call, 32 threads", waiting(lambda: service.put(sample), seconds, cpu, 32)),
+            row(name, "one sample a call, 200 in flight", in_flight(lambda: later.put(sample), seconds, cpu, 200)),
             row(
                 name,
                 "one sample a call, one way",
                 unanswered(lambda: sent.put(sample), lambda: service.put(sample), seconds, cpu),
             ),
-            row(name, f"{BATCH} samples a call", waiting(lambda: service.put_all(batch), seconds, cpu), BATCH),
             row(
                 name,
-                f"{BATCH} samples a call, 4 futures",
+                f"{BATCH} samples a call, one after another",
+                waiting(lambda: service.put_all(batch), seconds, cpu),
+                BATCH,
+            ),
+            row(
+                name,
+                f"{BATCH} samples a call, 4 in flight",
                 in_flight(lambda: later.put_all(batch), seconds, cpu, 4),
                 BATCH,
             ),
