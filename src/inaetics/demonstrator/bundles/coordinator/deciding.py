@@ -56,6 +56,7 @@ class Deciding:
         self._api.abort()
         for worker in self._workers:
             worker.stop()
+        self._api.close()
 
     def _ask(self) -> float:
         queue = self._queue()

@@ -60,6 +60,8 @@ class Watching:
         self._stream.abort()
         for worker in self._workers:
             worker.stop()
+        self._pictures.close()
+        self._stream.close()
 
     def cluster(self) -> Cluster | None:
         """The picture as last heard; None before the first time. It is the same object until something is new."""
