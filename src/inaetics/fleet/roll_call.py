@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from inaetics.errors import Unavailable
+from inaetics.errors import InvalidInput, Unavailable
 from inaetics.fleet.attendance import Attendance
 from inaetics.fleet.model import MachineId
 from inaetics.store.protocol import Remaining, Store
@@ -62,7 +62,10 @@ class RollCall:
         self._news.set()
 
     async def run(self) -> None:
-        """Ask while there is anybody to ask for, for ever. Silence of the store is waited out."""
+        """Ask while there is anybody to ask for, for ever. Silence of the store is waited out.
+
+        A store that refuses to tell is asked no more: then machines are waited for that report nothing, no worse.
+        """
         while True:
             self._news.clear()
             unheard = self._attendance.unheard
@@ -77,6 +80,9 @@ class RollCall:
             except Unavailable as error:
                 _log.debug("roll call waits", reason=str(error))
                 await asyncio.sleep(_AGAIN_S)
+            except InvalidInput as error:
+                _log.warning("no roll call", reason=str(error))
+                return
             else:
                 await asyncio.sleep(self._pause_s)
 

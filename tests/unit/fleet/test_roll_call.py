@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
+from typing_extensions import override
 
+from inaetics.errors import InvalidInput
 from inaetics.fleet import roll_call
 from inaetics.fleet.attendance import Attendance
 from inaetics.fleet.model import MachineId
@@ -88,5 +91,22 @@ def test_a_store_that_is_away_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> 
                 return not attendance.unheard
 
             await aeventually(heard, within_s=60, what="it is heard")
+
+    asyncio.run(main())
+
+
+def test_a_store_that_refuses_to_tell_is_asked_no_more() -> None:
+    class Refuses(FakeStore):
+        @override
+        async def remaining(self, lease: int) -> Remaining | None:
+            raise InvalidInput("the certificate has no right to that")
+
+    async def main() -> None:
+        attendance = Attendance(600)
+        call = RollCall(Refuses(), attendance)
+        attendance.listed({MachineId("m"): 7}, 0)
+        with capture_logs() as logs:
+            await call.run()
+        assert [entry["event"] for entry in logs] == ["no roll call"]
 
     asyncio.run(main())
