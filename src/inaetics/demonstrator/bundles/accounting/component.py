@@ -46,6 +46,8 @@ INTERVAL_S = 1.0
 UNDER_WAY_S = 0.03
 """A producer that was not answered yet is asked once more after this time."""
 
+OLD = "these are the last figures: the queue or the datastore does not answer just now"
+
 
 @ComponentFactory(__name__ + ".accounting")
 @Requires("_queue", SAMPLE_QUEUE, optional=True)
@@ -104,13 +106,19 @@ class Accounting:
     def _step(self) -> float:
         queue, store = self._queue, self._store
         began = time.monotonic()
-        if queue is not None and store is not None:
+        if queue is None or store is None:
+            self._latest = _old(self._latest)
+            return INTERVAL_S
+        try:
             theirs = msgspec.convert(queue.cut(), Cut)
             cut = msgspec.structs.replace(theirs, at_ms=round(time.time() * 1000))  # one clock, whichever host has it
             report = self._books.snapshot(cut, store.count, self._ask, now_s=time.monotonic())
-            if not report.holds and (self._latest is None or self._latest.holds):
-                log.error("samples do not add up", **msgspec.structs.asdict(report))
-            self._latest = report
+        except CALL_FAILED:
+            self._latest = _old(self._latest)
+            raise
+        if not report.holds and (self._latest is None or self._latest.holds):
+            log.error("samples do not add up", **msgspec.structs.asdict(report))
+        self._latest = report
         return max(INTERVAL_S - (time.monotonic() - began), 0.1)
 
     def _ask(self, producer: str, frontier: int) -> Ledger | None:
@@ -127,3 +135,10 @@ class Accounting:
         except CALL_FAILED:
             pass  # it died: what the queue was offered is known from the queue
         return None
+
+
+def _old(report: AccountingReport | None) -> AccountingReport | None:
+    """The report with a note that there is no newer one."""
+    if report is None or report.note.endswith(OLD):
+        return report
+    return msgspec.structs.replace(report, note="; ".join(filter(None, (report.note, OLD))))
