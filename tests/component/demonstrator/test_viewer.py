@@ -28,7 +28,9 @@ HANGING = "felix@4"
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
     """Eight agents, one of which never answers."""
-    with Stage(World(8, hanging=1), speed=5) as stage:
+    world = World(8, hanging=1)
+    world.automatic = False  # what it decides would depend on how busy this machine is
+    with Stage(world, speed=5) as stage:
         assert stage.world.fakes[HANGING].hangs
         with Events(stage.url) as page:
             page.next("points", lambda points: points["late"] == [HANGING])
@@ -187,7 +189,7 @@ def test_bad_input(stage: Stage, path: str, body: object, words: str) -> None:
 
 @pytest.mark.parametrize("path", sorted(["/utilisation", "/cost", "/scaleProducer", "/automatic", "/kill", "/token"]))
 def test_controls_need_the_token_and_json_and_this_page(stage: Stage, path: str) -> None:
-    before = stage.world.scaling().decisions
+    before = _by_people(stage)
     status, answer, headers = ask(stage, "POST", path, {})
     assert (status, headers["www-authenticate"]) == (401, "Bearer")
     assert "token" in answer["error"]["message"]
@@ -199,7 +201,7 @@ def test_controls_need_the_token_and_json_and_this_page(stage: Stage, path: str)
     assert ask(stage, "POST", path, b" " * 5000, token=TOKEN)[0] == 413
     assert ask(stage, "POST", path, b" " * 3_000_000, token=TOKEN)[0] == 413
     assert ask(stage, "POST", path, b"{}", token=TOKEN, Content_Length="-1")[0] == 400
-    assert stage.world.scaling().decisions == before
+    assert _by_people(stage) == before
 
 
 def test_the_token_is_only_checked(stage: Stage) -> None:
@@ -223,15 +225,15 @@ def test_scaling(stage: Stage) -> None:
         hello = page.next("hello")
         answer = do(stage, "/scaleProducer", {"count": 3})
         assert [each["wanted"] for each in answer["sets"] if each["kind"] == "producers"] == [3]
-        told = page.next("scaling", lambda told: told["decisions"])
-        newest = Decision(**told["decisions"][0])
-        assert (newest.kind, newest.before, newest.after, newest.by) == ("producers", 1, 3, "person")
+        told = page.next("scaling", lambda told: any(each["by"] == "person" for each in told["decisions"]))
+        (made,) = [Decision(**each) for each in told["decisions"] if each["by"] == "person"]
+        assert (made.kind, made.before, made.after) == ("producers", 1, 3)
         names = {agent["agent"] for agent in hello["agents"]}
         grown = page.next("hello", lambda hello: len(hello["agents"]) == len(names) + 2)
         fresh = [agent for agent in grown["agents"] if agent["agent"] not in names]
         assert [line["name"] for line in fresh[0]["series"]][:1] in ([], ["produced"])
-        assert do(stage, "/scaleProducer", {"change": -2})["automatic"] is False
         assert do(stage, "/automatic", {"on": True})["automatic"] is True
+        assert do(stage, "/scaleProducer", {"change": -2})["automatic"] is False
 
 
 def test_two_who_press_plus_at_once_get_two_more(stage: Stage) -> None:
@@ -245,14 +247,18 @@ def test_two_who_press_plus_at_once_get_two_more(stage: Stage) -> None:
     do(stage, "/scaleProcessor", {"count": before})
 
 
+def events_of(cluster: Any, kind: str) -> list[Any]:
+    return [event for event in cluster["events"] if event["kind"] == kind]
+
+
 def test_a_killed_worker_and_its_failover(stage: Stage) -> None:
     with Events(stage.url) as page:
         page.next("hello")
         do(stage, "/kill", {"host": "worker-4"})
-        lost = page.next("cluster", lambda told: told["events"][0]["kind"] == "machine-lost")
+        lost = page.next("cluster", lambda told: events_of(told, "machine-lost"))
         assert {host["name"]: host["state"] for host in lost["hosts"]}["worker-4"] == "lost"
-        moved = page.next("cluster", lambda told: told["events"][0]["kind"] == "moved")
-        assert [step for step, _ in moved["events"][0]["failover"]] == [
+        moved = page.next("cluster", lambda told: events_of(told, "moved"))
+        assert [step for step, _ in events_of(moved, "moved")[0]["failover"]] == [
             "detected", "decided", "assigned", "started", "active",
         ]  # fmt: skip
         do(stage, "/start", {"host": "worker-4"})
@@ -283,9 +289,10 @@ def test_two_hundred_pages(stage: Stage) -> None:
     threads = threading.active_count()
     with ExitStack() as closing:
         pages = [closing.enter_context(Events(stage.url)) for _ in range(200)]
-        frames = [[page.raw() for _ in range(4)][-1] for page in pages]
-        assert len(set(frames)) < 20, "each frame is made once for all who are there"
-        assert threading.active_count() < threads + 20
+        now_ms = pages[-1].next("points")["time_ms"]
+        later = [page.next("points", lambda points: points["time_ms"] > now_ms) for page in pages]
+        assert all(points == later[0] for points in later)
+        assert threading.active_count() < threads + 100
         metrics = ask(stage, "GET", "/metrics")[1]
         assert "inaetics_demonstrator_pages 200\n" in metrics
     eventually(lambda: _pages(stage) == 0 or None, within_s=20, what="closed pages are let go of")
@@ -298,6 +305,10 @@ def test_more_pages_than_there_may_be(stage: Stage, monkeypatch: pytest.MonkeyPa
     with Events(stage.url), Events(stage.url):
         status, answer, _ = ask(stage, "GET", "/events")
         assert (status, "no more than 2" in answer["error"]["message"]) == (503, True)
+
+
+def _by_people(stage: Stage) -> list[Decision]:
+    return [decision for decision in stage.world.scaling().decisions if decision.by == "person"]
 
 
 def _pages(stage: Stage) -> int:
