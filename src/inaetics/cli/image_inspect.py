@@ -82,6 +82,8 @@ def _look(shop: Workshop, name: str) -> Seen:
 
     repository, tag = repository_and_tag(name)
     short = repository.removeprefix("inaetics/")
+    if tag != "latest" and not tag.startswith("sha256:"):
+        short = f"{short}:{tag}"
     local = identity(shop.engine, local_reference(short)) if "/" not in short else None
     reference = f"{repository}{'@' if tag.startswith('sha256:') else ':'}{tag}"
     with shop.connect() as registry:

@@ -40,8 +40,8 @@ public final class Etcd {
         void changed(List<Item> items);
     }
 
-    private static final Duration CONNECT = Duration.ofSeconds(3);
-    private static final long ANSWER_MS = 3000;
+    private static final Duration CONNECT = Duration.ofSeconds(5);
+    private static final long ANSWER_MS = 8000; // the first one, with its handshake, takes long on a busy machine
     private static final int LARGEST = 64 * 1024 * 1024;
 
     private final List<URI> members;

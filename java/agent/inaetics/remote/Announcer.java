@@ -69,8 +69,10 @@ final class Announcer implements Closeable {
                 if (!failing) { // once an outage
                     Log.warning("cannot announce endpoints, trying again", "reason", error.getMessage());
                 }
+                if (failing) { // a second try at the same member costs little, a new connection much
+                    etcd.another();
+                }
                 failing = true;
-                etcd.another();
                 await(PAUSE_MS);
             }
         }
