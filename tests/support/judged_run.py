@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -89,8 +90,11 @@ def _post(cluster: Cluster, path: str, content: dict[str, Any]) -> None:
         data=json.dumps(content).encode(),
         headers={"Authorization": f"Bearer {token.read_text().strip()}", "Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=5):
-        pass
+    try:
+        with urllib.request.urlopen(request, timeout=10):
+            pass
+    except urllib.error.HTTPError as error:
+        raise ConnectionError(f"{path}: {error.code} {error.read().decode(errors='replace')}") from error
 
 
 @contextmanager
