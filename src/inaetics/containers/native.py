@@ -1,6 +1,6 @@
 """C of our own package, compiled for its images: `kernels.c` becomes `kernels.so` beside it.
 
-The compiler is Debian's tcc: 0.3 MB to download where gcc and its headers are about 60, and what comes out has the same
+The compiler is Debian's tcc: 0.3 MB to download where gcc and its headers are about 50, and what comes out has the same
 bytes everywhere. So the C must be freestanding: no headers, no library functions. tcc 0.9.27 does not say that a stack
 need not be executable: loaded as it is, a library would make that of the whole process so, and glibc from 2.41 on would
 refuse it. We add the word (`_plain_stack`).
