@@ -7,7 +7,8 @@ import pytest
 from inaetics.errors import InvalidInput
 from inaetics.fleet.company import check_company
 from inaetics.fleet.requirements import RequirementsCache
-from tests.unit.fleet.world import Leader, World, machine_id, service, settle
+from tests.unit.fleet.leader import Leader, settle
+from tests.unit.fleet.world import World, machine_id, service
 
 
 def check(submitted: dict[str, str], **files: str) -> None:

@@ -9,7 +9,8 @@ from inaetics.fleet.executor import Transaction, transactions
 from inaetics.fleet.model import Desired
 from inaetics.fleet.planner import plan
 from inaetics.store.protocol import MAX_GUARDS, MAX_OPS, CreatedAt, Delete, ModIs, Put
-from tests.unit.fleet.world import Leader, World, machine_id, service, settle
+from tests.unit.fleet.leader import Leader, settle
+from tests.unit.fleet.world import World, machine_id, service
 
 
 def packed(world: World) -> list[Transaction]:

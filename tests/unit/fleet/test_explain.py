@@ -12,8 +12,9 @@ from inaetics.fleet.explain import explain
 from inaetics.fleet.model import Desired, MachineId, Unit
 from inaetics.fleet.requirements import RequirementsCache
 from inaetics.fleet.scheduler import Scheduler
+from tests.unit.fleet.leader import Leader, settle
 from tests.unit.fleet.test_histories import FILES, NAMES, up
-from tests.unit.fleet.world import Leader, World, machine_id, service, settle
+from tests.unit.fleet.world import World, machine_id, service
 
 ALONE = service("Conflicts=%p@*.service")
 

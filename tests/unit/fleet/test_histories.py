@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from inaetics.fleet.model import Desired, MachineId, UnitName
 from inaetics.fleet.planner import plan
-from tests.unit.fleet.world import Leader, World, machine_id, service, settle
+from tests.unit.fleet.leader import Leader, settle
+from tests.unit.fleet.world import World, machine_id, service
 
 MACHINES = 4
 NAMES = (

@@ -15,15 +15,13 @@ from inaetics.fleet import keys, mapper, rollout_record
 from inaetics.fleet.images import Manifest, digests_in_use, learnt
 from inaetics.fleet.model import Desired, Placement, Snapshot, Unit, UnitName, UnitState
 from inaetics.fleet.rollout import Phase, Progress, Rollout
-from inaetics.fleet.rollout_driver import transaction
 from inaetics.fleet.rollout_health import Condition, OnTheWay, Well, condition, gate_of, runs
 from inaetics.fleet.rollout_images import Meanings, chosen, draft_images, pulls
-from inaetics.fleet.rollout_plan import Advance
 from inaetics.fleet.rollout_words import doing
 from inaetics.store.protocol import Put
 from inaetics.units.image_names import Followed
 from tests.support.tags import digest
-from tests.unit.fleet.test_rollout_plan import GOOD, Trial, content, fates
+from tests.unit.fleet.rollout_trial import Trial, content, fates, is_good
 from tests.unit.fleet.world import World, machine_id
 
 OLD, NEW = digest("aa"), digest("bb")
@@ -84,27 +82,12 @@ class ImageTrial(Trial):
 def test_it_ends_with_all_or_nothing_whoever_leads(
     some: Sequence[tuple[str, Desired]], at_once: int, kills: set[int]
 ) -> None:
-    named = {f"a@{number}.service": each for number, each in enumerate(some, 1)}
-    trial = ImageTrial(
-        len(some),
-        at_once=at_once,
-        fates={name: fate for name, (fate, _) in named.items()},
-        desired={name: desired for name, (_, desired) in named.items()},
-    )
+    trial = ImageTrial.of(some, at_once=at_once)
     trial.begin()
-    stale: list[Advance] = []
-
-    def between(turn: int) -> None:
-        if turn in kills:
-            todo = trial.step()
-            stale.extend([todo] if todo else [])
-            trial.killed()
-
-    end = trial.to_the_end(between)
-    good = all(fate in GOOD or desired is not Desired.LAUNCHED for fate, desired in some)
+    end = trial.to_the_end_under(kills)
+    good = is_good(some)
     assert end.phase is (Phase.DONE if good else Phase.UNDONE)
     assert trial.images() == {NEW if good else OLD}
-    assert not any(trial.world.commit(*transaction(todo)) for todo in stale), "a deposed leader's write was taken"
     for _ in range(3):
         trial.turn()
     placed = {placement.image for placement in trial.world.snapshot.placements.values()}

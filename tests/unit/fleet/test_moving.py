@@ -11,8 +11,9 @@ from inaetics.fleet.balance import plan_rebalance
 from inaetics.fleet.drains import Fate, drain_of_machine
 from inaetics.fleet.model import Desired, UnitName
 from inaetics.fleet.planner import plan
+from tests.unit.fleet.leader import Leader, settle
 from tests.unit.fleet.test_planner import where
-from tests.unit.fleet.world import Leader, World, machine_id, service, settle
+from tests.unit.fleet.world import World, machine_id, service
 
 GIB = 1 << 30
 

@@ -11,7 +11,8 @@ from inaetics.fleet.actions import Move, Place, Remove, Update, Withdraw
 from inaetics.fleet.model import Desired, UnitState
 from inaetics.fleet.planner import Planner, plan
 from inaetics.store.protocol import Put
-from tests.unit.fleet.world import Leader, World, machine_id, service, settle
+from tests.unit.fleet.leader import Leader, settle
+from tests.unit.fleet.world import World, machine_id, service
 
 ALONE = service("Conflicts=%p@*.service")
 
