@@ -124,9 +124,10 @@ def test_features_that_multiply_stay_small() -> None:
 @pytest.mark.parametrize(
     ("target", "names"),
     [
-        ("felix@1", {"viewer", "datastore", "accounting", "statistics"}),
+        ("felix@1", {"viewer", "coordinator", "datastore", "accounting", "statistics"}),
         ("felix@2", {"queue", "statistics"}),
         ("celix@1", {"producer", "statistics"}),
+        ("producer@2", {"producer", "statistics"}),
         ("celix@2", {"processor_native", "statistics"}),
         ("celix@17", {"processor_native", "statistics"}),
         ("felix@3", {"processor", "statistics"}),
