@@ -71,7 +71,7 @@ def test_lively_conversation_is_received_awake(world: World) -> None:
 def test_what_comes_late_now_and_then_is_received_awake(world: World) -> None:
     one = receiver(world)
     received(world, one, 2)
-    for _ in range(200):
+    for _ in range(20):
         world.after_s = 1.5 * PROMPT_S
         assert received(world, one, MOST_LATE - 1) == ["awake"] * (MOST_LATE - 1)
         world.after_s = 40e-6

@@ -162,6 +162,19 @@ def test_slow_call_holds_up_no_other_on_its_connection(site: Site) -> None:
     assert site.server.connections == 1
 
 
+def test_call_that_is_slow_for_once_holds_up_no_other_after_many_quick_ones(site: Site) -> None:
+    """The overseer looks most seldom by then."""
+    end = time.monotonic() + 0.3
+    while time.monotonic() < end:
+        assert site.proxy.echo(1) == 1
+    waiting = site.later.wait()
+    site.entered()
+    assert site.later.echo("next").result(5) == "next"
+    assert not waiting.done()
+    site.service.leave.set()
+    assert waiting.result(10) == "left"
+
+
 def test_service_answers_later_with_a_future_and_holds_no_thread(site: Site) -> None:
     threads = threading.active_count()
     promised = [site.later.promise() for _ in range(50)]
