@@ -102,6 +102,10 @@ OPERATIONS: dict[str, Operation] = {
     "GET /inaetics/v1/hosts": Operation(
         summary="Every worker of the cluster, those that are lost too.", answer=HostList
     ),
+    "POST /inaetics/v1/hosts/{name}/{action}": Operation(
+        summary="Cut a host's power (kill) or switch it on (start), where all run on one machine; needs the token.",
+        answer=dict[str, Any],
+    ),
     "GET /inaetics/v1/machines": Operation(summary="Every machine.", query=_HELD, answer=wire.MachineList),
     "GET /inaetics/v1/machines/{id}": Operation(
         summary="One machine, and what a drain has left on it.", query=_HELD, answer=MachineDetail

@@ -35,6 +35,7 @@ READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 NODES_MAY = (
     "GET /inaetics/v1/hosts",
+    "POST /inaetics/v1/hosts/{name}/{action}",
     "GET /inaetics/v1/machines",
     "GET /inaetics/v1/units",
     "GET /inaetics/v1/states",

@@ -70,6 +70,7 @@ async def serve_over(
         stopping=stopping,
         archives=archives or RegistryArchives(settings.registries, settings.registry_certificates),
         signers=settings.tls.ca,
+        power_switch=settings.power_switch,
     )
     engine = Engine(store, mirror, candidate=settings.candidate, on_plan=metrics.on_plan)
     app = build_app(services)

@@ -41,7 +41,10 @@ CATCH_UP_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """Everything behind the API. `signers` holds certificates: whose signatures of bundles count. None: anybody's."""
+    """Everything behind the API. `signers` holds certificates: whose signatures of bundles count. None: anybody's.
+
+    `power_switch` is the socket by which hosts are switched, in a cluster that runs on one machine.
+    """
 
     store: Store
     mirror: Mirror
@@ -53,6 +56,7 @@ class Services:
     tags: Tags = field(default_factory=NoTags)
     archives: Archives = field(default_factory=Unchecked)
     signers: Path | None = None
+    power_switch: Path | None = None
     requirements: RequirementsCache = field(default_factory=RequirementsCache)
     recent: Recent = field(default_factory=Recent)
     metrics: Metrics = field(default_factory=Metrics)

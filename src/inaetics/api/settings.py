@@ -54,6 +54,9 @@ class ApiSettings:
     events: Path | None = None
     """Where the events of the fleet are kept for the next start; None: nowhere."""
 
+    power_switch: Path | None = None
+    """The socket by which hosts are switched off and on; None where they are machines of their own."""
+
     def __post_init__(self) -> None:
         """Refuse what cannot work, before anything listens."""
         if not self.etcd_endpoints:
@@ -79,6 +82,7 @@ def from_environment(environment: Mapping[str, str]) -> ApiSettings:
         candidate=environment["INAETICS_HOST"],
         registries=_registries(environment),
         registry_certificates=pki / "registry-client",
+        power_switch=Path(environment["INAETICS_POWER"]) if environment.get("INAETICS_POWER") else None,
         events=Path(environment["INAETICS_STATE"]) / "events" if environment.get("INAETICS_STATE") else None,
     )
 

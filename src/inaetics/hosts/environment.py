@@ -10,6 +10,7 @@ from inaetics.errors import NotFound
 from inaetics.hosts.cluster import PEER_PORT, Cluster, Host, Role
 from inaetics.hosts.paths import SHELL, SUPERVISED, ClusterPaths, HostPaths
 from inaetics.hosts.pki import pushers
+from inaetics.hosts.power import SOCKET as SWITCH
 from inaetics.units.values import environment_file
 
 PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "XDG_RUNTIME_DIR")
@@ -58,6 +59,7 @@ def _identity(cluster: Cluster, host: Host, paths: HostPaths, machine_id: str, p
         "INAETICS_STATE": str(paths.state),
         "INAETICS_RUN": str(paths.run),
         "INAETICS_PKI": str(paths.pki),
+        "INAETICS_POWER": str(paths.run.parent / SWITCH) if host.control else "",
         "INAETICS_NODE_TLS": str(paths.pki / "node"),
     }
 

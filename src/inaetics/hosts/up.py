@@ -27,6 +27,7 @@ from inaetics.hosts.lock import locked
 from inaetics.hosts.observe import observe
 from inaetics.hosts.paths import ClusterPaths, home, natural
 from inaetics.hosts.pki import ensure_authorities
+from inaetics.hosts.power import ensure_switch
 from inaetics.hosts.processes import alive, processes
 from inaetics.hosts.progress import Progress, Step
 from inaetics.hosts.rights import confine
@@ -54,6 +55,7 @@ def up(paths: ClusterPaths, request: Request, progress: Progress) -> Cluster:
         written = _write_files(cluster, paths, progress)
         _prepare_engines(cluster, paths, progress)
         asyncio.run(_start(cluster, hosts, paths, written, progress))
+        ensure_switch(paths)
     return cluster
 
 

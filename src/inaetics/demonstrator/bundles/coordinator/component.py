@@ -45,6 +45,8 @@ from .watching import Watching
 T = TypeVar("T")
 
 SCALE = "/inaetics/v1/scale"
+POWER_S = 60.0
+"""Starting a host takes seconds; where the machine is busy, many of them."""
 
 
 @ComponentFactory(__name__ + ".coordinator")
@@ -161,7 +163,7 @@ class Coordinator:
 
     def _power(self, host: str, action: str, token: str) -> None:
         path = f"/inaetics/v1/hosts/{quote(host, safe='')}/{action}"
-        self._as_person(lambda api: api.send("POST", path, {}, dict[str, Any], token=token))
+        self._as_person(lambda api: api.send("POST", path, {}, dict[str, Any], token=token, within_s=POWER_S))
 
     def _as_person(self, ask: Callable[[FleetApi], T]) -> T:
         """Over a connection of its own: what a person wants waits for nothing."""

@@ -62,14 +62,23 @@ class FleetApi:
         """Ask for `path`, which may be held for `wait_s`. Raises `Unavailable` when no control host answers."""
         return self._decode(path, self._ask("GET", path, None, {}, ANSWER_S + wait_s), kind)
 
-    def send(self, method: str, path: str, body: object, kind: type[T], *, token: str | None = None) -> T:
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: object,
+        kind: type[T],
+        *,
+        token: str | None = None,
+        within_s: float = ANSWER_S,
+    ) -> T:
         """Ask for a change, with a person's `token` where it is one's wish. Raises what the API refuses it with."""
         headers = {"Content-Type": "application/json"}
         if token is not None:
             if not (token.isascii() and token.isprintable()):
                 raise Forbidden("this is not the cluster's control token")
             headers["Authorization"] = f"Bearer {token}"
-        return self._decode(path, self._ask(method, path, msgspec.json.encode(body), headers, ANSWER_S), kind)
+        return self._decode(path, self._ask(method, path, msgspec.json.encode(body), headers, within_s), kind)
 
     def lines(self, path: str, headers: Mapping[str, str], *, silence_s: float) -> Iterator[str]:
         """The lines of something that goes on; ends by `Unavailable`, also when nothing comes for `silence_s`."""
