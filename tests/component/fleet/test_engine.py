@@ -334,12 +334,11 @@ def test_a_leader_that_has_just_begun_does_not_wait_for_machines_whose_leases_ar
             await made.until(lambda: len(made.mirror.snapshot.states) == 2, "both are reported")
             await made.engines[0].stop()
             mirror = Mirror(made.store)
-            made.run(mirror.run, "another mirror")
-            await mirror.ready()
-            settings = EngineSettings(lost_margin_s=600)
-            engine = Engine(made.store, mirror, candidate="second", settings=settings)
-            made.run(engine.run, "second engine")
+            engine = Engine(made.store, mirror, candidate="second", settings=EngineSettings(lost_margin_s=600))
             attendance = engine._attendance
+            made.run(engine.run, "second engine")
+            await asyncio.sleep(0)  # it begins before it knows anything
+            made.run(mirror.run, "another mirror")
             await made.until(lambda: len(attendance.unheard) == 2, "both are called")
             await made.until(lambda: not attendance.unheard, "both are heard", within_s=60)
             (unit,) = made.supervisors[2].running()
