@@ -7,6 +7,8 @@ import socket
 from importlib.resources import as_file, files
 from typing import Any
 
+import pytest
+
 from inaetics import resources
 from inaetics.cli.bundle_work import build_folders
 from tests.component.java.conftest import JavaSite
@@ -16,6 +18,7 @@ from tests.support.eventually import eventually
 STORING = ("statistics", "queue", "datastore", "accounting", "producer", "viewer")
 
 
+@pytest.mark.timeout(300)  # it compiles, and starts a machine of its own
 def test_a_java_processor_works_beside_python_agents(site: JavaSite) -> None:
     """The queue, the datastore and the page are Python's; the only processor is Java's."""
     with as_file(files("inaetics.demonstrator") / "bundles") as folder:

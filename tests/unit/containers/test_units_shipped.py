@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from inaetics import resources
-from inaetics.containers.images import image_names, split_tag, usual_names
+from inaetics.containers.images import check_names, image_names, local_reference, split_tag, usual_names
+from inaetics.errors import NotFound
 from inaetics.units.fleet_section import fleet_section
 from inaetics.units.grammar import parse
 from inaetics.units.names import parse_name
@@ -58,3 +59,12 @@ def test_agents_start_with_their_own_module(name: str) -> None:
 
 def test_the_lock_of_the_images_is_there() -> None:
     assert "--hash=sha256:" in resources.node_lock().read_text()
+
+
+def test_an_image_may_have_a_tag_of_its_own() -> None:
+    assert local_reference("felix-agent") == "localhost/inaetics/felix-agent:latest"
+    assert local_reference("felix-agent:java") == "localhost/inaetics/felix-agent:java"
+    assert check_names([], resources.images_directory()) == usual_names(resources.images_directory())
+    assert check_names(["felix-agent:java"], resources.images_directory()) == ("felix-agent:java",)
+    with pytest.raises(NotFound, match=r"felix-agent:jav'.*felix-agent:java"):
+        check_names(["felix-agent:jav"], resources.images_directory())
