@@ -9,7 +9,6 @@ whatever ran, at whichever instant this supervisor is killed, and knows of a sto
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -26,7 +25,8 @@ from inaetics.supervisor.phases import lose
 from inaetics.supervisor.processes import Processes, Tools
 from inaetics.supervisor.protocol import Active, UnitStatus
 from inaetics.supervisor.records import Job, Record, UnitRecords
-from inaetics.supervisor.specs import HostIdentity, identity, read_spec
+from inaetics.supervisor.specs import identity
+from inaetics.supervisor.unit_texts import UnitTexts, unwritten
 from inaetics.supervisor.values import (
     OVER,
     RESTING,
@@ -80,12 +80,7 @@ class Unit:
         self._tools = tools
         self._changed = changed
         self._processes = Processes(name, tools, self.dispatch)
-        self._text = ""
-        self._hash = ""
-        self._running_text: str | None = None
-        self._loaded_spec: ServiceSpec | None = None
-        self._spec: ServiceSpec | None = None
-        self._read_for: HostIdentity | None = None
+        self._texts = UnitTexts(name, records, tools.launcher.host)
         self._events: deque[Event] = deque()
         self._busy = False
         self._nobody_left = False
@@ -120,14 +115,12 @@ class Unit:
     @property
     def spec(self) -> ServiceSpec:
         """What was loaded last: the next start's."""
-        if self._loaded_spec is None:
-            raise AssertionError(f"{self.name} was never loaded")
-        return self._loaded_spec
+        return self._texts.loaded
 
     @property
     def stop_s(self) -> float:
         """How long a stop of what runs now may take, or of what the next start runs, whichever is longer."""
-        running = self._spec.timeout_stop_s if self._spec else 0.0
+        running = self._texts.running.timeout_stop_s if self._texts.running else 0.0
         return max(running, self.spec.timeout_stop_s)
 
     @property
@@ -137,15 +130,10 @@ class Unit:
 
     def load(self, text: str) -> None:
         """Take `text` for the next start. Raises `UnitFileError` or `InvalidInput`, and then nothing changed."""
-        host = identity(self._tools.launcher.host.now())
-        if text == self._text and host == self._read_for:
+        if self._texts.is_loaded(text):
             return
-        spec = read_spec(self.name, text, host)
-        if text != self._text:
-            self._records.load(text)
+        if self._texts.load(text):
             self.state = _forget_starts(self.state)
-        self._text, self._loaded_spec, self._read_for = text, spec, host
-        self._hash = hashlib.sha256(text.encode()).hexdigest()
         self.save()
         self._show()
 
@@ -158,7 +146,7 @@ class Unit:
             active=active_of(state.sub),
             sub=state.sub,
             result=state.result,
-            content_hash=self._hash,
+            content_hash=self._texts.hash,
             since=self._since,
             main_pid=self._processes.main.pid if self._processes.main is not None else None,
             exit_status=_status_of(state.main_exit),
@@ -193,8 +181,8 @@ class Unit:
         while self._events:
             event = self._events.popleft()
             before = self.state
-            self.state, actions = step(self._spec or self.spec, before, event, clock())
-            self._to_say.extend(narrate(self._spec or self.spec, before, event, self.state))
+            self.state, actions = step(self._texts.present, before, event, clock())
+            self._to_say.extend(narrate(self._texts.present, before, event, self.state))
             if active_of(self.state.sub) is not active_of(before.sub):
                 self._since = time.time()
                 self._note_up(before)
@@ -225,30 +213,19 @@ class Unit:
 
     def _begin(self) -> None:
         try:
-            spec = self._spec_of_today()
+            spec = self._texts.of_today()
             if (keeping := self._unmet_condition(spec)) is not None:
                 self._events.append(keeping)
                 return
-            self._note_run()
+            self._texts.note_run()
             self._processes.begin(spec)
         except (InaeticsError, OSError) as error:
             self._events.append(SpawnFailed(Role.CONTROL, str(error)))
             return
-        self._spec, self._running_text = spec, self._text
+        self._texts.run(spec)
         self._pulled_at = self._started_at = 0.0
         self._to_say.extend(self._processes.unmet)
         self._events.append(Begun())
-
-    def _note_run(self) -> None:
-        """Have the text loaded last be the present run's. Raises `Unavailable`."""
-        if self._text != self._running_text:
-            try:
-                self._records.run()
-            except OSError as error:
-                raise Unavailable(self._full()) from error
-
-    def _full(self) -> str:
-        return f"cannot write the record of {self.name}: is the disk full?"
 
     def _unmet_condition(self, spec: ServiceSpec) -> ConditionUnmet | None:
         environment = self._tools.launcher.host.now()
@@ -256,13 +233,6 @@ class Unit:
         if condition is None:
             return None
         return ConditionUnmet(f"not started: {condition} does not hold", condition.is_assertion)
-
-    def _spec_of_today(self) -> ServiceSpec:
-        """Read the text again when the host says other things about itself than at the last load."""
-        host = identity(self._tools.launcher.host.now())
-        if host != self._read_for:
-            self._loaded_spec, self._read_for = read_spec(self.name, self._text, host), host
-        return self.spec
 
     def _spawn(self, action: Spawn) -> None:
         first_main = action.role is Role.MAIN and action.index == 0
@@ -288,8 +258,8 @@ class Unit:
         self._speak()  # before the program does
         self.save()
         if self._written is None:
-            raise Unavailable(self._full())
-        return self._processes.spawn(self._spec or self.spec, self.state, action)
+            raise Unavailable(unwritten(self.name))
+        return self._processes.spawn(self._texts.present, self.state, action)
 
     def _kill(self, action: Kill) -> None:
         targets = set() if self._nobody_left else self._processes.targets(action)
@@ -369,17 +339,12 @@ class Unit:
 
     def restore(self, record: Record, text: str, running_text: str | None) -> None:
         """Take over a unit as its record has it; `resume` must follow."""
-        host = self._host_identity()
         self.state, self._since, self._written = record.state, record.since, record
         self.system, self.unloading, self.job = record.system, record.unloading, record.job
         self.stop_when_lost = record.stop_when_lost
         self._deadline, self._up_at = record.deadline, record.up_at
         self._pulled_at, self._started_at = record.pulled_at, record.started_at
-        self._text, self._running_text = text, running_text
-        self._hash = hashlib.sha256(text.encode()).hexdigest()
-        self._loaded_spec = _read_or_plain(self.name, text, host)
-        if running_text is not None:
-            self._spec = _read_or_plain(self.name, running_text, host)
+        self._texts.restore(text, running_text)
 
     def restore_unrecorded(self, text: str) -> None:
         """Take over a unit whose record makes no sense: it is stopped, so that it can be started in a known way."""
@@ -387,13 +352,6 @@ class Unit:
         state = State(sub=Sub.FINAL_SIGTERM, result=Result.UNKNOWN, message=message, forbid_restart=True)
         self.restore(Record(state=state, since=time.time()), text, None)
         self._processes.adopt_unrecorded()
-
-    def _host_identity(self) -> HostIdentity:
-        try:
-            return identity(self._tools.launcher.host.now())
-        except InaeticsError as error:
-            _log.error("cannot read the host's environment", unit=self.name, error=str(error))
-            return identity({})
 
     def restrain(self, message: str) -> None:
         """Let nothing be started by `resume`: the unit may not run any more."""
@@ -405,7 +363,7 @@ class Unit:
         if record is None or self.is_over:
             self._show()
             return
-        missed = self._processes.adopt(self._spec or self.spec, self.state, record)
+        missed = self._processes.adopt(self._texts.present, self.state, record)
         if self._deadline is not None:
             self._arm(max(0.0, self._deadline - clock()))
         self.dispatch(*missed, Resumed())
@@ -423,15 +381,6 @@ class Unit:
 def _forget_starts(state: State) -> State:
     """New content may start at once, whatever the old one did."""
     return replace(state, starts=())
-
-
-def _read_or_plain(name: str, text: str, host: HostIdentity) -> ServiceSpec:
-    """Read a text that an earlier supervisor understood; if this one does not, what runs can still be stopped."""
-    try:
-        return read_spec(name, text, host)
-    except InaeticsError as error:
-        _log.error("cannot read the unit file of a unit on record", unit=name, error=str(error))
-        return ServiceSpec(name=name)
 
 
 def _status_of(exit_: Exit | None) -> int | None:
