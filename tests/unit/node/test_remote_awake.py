@@ -11,6 +11,8 @@ from inaetics.node.remote import awake
 from inaetics.node.remote.awake import AWAKE_S, LIVELY_S, MOST_LATE, PROMPT_S, REST_S, WELL_S, Receiver
 
 LOOK_S = 2e-6
+WELL = int(1.1 * WELL_S / 42e-6)
+"""So many receives go well."""
 
 
 class World:
@@ -87,7 +89,7 @@ def test_who_receives_seldom_sleeps(world: World) -> None:
 
 def test_look_in_vain_is_followed_by_sleep_for_a_while(world: World) -> None:
     one = receiver(world)
-    received(world, one, 2)
+    received(world, one, WELL)
     world.after_s = 2 * AWAKE_S
     assert received(world, one, 1) == ["asleep"]
     world.after_s = 40e-6
@@ -130,10 +132,20 @@ def test_what_went_well_long_enough_is_tried_again_soon(world: World) -> None:
     assert one._rest_s > 50 * REST_S
     world.after_s = 40e-6
     world.pass_(2.0)  # its longest rest
-    assert "asleep" not in received(world, one, 1 + int(1.1 * WELL_S / 42e-6))[1:]
+    assert "asleep" not in received(world, one, WELL)[1:]
     world.after_s = 2 * AWAKE_S
     received(world, one, 1)
     assert one._rest_s == REST_S
+
+
+def test_silence_is_not_going_well(world: World) -> None:
+    """On a busy machine whoever calls in bursts would begin each with looks in vain."""
+    one = receiver(world)
+    world.after_s = 2 * AWAKE_S
+    received(world, one, 3000)
+    world.pass_(60.0)
+    received(world, one, 2)
+    assert one._rest_s > 50 * REST_S
 
 
 def test_one_thread_of_a_process_at_a_time(world: World) -> None:

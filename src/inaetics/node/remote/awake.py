@@ -29,7 +29,7 @@ LIVELY_S = 0.001
 TURN_S = 30e-6
 """Looking once takes a tenth of it, unless somebody else takes their turn."""
 WELL_S = 0.01
-"""It goes well when it goes so long: threads that want the interpreter get it after half of that."""
+"""It goes well when a conversation went on for so long awake: who wants the interpreter has it after half of that."""
 REST_S = 0.002
 LONGEST_REST_S = 1.0
 
@@ -40,12 +40,14 @@ _several = len(os.sched_getaffinity(0)) > 1 if hasattr(os, "sched_getaffinity") 
 class Receiver:
     """Receives from `connected`, a blocking socket; for one thread at a time. Raises what the socket raises."""
 
-    __slots__ = ("_last", "_late", "_recv", "_rest_s", "_until")
+    __slots__ = ("_last", "_late", "_recv", "_rest_s", "_until", "_well_s")
 
     def __init__(self, connected: socket.socket) -> None:
         self._recv = connected.recv
         self._last = 0.0
         self._late = 0
+        self._well_s = 0.0
+        """How long it was awake, and what came was worked upon, since the last rest."""
         self._until = 0.0 if _several else float("inf")
         """When its rest ends."""
         self._rest_s = REST_S
@@ -77,10 +79,11 @@ class Receiver:
                 break
             if found is not None:
                 self._late = self._late + 1 if now - began > PROMPT_S else 0
+                self._well_s += now - self._last
                 if self._late < MOST_LATE:
                     return found
                 break
-        self._late = 0
-        self._rest_s = REST_S if now - self._until > WELL_S else min(4 * self._rest_s, LONGEST_REST_S)
+        self._rest_s = REST_S if self._well_s >= WELL_S else min(2 * self._rest_s, LONGEST_REST_S)
+        self._late, self._well_s = 0, 0.0
         self._until = now + self._rest_s
         return found
