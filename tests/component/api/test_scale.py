@@ -8,10 +8,12 @@ import ssl
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from inaetics.api.client import FleetClient
 from inaetics.api.control_token import KEY, digest
+from inaetics.api.hosts_wire import INVENTORY, Inventory, InventoryHost
 from inaetics.api.scale_client import declare, scale, scaling, set_automatic
 from inaetics.api.scale_wire import SetRule
 from inaetics.errors import Conflict, InvalidInput, NotFound
@@ -155,3 +157,28 @@ def test_whoever_waits_hears_of_a_change_of_the_record(client: FleetClient) -> N
     before = scaling(client).revision
     set_automatic(client, True)
     assert client.units(after=before, wait_s=10).revision > before
+
+
+def test_hosts_are_switched_with_the_token_where_they_run_on_one_machine(fleet: LiveFleet) -> None:
+    inventory = Inventory(
+        hosts=(InventoryHost(name="worker-1", address="", control=True), InventoryHost(name="worker-9", address="x"))
+    )
+
+    async def put() -> None:
+        await fleet.store.put(INVENTORY, msgspec.json.encode(inventory))
+
+    fleet.call(put)
+    status, answer = ask(fleet, "GET", "hosts")
+    assert status == 200
+    assert [(host["name"], host["state"]) for host in answer["hosts"]] == [
+        ("worker-1", "up"), ("worker-2", "up"), ("worker-3", "up"), ("worker-9", "lost")
+    ]  # fmt: skip
+    assert answer["hosts"][0]["offices"] == ["control host"]
+    assert not answer["local"]
+    assert ask(fleet, "POST", "hosts/worker-1/kill")[0] == 403
+    assert ask(fleet, "POST", "hosts/worker-1/kill", token="another")[0] == 403
+    assert ask(fleet, "POST", "hosts/worker-7/kill", token=TOKEN)[0] == 404
+    assert ask(fleet, "POST", "hosts/worker-1/burn", token=TOKEN)[0] == 404
+    status, answer = ask(fleet, "POST", "hosts/worker-1/kill", token=TOKEN)
+    assert status == 409
+    assert "machines of their own" in answer["error"]["message"]
