@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect
 
+from tests.support.browser import chromium, faultless
 from tests.support.cluster import Cluster
 from tests.support.eventually import eventually
 from tests.support.tutorial import follow, steps
@@ -52,31 +53,34 @@ def test_a_second_demo_finds_everything_and_changes_nothing(cluster: Cluster) ->
     assert cluster.where() == before
 
 
-def test_the_page_shows_graphs_that_move(cluster: Cluster) -> None:
+def test_the_page_shows_graphs_that_move_and_its_controls_reach_the_fleet(cluster: Cluster) -> None:
     web = eventually(lambda: cluster.status()["web"], within_s=30, what="status names the page")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
-        )
-        page = browser.new_page()
-        problems: list[str] = []
-        page.on("pageerror", lambda error: problems.append(str(error)))
+    with chromium() as browser, faultless(browser) as page:
         page.goto(web)
-        page.wait_for_selector("#live[data-state=live]", timeout=15_000)
-        page.wait_for_function("document.querySelectorAll('.graph canvas').length >= 4", timeout=30_000)
+        expect(page.locator("#live")).to_have_attribute("data-state", "live")
+        expect(page.locator("#machines article[data-state=up]")).to_have_count(5, timeout=60_000)
+        expect(page.locator("#accounting")).to_have_attribute("data-holds", "yes", timeout=60_000)
         shown = {graph.get_attribute("data-agent") for graph in page.query_selector_all(".graph")}
         assert shown == {"celix@1", "celix@2", "felix@1", "felix@2"}
-        stored = page.inner_text("#stored")
         canvas = page.locator('.graph[data-agent="celix@2"] canvas')
+        canvas.scroll_into_view_if_needed()
         picture = canvas.evaluate("canvas => canvas.toDataURL()")
-        page.wait_for_function("before => document.getElementById('stored').innerText !== before", arg=stored)
-        page.wait_for_timeout(1500)
-        assert canvas.evaluate("canvas => canvas.toDataURL()") != picture
+        eventually(
+            lambda: canvas.evaluate("canvas => canvas.toDataURL()") != picture, within_s=20, what="the graph moves"
+        )
         rows = page.locator("#agents tr").all_inner_texts()
         assert len(rows) == 4
         assert all("worker-" in row for row in rows)
-        browser.close()
-    assert not problems
+
+        page.get_by_role("button", name="One more of the processors").click()
+        dialog = page.get_by_role("dialog", name="The cluster's token")
+        dialog.get_by_label("Token").fill(cluster.run("inaetics", "token").strip())
+        dialog.get_by_role("button", name="Go on").click()
+        expect(page.locator("#processors-count")).to_have_text("2")
+        (new,) = eventually(lambda: set(cluster.where()) - TWO_AND_TWO, within_s=60, what="one more runs")
+        expect(page.locator(f".graph[data-agent='{new.removesuffix('.service')}']")).to_be_attached(timeout=60_000)
+        page.get_by_role("button", name="One of the processors less").click()
+        eventually(lambda: _active(cluster, TWO_AND_TWO), within_s=60, what="it is gone again")
 
 
 def test_scaling_to_four_and_four_and_back(cluster: Cluster) -> None:
