@@ -51,13 +51,11 @@ def place() -> Iterator[Place]:
     scratch = Path(tempfile.mkdtemp(prefix="inaetics-bench-"))
     store = Store(root=scratch / "containers", runroot=scratch / "run", settings=scratch / "settings")
     leave = shutil.ignore_patterns("__pycache__", "_shipped")
-    (scratch / "bundles").mkdir()
     shutil.copytree(resources.package_directory(), scratch / "inaetics", ignore=leave)
     sources = Sources(
         images=resources.images_directory(),
         package=scratch / "inaetics",
         lock=resources.node_lock(),
-        extra={"provisioning": {"bundles": scratch / "bundles"}},
     )
     engine = prepare(store, probe(scratch))
     try:

@@ -277,23 +277,17 @@ class _Builder:
         """The digest of everything that the image `node`, or one on it, is made from, down to the base."""
         below = [self._ground.key, self._packages.name, self._package_hash, self._sources.version]
         own = [_tree_hash(folder_of(each, self._sources.images)) for each in (SHARED, *names)]
-        extra = [(key, _tree_hash(path)) for name in names for key, path in sorted(self._extra(name).items())]
-        return self._digest(repr((below, own, extra)))
+        return self._digest(repr((below, own)))
 
     def _digest(self, *parts: str) -> str:
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
-    def _extra(self, name: str) -> Mapping[str, Path]:
-        return self._sources.extra.get(name, {})
-
     def _context(self, name: str) -> Path:
         context = self._workplace / f"context-{_plain(name)}"
         copy_context(folder_of(name, self._sources.images), context)
-        for key, path in self._extra(name).items():
-            copy_context(path, context / key)
         for wanted in re.findall(r"^COPY\s+(\S+)\s", (context / "Containerfile").read_text(), flags=re.MULTILINE):
             if not wanted.startswith("--") and not (context / wanted).exists():
-                raise InvalidInput(f"image {name} copies {wanted!r}, which is not in its folder and was not given")
+                raise InvalidInput(f"image {name} copies {wanted!r}, which is not in its folder")
         return context
 
     def _is_current(self, reference: str, inputs: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,7 @@ class Sources:
     """What images are built from.
 
     `images` holds one folder an image, `package` is the folder of the Python package `inaetics`, `lock` names the
-    packages beside it, `java` is the folder with the Java agent's sources, `version` is the package's. `extra` maps an
-    image's name to folders that are put beside its Containerfile under their key.
+    packages beside it, `java` is the folder with the Java agent's sources, `version` is the package's.
     """
 
     images: Path
@@ -56,7 +55,6 @@ class Sources:
     lock: Path
     java: Path | None = None
     version: str = ""
-    extra: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,8 +81,12 @@ def test_the_daemon_in_use_when_it_was_found_stays_the_one_in_use(
     assert engine.command == ("/usr/bin/env", "DOCKER_HOST=unix:///somewhere.sock", "/usr/bin/docker")
 
 
+DIGEST = f"sha256:{'ab' * 32}"
+
+
+@pytest.mark.parametrize("reference", [":latest", f"@{DIGEST}"], ids=["tag", "digest"])
 def test_an_image_that_docker_has_is_right_and_one_that_it_has_not_is_asked_for_once(
-    docker: Path, tmp_path: Path
+    docker: Path, tmp_path: Path, reference: str
 ) -> None:
     engine = docker_engine(str(docker), tmp_path, "127.17.8.101")
     settings = pulling.Settings(
@@ -95,7 +99,7 @@ def test_an_image_that_docker_has_is_right_and_one_that_it_has_not_is_asked_for_
         root=str(tmp_path),
         lock=str(tmp_path / "lock"),
     )
-    image = pulling.parse("127.17.8.2:5000/inaetics/felix-agent:latest")
+    image = pulling.parse(f"127.17.8.2:5000/inaetics/felix-agent{reference}")
     pulling.get(settings, image)
     assert asked(docker) == [f"image inspect --format {{{{.Id}}}} {image.text}"]
     docker.write_text(FAKE.replace("echo sha256:1234", "exit 1"))

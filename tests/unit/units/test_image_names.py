@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,13 +79,17 @@ def test_names_are_read_as_they_are_written(registry: str, path: list[str], tag:
     assert pinned(text, DIGEST) == f"{registry}/{'/'.join(path)}@{DIGEST}"
 
 
-def test_pull_and_run_name_the_digest_and_nothing_else_changes() -> None:
+@pytest.mark.parametrize("kind", ["podman", "docker"])
+def test_pull_and_run_name_the_digest_and_nothing_else_changes(kind: Literal["podman", "docker"]) -> None:
     unit, name = parse(f"[Container]\nImage={OWN}:latest\nExec=a b\n"), parse_name("felix@1.service")
-    engine = ContainerEngine(command=("podman",), pull_command=("/host/pull-image",))
+    engine = ContainerEngine(command=(kind,), kind=kind, pull_command=("/host/pull-image",))
     by_tag, by_digest = (str(to_service(unit, name, engine, digest=digest)) for digest in ("", DIGEST))
     assert by_digest.count(f"{OWN}@{DIGEST}") == 2
     assert f"ExecStartPre=/host/pull-image {OWN}@{DIGEST}" in by_digest
     assert by_digest.replace(f"{OWN}@{DIGEST}", f"{OWN}:latest") == by_tag
+    (run,) = [line for line in by_digest.splitlines() if line.startswith("ExecStart=")]
+    assert run.split()[:2] == [f"ExecStart={kind}", "run"]
+    assert run.endswith(f" {OWN}@{DIGEST} a b")
 
 
 @pytest.mark.parametrize(
