@@ -14,6 +14,8 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from inaetics.hosts.cluster import AGENT_PORT, API_PORT
+
 SUBNET = "10.213.0"
 _SWITCH_ADDRESS = f"{SUBNET}.1"
 _NOWHERE = "02:00:00:00:00:99"
@@ -67,6 +69,12 @@ class Network:
             _ip("-n", name, "link", "set", device, "up")
         _ip("-n", switch, "link", "set", port, "up")
         _ip("-n", switch, "link", "set", port, "master", "bridge0")
+        self._reserve(host, API_PORT, AGENT_PORT)
+
+    def _reserve(self, host: str, *ports: int) -> None:
+        """Keep connections that go out of `host` from these ports: who is to listen there would find one taken."""
+        words = ["sh", "-c", f"echo {','.join(map(str, ports))} > /proc/sys/net/ipv4/ip_local_reserved_ports"]
+        subprocess.run([*self.enter(host), *words], capture_output=True, check=True)
 
     def cut(self, host: str) -> None:
         """Take the link of `host` away, both directions."""

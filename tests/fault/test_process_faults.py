@@ -60,15 +60,11 @@ def test_every_supervisor_agent_and_engine_killed(cluster: FaultCluster) -> None
     """
     every = [(name, API) for name in cluster.control]
     every += [(name, unit) for unit in (AGENT, "supervisor") for name in cluster.names]
-
-    def once() -> Trial:
-        pids = {each: cluster.pid(*each) for each in every}
-        with trial(cluster, All(tuple(Killed(cluster, *each) for each in every))) as seen:
-            for each, pid in pids.items():
-                _replaced(cluster, *each, pid)
-        return seen
-
-    seen = back_in_time(cluster, once)
+    pids = {each: cluster.pid(*each) for each in every}
+    with trial(cluster, All(tuple(Killed(cluster, *each) for each in every))) as seen:
+        for each, pid in pids.items():
+            _replaced(cluster, *each, pid)
+        seen.settle()
     seen.judge(unharmed=_kept(seen), never_twice=STOP)
 
 
