@@ -69,7 +69,7 @@ LONG_OPTIONS = {
     lazy=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="See 'fleetctl COMMAND --help' for what a command takes, with examples. Exit codes: 0 done, 1 failed,"
-    " 2 wrong input, 3 something does not answer or a unit waits, 4 not found, 5 in conflict with what is there,"
+    " 2 wrong input, 3 something does not answer or a unit waits, 4 not found, 5 in conflict, 6 not allowed,"
     " 130 interrupted.",
 )
 @click.option(

@@ -27,6 +27,7 @@ Three programs are installed: [inaetics](#inaetics) for hosts, [fleetctl](#fleet
 | 3 | something does not answer now, or a unit waits for a machine; `status`: a unit does not run |
 | 4 | what was named does not exist |
 | 5 | in conflict with what is there |
+| 6 | not allowed: the certificate or the token does not open it |
 | 130 | interrupted |
 """
 

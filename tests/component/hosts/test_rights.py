@@ -74,6 +74,8 @@ FORBIDDEN = [
     ("api", "list", ""),
     ("node", "put", "/inaetics/provisioning/mapping"),
     ("node", "list", FLEET),
+    ("node", "list", "/inaetics/control/token"),
+    ("agent", "list", "/inaetics/control/token"),
     ("node", "watch", FLEET),
     ("node", "put", f"{FLEET}units/a.service"),
     ("etcd", "list", FLEET),
