@@ -145,7 +145,7 @@ def test_another_image_under_the_tag_is_replaced(pusher: ContainerEngine, regist
 
 
 def test_an_unknown_image_is_named_with_those_there_are(builder: Host, sources: Sources) -> None:
-    with pytest.raises(NotFound, match=r"no image 'felix' \(known: celix-agent, felix-agent, provisioning;"):
+    with pytest.raises(NotFound, match=r"no image 'felix' \(known: celix-agent, felix-agent, felix-agent:java, prov"):
         build(builder.engine, sources, ["felix"])
 
 
