@@ -101,10 +101,19 @@ async function at(path, host) {
   }
 }
 
+/** What the fleet does with every unit all the time; the cluster's own page tells it. */
+const EVERYDAY = new Set([...SMALL, "submitted", "placed"]);
+
 function showEvents() {
-  const shown = cluster.events.filter((event) => !SMALL.has(event.kind)).slice(0, MOST_EVENTS);
+  const shown = cluster.events.filter((event) => !EVERYDAY.has(event.kind)).slice(0, MOST_EVENTS);
   if (!shown.length) return;
-  byId("events").replaceChildren(...shown.map((event) => eventItem({
-    kind: event.kind, at_ms: event.at_ms, what: event.text || [event.unit, event.kind, event.host && `on ${event.host}`].filter(Boolean).join(" "), steps: event.failover,
-  })));
+  byId("events").replaceChildren(...shown.map((event) => {
+    const subject = (event.unit || event.host).replace(/\.service$/, "");
+    const telling = event.text.includes(subject);
+    return eventItem({
+      kind: event.kind, at_ms: event.at_ms, steps: event.failover,
+      what: telling ? event.text : `${subject} ${event.kind}${event.unit && event.host ? ` on ${event.host}` : ""}`,
+      why: telling ? "" : event.text,
+    });
+  }));
 }

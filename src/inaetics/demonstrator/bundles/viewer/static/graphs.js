@@ -4,6 +4,7 @@ import { number } from "./pipeline.js";
 
 const uPlot = window.uPlot;
 const WINDOW_S = 90;
+const UNSEEN = 6; // a graph out of view says its figures once in so many readings
 
 // What is drawn of an agent, by what it reports. An agent of several trades has a graph for each; one of none shows its first series.
 const PANELS = [
@@ -58,6 +59,7 @@ class Graph {
       element("div", { class: "graph-head" }, element("h3", {}, agent.agent), this.where, this.badge), this.legend, this.chart);
     this.chart.owner = this;
     this.seen = false;
+    this.drawn = 0;
     this.show(agent);
     sizes.observe(this.chart);
   }
@@ -79,11 +81,9 @@ class Graph {
   draw(now) {
     this.root.classList.toggle("late", this.agent.late);
     this.badge.hidden = !this.agent.late;
+    this.drawn += 1;
+    if (this.seen || this.drawn % UNSEEN === 1) this.tell();
     if ((this.plot && !this.seen) || !this.chart.clientWidth) return; // each once, then those in view
-    for (const [series, value] of this.figures.values()) {
-      const text = figure(series.points.at(-1)?.[1]);
-      if (value.textContent !== text) value.textContent = text;
-    }
     this.plot ??= plot(this.chart, this.series.map((_, i) => line(this.panel.colours[i], i > 0)), this.panel.highest);
     const from = now - WINDOW_S * 1000;
     const shown = this.series.map((series) => series.points.filter(([t]) => t > from));
@@ -96,6 +96,13 @@ class Graph {
       this.plot.setScale("x", { min: from / 1000, max: now / 1000 });
       this.plot.setScale("y", { min: 0, max: this.panel.highest ?? highest * 1.15 });
     });
+  }
+
+  tell() {
+    for (const [series, value] of this.figures.values()) {
+      const text = figure(series.points.at(-1)?.[1]);
+      if (value.textContent !== text) value.textContent = text;
+    }
   }
 
   resize() { this.plot?.setSize({ width: this.chart.clientWidth, height: this.chart.clientHeight }); }
