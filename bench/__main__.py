@@ -17,6 +17,7 @@ BENCHES = (
     "bench.bundle_update",
     "bench.pipeline",
     "bench.page",
+    "bench.scaling",
 )
 
 

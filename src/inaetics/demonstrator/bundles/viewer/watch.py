@@ -108,8 +108,8 @@ class Watch:
     def cluster_info(self) -> dict[str, Any]:
         with self._lock:
             agents = self._board.history.agents(now_s=time.monotonic())
-            cluster = self._board.cluster
-        return {"time_ms": self._now_ms(), "agents": agents, "cluster": named(cluster)}
+            cluster, scaling = self._board.cluster, self._board.scaling
+        return {"time_ms": self._now_ms(), "agents": agents, "cluster": named(cluster), "scaling": named(scaling)}
 
     def cluster(self) -> Cluster | None:
         return self._board.cluster
