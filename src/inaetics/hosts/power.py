@@ -50,12 +50,14 @@ def ensure_switch(paths: ClusterPaths) -> None:
 def serve(paths: ClusterPaths) -> None:
     """Answer until the socket is gone, one wish after the other."""
     place = socket_of(paths)
-    place.unlink(missing_ok=True)
+    begun = place.with_suffix(".new")  # whoever finds the socket can connect: it is there only once somebody listens
+    begun.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as listening:
         mask = os.umask(0o177)
-        listening.bind(str(place))
+        listening.bind(str(begun))
         os.umask(mask)
         listening.listen()
+        begun.replace(place)
         listening.settimeout(LOOK_S)
         ours = os.stat(place).st_ino
         while _is(place, ours):

@@ -248,7 +248,8 @@ def greetings_of(context: BundleContext) -> list[str]:
 def test_end_of_the_process_does_not_wait_for_a_start_that_hangs(context: BundleContext, tmp_path: Path) -> None:
     installer = Installer(BundleLoader(context))
     installer.switch([greeter(tmp_path, "1.0.0")])
-    hanging = greeter(tmp_path, "1.1.0", validate=WAIT)
+    hangs = tmp_path / "hangs"
+    hanging = greeter(tmp_path, "1.1.0", validate=f"open({str(hangs)!r}, 'w').close(); {WAIT}")
     failed: list[str] = []
 
     def switch() -> None:
@@ -259,7 +260,7 @@ def test_end_of_the_process_does_not_wait_for_a_start_that_hangs(context: Bundle
 
     thread = threading.Thread(target=switch)
     thread.start()
-    eventually(lambda: any("start greeter" in t.name for t in threading.enumerate()), within_s=5, what="it starts")
+    eventually(hangs.exists, within_s=20, what="it starts")
     installer.stop_all()
     thread.join(5)
     assert failed
