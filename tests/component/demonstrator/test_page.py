@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -18,6 +18,13 @@ from tests.support.viewer import Stage
 
 SCREENSHOTS = Path(__file__).parents[3] / "build" / "screenshots"
 """For people: the tests make them, and only eyes judge them."""
+
+SCREENS: dict[str, tuple[int, int, Literal["light", "dark"]]] = {
+    "light": (1400, 1000, "light"),
+    "dark": (1400, 1000, "dark"),
+    "phone": (390, 844, "light"),
+    "wall": (2560, 1440, "dark"),
+}
 
 REFUSED = ("status of 401",)
 
@@ -244,23 +251,17 @@ def test_by_keyboard_alone(browser: Browser, stage: Stage) -> None:
         assert page.evaluate("document.activeElement.getAttribute('aria-label')") == name
 
 
-@pytest.mark.parametrize(
-    ("name", "width", "height", "scheme"),
-    [
-        ("light", 1400, 1000, "light"),
-        ("dark", 1400, 1000, "dark"),
-        ("phone", 390, 844, "light"),
-        ("wall", 2560, 1440, "dark"),
-    ],
-)
-def test_pictures(browser: Browser, stage: Stage, name: str, width: int, height: int, scheme: str) -> None:
+def test_pictures(browser: Browser, stage: Stage) -> None:
     """Nothing is wider than the screen; the pictures are there to be looked at."""
     stage.world.kill(stage.world.fakes["celix@1"].host, token=TOKEN)
     stage.world.step(6)
     stage.world.step(4)
-    with opened(browser, stage, viewport={"width": width, "height": height}, color_scheme=scheme) as page:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    with opened(browser, stage) as page:
         expect(page.locator(".graph canvas").first).to_be_attached()
-        page.wait_for_timeout(1500)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=SCREENSHOTS / f"demonstrator-{name}.png", full_page=True)
+        for name, (width, height, scheme) in SCREENS.items():
+            page.emulate_media(color_scheme=scheme)
+            page.set_viewport_size({"width": width, "height": height})
+            page.wait_for_timeout(1200)  # two readings: everything is drawn anew
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+            page.screenshot(path=SCREENSHOTS / f"demonstrator-{name}.png", full_page=True)

@@ -1,4 +1,4 @@
-"""A power cut in the first moments of a cluster: whatever was begun, the next `up` forms it."""
+"""A power cut in the first moments of a cluster: whatever was begun, the next `up` forms it. Minutes: `make soak`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tests.support.cluster import Cluster, processes_of
 from tests.support.eventually import eventually
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(240)]
 
 HOSTS = ("bootstrap", "worker-1", "worker-2", "worker-3")
 
@@ -28,11 +28,9 @@ def _members_begun(hosts: Path) -> bool:
 @pytest.mark.parametrize(
     "moment",
     [
-        pytest.param(_exists("bootstrap/discovery/data/member"), id="discovery's first moment", marks=pytest.mark.soak),
-        pytest.param(_exists("worker-2/etcd/formation.json"), id="members found each other", marks=pytest.mark.soak),
-        pytest.param(
-            _exists("worker-1/etcd/data/member"), id="the first member's first moment", marks=pytest.mark.soak
-        ),
+        pytest.param(_exists("bootstrap/discovery/data/member"), id="discovery's first moment"),
+        pytest.param(_exists("worker-2/etcd/formation.json"), id="members found each other"),
+        pytest.param(_exists("worker-1/etcd/data/member"), id="the first member's first moment"),
         pytest.param(_members_begun, id="all members' first moment"),
     ],
 )
