@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 from importlib.resources import as_file, files
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from inaetics import resources
 from inaetics.cli.bundle_work import build_folders
+from inaetics.node.remote.client import Peer
+from inaetics.node.remote.tls import tls_contexts
 from tests.component.java.conftest import JavaSite
 from tests.support.agents import Program, deployed
 from tests.support.eventually import eventually
 
+SLOW = Path(__file__).parent / "slow"
 STORING = ("statistics", "queue", "datastore", "accounting", "producer", "viewer")
 
 
@@ -68,6 +73,55 @@ def test_a_java_processor_works_beside_python_agents(site: JavaSite) -> None:
     status, seconds = java.stop()
     assert (status in {0, 143}, seconds < 10) == (True, True), (status, seconds)
     eventually(lambda: "java@1" not in statistics(felix, live=True), within_s=20, what="the Java agent is gone")
+
+
+@pytest.mark.timeout(300)
+def test_a_call_under_way_is_answered_by_the_version_that_took_it(site: JavaSite, tmp_path: Path) -> None:
+    """While the old version answers it, its endpoint's other calls go to the new one; it is stopped afterwards."""
+
+    def publish(version: str) -> None:
+        folder = tmp_path / version / "slow"
+        shutil.copytree(SLOW, folder)
+        manifest = json.loads((folder / "bundle.json").read_text()) | {"version": version}
+        (folder / "bundle.json").write_text(json.dumps(manifest))
+        build_folders([folder], site.bundles)
+        site.set_mapping('[[rules]]\ntarget = "java@1"\nlanguage = "java"\ninstall = ["slow"]')
+
+    def exported() -> dict[str, Any]:
+        """The properties of the only endpoint there is."""
+        found = [json.loads(value)["properties"] for value in site.values("/inaetics/discovery/")]
+        assert [each["objectClass"] for each in found] == [["slow.Slow"]]
+        return dict(found[0])
+
+    publish("1.0.0")
+    site.provisioning()
+    java = site.java_agent("java@1")
+    deployed(java, "slow-1.0.0", within_s=60)
+    old = eventually(exported, within_s=30, what="it is announced")
+    address, port = old["ecf.endpoint.id"].removeprefix("inaetics://").split(":")
+    tls = tls_contexts(Path(site.environment["INAETICS_TLS_DIR"])).client
+    peer = Peer(address, int(port), framework=old["endpoint.framework.uuid"], me="tester", tls=tls)
+    try:
+
+        def call(method: str, endpoint: str = old["endpoint.id"]) -> Any:
+            return peer.call(endpoint, method, [], {}, timeout_s=30)
+
+        assert call("version") == "1.0.0"
+        under_way = peer.call_later(old["endpoint.id"], "slowly", [], {}, timeout_s=90)
+        eventually(lambda: call("inside") == 1, within_s=30, what="the call has begun")
+        publish("2.0.0")
+        eventually(lambda: call("version") == "2.0.0", within_s=60, what="the new version answers for the old one")
+        assert under_way.result(timeout=60) == "1.0.0"
+        deployed(java, "slow-2.0.0")
+        assert call("version") == "2.0.0"
+        new = eventually(
+            lambda: {exported()["endpoint.id"]} - {old["endpoint.id"]},
+            within_s=30,
+            what="only the new one is announced",
+        ).pop()
+        assert call("version", new) == "2.0.0"
+    finally:
+        peer.close()
 
 
 def statistics(agent: Program, *, live: bool = False) -> dict[str, dict[str, Any]]:

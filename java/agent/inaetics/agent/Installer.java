@@ -18,10 +18,16 @@ import org.osgi.framework.BundleContext;
 import org.osgi.framework.BundleException;
 
 /**
- * Switches from the bundles that run to others, as one step: the new ones are started beside the old ones, then the old
- * ones stopped. When one does not start, those that were started are taken away again and nothing has changed.
+ * Switches from the bundles that run to others, as one step: the new ones are started beside the old ones, then each old
+ * one gives its services up, calls that are inside it come to their end, and it is stopped. When one does not start,
+ * those that were started are taken away again and nothing has changed.
  */
 final class Installer {
+    /** Gives up what a bundle offers to others, and waits so long for their calls that are inside it. */
+    interface HandOver {
+        void leave(Bundle bundle, long withinMs) throws InterruptedException;
+    }
+
     /** A switch that did not come about; {@code rolledBack} were started and taken away again. */
     static final class NotInstalled extends Exception {
         private static final long serialVersionUID = 1;
@@ -41,13 +47,18 @@ final class Installer {
     record Switched(List<String> started, List<String> stopped) {}
 
     private static final double STOP_S = 5;
+    private static final double DRAIN_S = 5;
+    /** For all bundles together, at the end of the process. */
+    private static final double DRAIN_ALL_S = 1;
 
     private final BundleContext context;
+    private final HandOver handOver;
     private final Map<String, Bundle> running = Collections.synchronizedMap(new LinkedHashMap<>());
     private final Map<Thread, String> hanging = new ConcurrentHashMap<>();
 
-    Installer(BundleContext context) {
+    Installer(BundleContext context, HandOver handOver) {
         this.context = context;
+        this.handOver = handOver;
     }
 
     /** What runs, as {@code name-version}, in the order it was started. */
@@ -81,7 +92,7 @@ final class Installer {
                 });
                 started.add(each.item().key());
             } catch (BundleException | NotInstalled error) {
-                takeAway(fresh);
+                takeAway(fresh, DRAIN_S);
                 throw new NotInstalled("bundle " + each.item().key() + " did not start: " + reason(error), started);
             }
         }
@@ -92,7 +103,7 @@ final class Installer {
         Collections.reverse(before);
         for (String key : before) {
             if (!keep.contains(key)) {
-                remove(key, running.remove(key));
+                remove(key, running.remove(key), DRAIN_S);
                 stopped.add(key.substring(0, key.indexOf(' ')));
             }
         }
@@ -101,19 +112,30 @@ final class Installer {
 
     /** Stops everything, what was started last first. */
     synchronized void stopAll() {
-        takeAway(running);
+        takeAway(running, DRAIN_ALL_S);
         running.clear();
     }
 
-    private void takeAway(Map<String, Bundle> bundles) {
+    /** Waits {@code drainS} seconds for calls, for all of these bundles together. */
+    private void takeAway(Map<String, Bundle> bundles, double drainS) {
+        long end = System.nanoTime() + (long) (drainS * 1e9);
         List<String> keys = new ArrayList<>(bundles.keySet());
         Collections.reverse(keys);
-        keys.forEach(key -> remove(key, bundles.get(key)));
+        keys.forEach(key -> remove(key, bundles.get(key), Math.max((end - System.nanoTime()) / 1e9, 0)));
     }
 
-    private void remove(String key, Bundle bundle) {
+    private void remove(String key, Bundle bundle, double drainS) {
+        String name = key.substring(0, key.indexOf(' '));
         try {
-            bounded(key.substring(0, key.indexOf(' ')), "stop", STOP_S, () -> {
+            bounded(name, "hand-over", drainS + STOP_S, () -> {
+                handOver.leave(bundle, (long) (drainS * 1000));
+                return null;
+            });
+        } catch (NotInstalled error) {
+            Log.error("bundle hinders its successor", "bundle", key, "error", error.getMessage());
+        }
+        try {
+            bounded(name, "stop", STOP_S, () -> {
                 bundle.uninstall();
                 return null;
             });

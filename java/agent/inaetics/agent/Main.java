@@ -56,9 +56,10 @@ public final class Main {
         Server server = started(new Server(settings.address(), me, tls));
         Importer importer = started(new Importer(context, me, tls));
         started(new Watcher(etcd, Exporter.PREFIX, importer::announced));
-        started(new Exporter(context, etcd, server, me, settings.agent(), settings.address() + ":" + server.port()));
+        String at = settings.address() + ":" + server.port();
+        Exporter exporter = started(new Exporter(context, etcd, server, me, settings.agent(), at));
 
-        Installer installer = new Installer(context);
+        Installer installer = new Installer(context, exporter::leave);
         parts.push(installer::stopAll); // bundles go first, while everything they use is there
         String where = (settings.host() + " " + settings.address()).strip();
         Provisioning provisioning = new Provisioning(settings.agent(), where, tls);

@@ -5,11 +5,15 @@ import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
 import java.lang.reflect.Type;
 import java.util.Collection;
+import java.util.Collections;
 import java.util.HashMap;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.TimeUnit;
 
-/** One exported service: its methods by name, and how often they were called. */
+/** One exported service: its methods by name, and which calls of it are under way. */
 public final class Endpoint {
     /** A method there is not, or not for others. */
     static final class NoMethod extends Exception {
@@ -22,6 +26,8 @@ public final class Endpoint {
 
     private final Object service;
     private final Map<String, Method> methods = new HashMap<>();
+    private final Set<Object> underWay = Collections.newSetFromMap(new IdentityHashMap<>()); // equal calls are two
+    private boolean withdrawn;
 
     /** Methods of {@code interfaces} may be called, unless their name begins with an underscore. */
     public Endpoint(Object service, Collection<Class<?>> interfaces) {
@@ -35,6 +41,30 @@ public final class Endpoint {
                 }
             }
         }
+    }
+
+    /** A call came in and is under way until {@link #end}; false when it came too late. */
+    synchronized boolean begin(Object call) {
+        return !withdrawn && underWay.add(call);
+    }
+
+    /** A call was answered. */
+    synchronized void end(Object call) {
+        underWay.remove(call);
+        notifyAll();
+    }
+
+    /** Takes no more calls. */
+    synchronized void withdraw() {
+        withdrawn = true;
+    }
+
+    /** Waits for the calls under way until {@code end} (as {@code System.nanoTime}); returns how many are left. */
+    synchronized int drain(long end) throws InterruptedException {
+        while (!underWay.isEmpty() && end - System.nanoTime() > 0) {
+            TimeUnit.NANOSECONDS.timedWait(this, end - System.nanoTime());
+        }
+        return underWay.size();
     }
 
     /** Calls; throws what the service throws. */

@@ -6,12 +6,16 @@ import java.io.Closeable;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.UUID;
+import java.util.WeakHashMap;
 import org.osgi.framework.AllServiceListener;
+import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
 import org.osgi.framework.Constants;
 import org.osgi.framework.InvalidSyntaxException;
@@ -31,6 +35,8 @@ public final class Exporter implements Closeable {
     private final Server server;
     private final Announcer announcer;
     private final Map<ServiceReference<?>, String> exports = new HashMap<>();
+    private final Successors successors = new Successors();
+    private final Set<Bundle> leaving = Collections.newSetFromMap(new WeakHashMap<>());
     private final AllServiceListener listener = this::changed;
 
     /** {@code at} is the address of {@code server}; {@code agent} the target id that importers see. */
@@ -41,6 +47,7 @@ public final class Exporter implements Closeable {
         this.at = at;
         this.server = server;
         announcer = new Announcer(etcd, PREFIX + me + "/");
+        server.heirs(successors::of);
         try {
             context.addServiceListener(listener, "(" + EXPORTED + "=*)");
             ServiceReference<?>[] there = context.getAllServiceReferences(null, "(" + EXPORTED + "=*)");
@@ -49,6 +56,21 @@ public final class Exporter implements Closeable {
             }
         } catch (InvalidSyntaxException error) {
             throw new IllegalStateException(error);
+        }
+    }
+
+    /**
+     * Withdraws what a bundle exports, for good, and waits so long for the calls that came in before to be answered.
+     * Later ones go to the services that took their place, if there are any.
+     */
+    public void leave(Bundle bundle, long withinMs) throws InterruptedException {
+        long end = System.nanoTime() + withinMs * 1_000_000L;
+        int left = 0;
+        for (Endpoint each : withdrawAll(bundle)) {
+            left += each.drain(end);
+        }
+        if (left > 0) {
+            Log.warning("bundle goes with calls under way", "bundle", bundle.getSymbolicName(), "calls", left);
         }
     }
 
@@ -77,6 +99,9 @@ public final class Exporter implements Closeable {
         if (exports.containsKey(reference) || reference.getProperty("service.imported") != null || !ours(reference)) {
             return;
         }
+        if (leaving.contains(reference.getBundle())) {
+            return;
+        }
         Object service = context.getService(reference);
         if (service == null) {
             return;
@@ -96,6 +121,7 @@ public final class Exporter implements Closeable {
         String id = UUID.randomUUID().toString();
         exports.put(reference, id);
         server.add(id, new Endpoint(service, interfaces));
+        successors.comes(id, role(reference, service), reference.getBundle().getBundleId());
         announce(reference, id);
         Log.info("exported", "interfaces", interfaces(reference), "endpoint", id);
     }
@@ -103,10 +129,27 @@ public final class Exporter implements Closeable {
     private synchronized void withdraw(ServiceReference<?> reference) {
         String id = exports.remove(reference);
         if (id != null) {
-            server.remove(id);
-            announcer.set(id, null);
+            withdraw(id);
             context.ungetService(reference);
         }
+    }
+
+    private Endpoint withdraw(String id) {
+        successors.leaves(id);
+        announcer.set(id, null);
+        return server.remove(id);
+    }
+
+    /** The services stay in use here while they are called: the framework ends that when the bundle unregisters them. */
+    private synchronized List<Endpoint> withdrawAll(Bundle bundle) {
+        leaving.add(bundle);
+        List<Endpoint> withdrawn = new ArrayList<>();
+        for (ServiceReference<?> each : List.copyOf(exports.keySet())) {
+            if (bundle.equals(each.getBundle())) {
+                withdrawn.add(withdraw(exports.remove(each)));
+            }
+        }
+        return withdrawn;
     }
 
     private void announce(ServiceReference<?> reference, String id) {
@@ -132,6 +175,13 @@ public final class Exporter implements Closeable {
         properties.put("ecf.endpoint.ts", System.currentTimeMillis());
         properties.put("inaetics.agent", agent);
         announcer.set(id, new Description(id, me, interfaces(reference), "", 0, properties).write());
+    }
+
+    private static Successors.Role role(ServiceReference<?> reference, Object service) {
+        String type = service.getClass().getName().replaceAll("\\$\\$Lambda.*", ""); // what follows differs every time
+        List<String> offered = interfaces(reference).stream().sorted().toList();
+        return new Successors.Role(reference.getBundle().getSymbolicName(), offered,
+                type + " " + reference.getProperty(Constants.SERVICE_PID));
     }
 
     private static boolean ours(ServiceReference<?> reference) {

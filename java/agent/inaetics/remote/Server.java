@@ -20,6 +20,7 @@ import java.util.concurrent.FutureTask;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.UnaryOperator;
 import javax.net.ssl.SSLContext;
 
 /**
@@ -41,6 +42,7 @@ public final class Server implements Closeable {
     private final AtomicLong calls = new AtomicLong();
     private final AtomicLong raised = new AtomicLong();
     private final ExecutorService workers = Executors.newCachedThreadPool(work -> daemon(work, "remote call"));
+    private volatile UnaryOperator<String> heirs = id -> null;
     private volatile boolean stopping;
 
     /** Listens at {@code address}, any free port. {@code tls} may be null: then nothing is encrypted. */
@@ -60,9 +62,18 @@ public final class Server implements Closeable {
         endpoints.put(id, endpoint);
     }
 
-    /** Later calls are refused; those under way are answered. */
-    public void remove(String id) {
-        endpoints.remove(id);
+    /** Says which endpoint answers for one that was removed (null: none). */
+    public void heirs(UnaryOperator<String> found) {
+        heirs = found;
+    }
+
+    /** Later calls go to its heir, or are refused; those under way are answered. Returns null for an unknown one. */
+    public Endpoint remove(String id) {
+        Endpoint removed = endpoints.remove(id);
+        if (removed != null) {
+            removed.withdraw();
+        }
+        return removed;
     }
 
     /** Calls that were carried out, and how many of them raised. */
@@ -89,6 +100,19 @@ public final class Server implements Closeable {
         }
         sessions.forEach(session -> session.link.close());
         workers.shutdownNow();
+    }
+
+    /** The endpoint that carries out a call for {@code id}, where it is under way from now on; null when none does. */
+    private Endpoint begin(String id, Object call) {
+        Endpoint found = endpoints.get(id);
+        if (found == null || !found.begin(call)) {
+            String heir = heirs.apply(id);
+            found = heir == null ? null : endpoints.get(heir);
+            if (found == null || !found.begin(call)) {
+                return null;
+            }
+        }
+        return found;
     }
 
     private void accept() {
@@ -151,7 +175,8 @@ public final class Server implements Closeable {
                     take(call);
                 } else if (frame instanceof Frame.OneWay call) {
                     threads.acquire();
-                    workers.execute(() -> carryOut(call));
+                    Endpoint endpoint = begin(call.endpoint(), call);
+                    workers.execute(() -> carryOut(call, endpoint));
                 } else if (frame instanceof Frame.Ping ping) {
                     boolean there = ping.endpoint().isEmpty() || endpoints.containsKey(ping.endpoint());
                     link.send(new Frame.Answer(ping.id(), there));
@@ -183,7 +208,7 @@ public final class Server implements Closeable {
             atOnce.incrementAndGet();
             threads.acquire();
             long until = call.withinMs() > 0 ? System.nanoTime() + call.withinMs() * 1_000_000L : Long.MAX_VALUE;
-            Work work = new Work(call, until);
+            Work work = new Work(call, until, begin(call.endpoint(), call));
             open.put(call.id(), work);
             workers.execute(work);
         }
@@ -191,19 +216,22 @@ public final class Server implements Closeable {
         /** A call: answered exactly once, also when it was cancelled before it began. */
         private final class Work extends FutureTask<Void> {
             private final Frame.Call call;
+            private final Endpoint endpoint;
             private final boolean[] begun;
 
-            Work(Frame.Call call, long until) {
-                this(call, until, new boolean[1]);
+            /** {@code endpoint} knows that the call is under way; null when there is none. */
+            Work(Frame.Call call, long until, Endpoint endpoint) {
+                this(call, until, endpoint, new boolean[1]);
             }
 
-            private Work(Frame.Call call, long until, boolean[] begun) {
+            private Work(Frame.Call call, long until, Endpoint endpoint, boolean[] begun) {
                 super(() -> {
                     begun[0] = true; // a cancel from now on interrupts
-                    carryOut(call, until);
+                    carryOut(call, until, endpoint);
                     return null;
                 });
                 this.call = call;
+                this.endpoint = endpoint;
                 this.begun = begun;
             }
 
@@ -212,7 +240,7 @@ public final class Server implements Closeable {
                 try {
                     super.run();
                     if (!begun[0]) {
-                        answer(refusal(call.id(), Frame.CANCELLED, "the caller had given up"));
+                        answer(call, endpoint, refusal(call.id(), Frame.CANCELLED, "the caller had given up"));
                     }
                 } finally {
                     threads.release();
@@ -220,37 +248,36 @@ public final class Server implements Closeable {
             }
         }
 
-        private void carryOut(Frame.Call call, long until) {
+        private void carryOut(Frame.Call call, long until, Endpoint endpoint) {
             if (System.nanoTime() > until) {
-                answer(refusal(call.id(), Frame.CANCELLED, "its time was over before it began"));
+                answer(call, endpoint, refusal(call.id(), Frame.CANCELLED, "its time was over before it began"));
                 return;
             }
-            Endpoint endpoint = endpoints.get(call.endpoint());
             if (endpoint == null) {
-                answer(refusal(call.id(), Frame.NO_ENDPOINT, "no service " + call.endpoint() + " is exported here"));
+                String words = "no service " + call.endpoint() + " is exported here";
+                answer(call, null, refusal(call.id(), Frame.NO_ENDPOINT, words));
                 return;
             }
             try {
                 Object result = endpoint.call(call.method(), call.args(), call.kwargs());
                 calls.incrementAndGet();
                 if (result instanceof CompletionStage<?> later) {
-                    later.whenComplete((value, error) -> answer(error == null
+                    later.whenComplete((value, error) -> answer(call, endpoint, error == null
                             ? new Frame.Answer(call.id(), value)
                             : raisedBy(call.id(), error instanceof CompletionException ? error.getCause() : error)));
                 } else {
-                    answer(new Frame.Answer(call.id(), result));
+                    answer(call, endpoint, new Frame.Answer(call.id(), result));
                 }
             } catch (Endpoint.NoMethod none) {
-                answer(refusal(call.id(), Frame.NO_METHOD, none.getMessage()));
+                answer(call, endpoint, refusal(call.id(), Frame.NO_METHOD, none.getMessage()));
             } catch (Throwable error) { // a service may throw anything; the caller is told
                 calls.incrementAndGet();
-                answer(raisedBy(call.id(), error));
+                answer(call, endpoint, raisedBy(call.id(), error));
             }
         }
 
-        private void carryOut(Frame.OneWay call) {
+        private void carryOut(Frame.OneWay call, Endpoint endpoint) {
             try {
-                Endpoint endpoint = endpoints.get(call.endpoint());
                 if (endpoint != null) {
                     endpoint.call(call.method(), call.args(), call.kwargs());
                     calls.incrementAndGet();
@@ -258,6 +285,9 @@ public final class Server implements Closeable {
             } catch (Throwable error) { // nobody waits for it
                 Log.warning("one-way call failed", "method", call.method(), "error", error.toString());
             } finally {
+                if (endpoint != null) {
+                    endpoint.end(call);
+                }
                 threads.release();
             }
         }
@@ -268,8 +298,18 @@ public final class Server implements Closeable {
             return Errors.raised(id, error);
         }
 
-        private void answer(Frame answer) {
-            long id = answer instanceof Frame.Answer found ? found.id() : ((Frame.Failure) answer).id();
+        /** Answers a call, and ends it where it was under way. */
+        private void answer(Frame.Call call, Endpoint endpoint, Frame answer) {
+            try {
+                answer(call.id(), answer);
+            } finally {
+                if (endpoint != null) {
+                    endpoint.end(call);
+                }
+            }
+        }
+
+        private void answer(long id, Frame answer) {
             open.remove(id);
             atOnce.decrementAndGet();
             try {
