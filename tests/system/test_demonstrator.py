@@ -68,6 +68,7 @@ def test_the_page_shows_graphs_that_move_and_its_controls_reach_the_fleet(cluste
         eventually(
             lambda: canvas.evaluate("canvas => canvas.toDataURL()") != picture, within_s=20, what="the graph moves"
         )
+        page.get_by_text("All agents as a table").click()
         rows = page.locator("#agents tr").all_inner_texts()
         assert len(rows) == 4
         assert all("worker-" in row for row in rows)

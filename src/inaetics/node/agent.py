@@ -69,17 +69,22 @@ class Agent:
             failed=self._failed,
             trust=Trust(tls=self._tls.client if self._tls else None, anchors=self._settings.anchors),
         )
-        self._show(framework.get_bundle_context(), self._installer, self._deployer, self._distribution)
+        self._show(framework.get_bundle_context(), self._installer, self._deployer, self._discovery)
         self._etcd.add("provisioning servers", self._deployer.follow_servers)
         self._etcd.start()
         self._deployer.start()
 
-    def _show(
-        self, context: BundleContext, installer: Installer, deployer: Deployer, distribution: Distribution
-    ) -> None:
+    def _show(self, context: BundleContext, installer: Installer, deployer: Deployer, discovery: Discovery) -> None:
         """Health and metrics on the page port, commands in the shell."""
+        distribution = self._distribution
+        assert distribution is not None, "it was started before"
         doctor = Doctor(
-            self._settings.agent, context, installer, lambda: deployer.standing, lambda: distribution.counts
+            self._settings.agent,
+            context,
+            installer,
+            lambda: deployer.standing,
+            lambda: distribution.counts,
+            lambda: discovery.unannounced,
         )
         page = HealthPage(doctor, lambda: of_bundles(context))
         context.register_service(HTTP_SERVLET, page, {HTTP_SERVLET_PATH: PATHS})

@@ -1,8 +1,8 @@
 """How an agent is, as a value: what runs, what was refused, what hangs, what was left behind.
 
 An agent is unhealthy until it runs a deployment, while the one it was last given was refused (the one before runs on),
-and while code of a bundle hangs in a thread that was given up. Threads that bundles left behind are counted, and named,
-but harm nobody.
+while code of a bundle hangs in a thread that was given up, and while others cannot find what it exports. Threads that
+bundles left behind are counted, and named, but harm nobody.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     leaked: dict[str, list[str]]
     """Names of living threads that stopped bundles left behind, by bundle."""
     exports: int
+    unannounced: int
+    """Exports that others cannot find: etcd has not had them for a while (`discovery.LATE_S`)."""
     imports: int
     calls: int
     """Of other agents, carried out here since it started; so `calls_raised`."""
@@ -75,12 +77,14 @@ class Doctor:
         installer: Installer,
         standing: Callable[[], Standing],
         calls: Callable[[], tuple[int, int]] = lambda: (0, 0),
+        unannounced: Callable[[], int] = lambda: 0,
     ) -> None:
         self._agent = agent
         self._context = context
         self._installer = installer
         self._standing = standing
         self._calls = calls
+        self._unannounced = unannounced
         self._began = time.monotonic()
 
     def look(self) -> Health:
@@ -93,6 +97,8 @@ class Doctor:
         reasons = [] if standing.version else ["no deployment runs yet"]
         reasons += [f"deployment {standing.refused} was refused: {standing.refusal}"] if standing.refusal else []
         reasons += [f"bundle {each.bundle} hangs in its {each.doing} at {each.place}" for each in hanging]
+        unannounced = self._unannounced()
+        reasons += [f"others cannot find {unannounced} of its exports: etcd does not have them"] if unannounced else []
         exports, imports = self._remote()
         calls, raised = self._calls()
         return Health(
@@ -107,6 +113,7 @@ class Doctor:
             hanging=hanging,
             leaked=self._installer.leaked,
             exports=exports,
+            unannounced=unannounced,
             imports=imports,
             calls=calls,
             calls_raised=raised,

@@ -45,7 +45,7 @@ def metrics(health: Health) -> list[Family]:
     """A look for Prometheus."""
     leaked = sum(len(names) for names in health.leaked.values())
     return [
-        _one("healthy", "gauge", "1 when nothing was refused and nothing hangs", health.healthy),
+        _one("healthy", "gauge", "1 when there is no reason to call it unhealthy", health.healthy),
         _one("bundles", "gauge", "Bundles that run", len(health.bundles)),
         Family(
             f"{_PREFIX}deployments_total",
@@ -56,6 +56,7 @@ def metrics(health: Health) -> list[Family]:
         _one("hanging_threads", "gauge", "Threads of bundles that were given up", len(health.hanging)),
         _one("leaked_threads", "gauge", "Threads that stopped bundles left behind", leaked),
         _one("exported_services", "gauge", "Services that other agents may call", health.exports),
+        _one("unannounced_services", "gauge", "Of these, those that etcd has not had for a while", health.unannounced),
         _one("imported_services", "gauge", "Services of other agents that are known here", health.imports),
         Family(
             f"{_PREFIX}remote_calls_total",

@@ -115,10 +115,24 @@ async def hold_lease(store: Store, ttl_s: float, prefix: str, body: Body) -> Non
 async def _under_one_lease(store: Store, ttl_s: float, body: Body) -> None:
     try:
         async with store.lease(ttl_s, revoke=False) as lease, asyncio.TaskGroup() as group:
-            task = group.create_task(body(lease.id), name="under lease")
+            task = group.create_task(_going_on(body(lease.id)), name="under lease")
             await lease.wait_lost()
             log.warning("lease lost, registering again", ttl_s=ttl_s)
             task.cancel()
     except* Unavailable as errors:
         log.warning("store does not answer, trying again", error=str(errors.exceptions[0]))
         await asyncio.sleep(RETRY_S)
+
+
+async def _going_on(work: Coroutine[None, None, None]) -> None:
+    """Do `work`, which goes on for ever. Should it end all the same, that is told: a lease without its keys is no use.
+
+    A task group takes a task that ended by a cancellation nobody asked for as one that ended well.
+    """
+    task = asyncio.current_task()
+    try:
+        await work
+    except asyncio.CancelledError:
+        if task is None or task.cancelling():
+            raise
+    raise Unavailable("cannot go on writing under a lease: the work on it ended by itself")

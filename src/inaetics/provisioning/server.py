@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from functools import partial
 from pathlib import Path
@@ -21,8 +20,9 @@ from inaetics.provisioning.answers import Answers
 from inaetics.provisioning.audit import Audit
 from inaetics.provisioning.cache import ArchiveCache
 from inaetics.provisioning.desk import Desk
-from inaetics.provisioning.etcd_thread import EtcdThread, hold_lease
+from inaetics.provisioning.etcd_thread import EtcdThread
 from inaetics.provisioning.framework import FrameworkSettings, StopRequest, start_framework, stop_framework
+from inaetics.provisioning.kept_keys import KeptKeys
 from inaetics.provisioning.servlet import Servlet
 from inaetics.provisioning.settings import Settings
 from inaetics.provisioning.stager import Stager
@@ -53,6 +53,7 @@ class Server:
             answers, settings.address, settings.agents_port, tls=_certificates(settings.tls_directory)
         )
         self._etcd.add("versions and artifacts", self._follow)
+        self._registration = KeptKeys(self._etcd, f"{SERVERS}{uuid.uuid4().hex}", ttl_s=LEASE_TTL_S)
         self._etcd.add("registration", self._register)
         if settings.anchors is None:
             log.warning("nobody says whose signatures count: bundles are taken unsigned")
@@ -110,16 +111,10 @@ class Server:
 
     async def _register(self, store: Store) -> None:
         """Stand in etcd for as long as the server lives. Who asks before the mapping was read is told to come again."""
-        key = f"{SERVERS}{uuid.uuid4().hex}"
         url = f"http://{self._settings.address}:{self._settings.page_port}"
-
-        async def under(lease: int) -> None:
-            registration = Registration(url=url, agents_url=self._port.url)
-            await store.put(key, msgspec.json.encode(registration), lease=lease)
-            log.info("registered", key=key, url=url, agents_url=self._port.url)
-            await asyncio.Event().wait()
-
-        await hold_lease(store, LEASE_TTL_S, key, under)
+        registration = Registration(url=url, agents_url=self._port.url)
+        self._registration.want({self._registration.prefix: msgspec.json.encode(registration)})
+        await self._registration.keep(store)
 
 
 def _concerns(key: str) -> bool:

@@ -109,6 +109,7 @@ def test_images_share_their_layers(pusher: ContainerEngine, built: list[Built], 
     assert list(layers_of_one.values())[-1] < 1 * MB, "a change of our code moves this"
 
 
+@pytest.mark.soak
 def test_the_same_elsewhere_is_the_same(
     builder: Host, built: list[Built], sources: Sources, hosts: Hosts, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,7 +59,9 @@ def trusted(browser: Browser, stage: Stage) -> Iterator[Page]:
 
 
 def number(page: Page, selector: str) -> float:
-    return float(page.locator(selector).first.inner_text().replace(",", "").split()[0])
+    """The first figure that is shown there; not a number while there is none yet."""
+    text = page.locator(selector).first.inner_text().replace(",", "")
+    return float(text.split()[0]) if text[:1].isdigit() else math.nan
 
 
 def test_everything_there_is_is_drawn(browser: Browser, stage: Stage) -> None:

@@ -186,6 +186,7 @@ def test_up_renews_what_ended_while_the_cluster_was_off(cluster: Cluster) -> Non
     eventually(lambda: _answers(cluster), within_s=30, what="the fleet takes orders again")
 
 
+@pytest.mark.soak
 def test_authorities_are_replaced_while_everything_runs(cluster: Cluster) -> None:
     before, place = _pids(cluster), _paths(cluster).pki
     old = (place / "ca.pem").read_text()

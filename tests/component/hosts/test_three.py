@@ -118,6 +118,7 @@ def test_an_address_in_use_is_named_with_its_holder_and_nothing_starts(cluster: 
     assert processes_of(cluster.home) == []
 
 
+@pytest.mark.soak
 def test_hosts_start_one_by_one_in_any_order(cluster: Cluster) -> None:
     done = cluster.attempt("inaetics", "up", "worker-3")
     assert (done.returncode, "the store needs 2 of" in done.stderr) == (0, True)

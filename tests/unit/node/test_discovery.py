@@ -151,6 +151,21 @@ def test_lost_lease_is_replaced_and_everything_written_again(bench: Bench) -> No
     eventually(under_another_lease, within_s=5, what="both stand under a new lease")
 
 
+def test_late_write_under_a_lost_lease_takes_no_endpoint_away(bench: Bench) -> None:
+    """A member that hung applies what was given up long ago; then the lease of then ends, and the key with it."""
+    bench.advertiser.advertise_endpoint(endpoint("mine"))
+    eventually(bench.keys, within_s=5, what="it is announced")
+
+    async def late(store: FakeStore) -> None:
+        hung = store.client()
+        (item,) = (await hung.list(PREFIX)).items
+        async with hung.lease(5.0) as lost:
+            await hung.put(item.key, item.value, lease=lost.id)
+
+    bench.on_store(late)
+    eventually(bench.keys, within_s=5, what="it is announced again")
+
+
 def test_endpoint_withdrawn_while_the_store_was_away_goes_when_it_returns(bench: Bench) -> None:
     for name in ("one", "two"):
         bench.advertiser.advertise_endpoint(endpoint(name))

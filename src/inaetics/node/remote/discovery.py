@@ -5,8 +5,9 @@ JSON: ``{"version": 1, "properties": {...}}`` with the endpoint's properties. So
 milliseconds after it was written, and gone when its agent withdraws it or its lease ends.
 
 While etcd is away nothing is added and nothing removed: imports go on working. Under a new lease everything is written
-again. An endpoint whose key is gone stays imported while its provider answers for it, and one whose provider is dead
-goes before its lease ends (`belief`), when the distribution provider can ask (`reachability`).
+again, and so is what got lost there in any other way (`kept_keys`). An endpoint whose key is gone stays imported while
+its provider answers for it, and one whose provider is dead goes before its lease ends (`belief`), when the distribution
+provider can ask (`reachability`).
 
 Services are never called on etcd's thread: what changed goes to a thread of its own, in order.
 """
@@ -37,13 +38,16 @@ from typing_extensions import override
 from inaetics.node.remote.belief import Belief
 from inaetics.node.remote.reachability import SERVICE_REACHABILITY, SERVICE_SUSPICIONS, Presence, Suspicions
 from inaetics.node.remote.workers import Workers
-from inaetics.provisioning.etcd_thread import EtcdThread, Wake, hold_lease
+from inaetics.provisioning.etcd_thread import EtcdThread
+from inaetics.provisioning.kept_keys import KeptKeys
 from inaetics.store.protocol import Changed, Relisted, Store, Synced, WatchEvent
 
 log = structlog.get_logger()
 
 PREFIX = "/inaetics/discovery/"
 LEASE_TTL_S = 5.0
+LATE_S = 10.0
+"""How long an export may be unknown to others before that is told: another lease takes some seconds."""
 VERSION = 1
 PROBE_S = 1.0
 """How long a provider has to show that it still exports an endpoint."""
@@ -78,9 +82,9 @@ class Discovery(Suspicions):
     def __init__(self, framework: Framework, thread: EtcdThread, *, lease_ttl_s: float = LEASE_TTL_S) -> None:
         self._context = framework.get_bundle_context()
         self._me = str(framework.get_property(OSGI_FRAMEWORK_UUID))
-        self._advertiser = _Advertiser(f"{PREFIX}{self._me}/", Wake(thread))
+        self._keys = KeptKeys(thread, f"{PREFIX}{self._me}/", ttl_s=lease_ttl_s)
+        self._advertiser = _Advertiser(self._keys)
         self._found = _Found(self._me)
-        self._lease_ttl_s = lease_ttl_s
         self._belief = Belief()
         self._news: queue.SimpleQueue[_News | None] = queue.SimpleQueue()
         self._telling = threading.Thread(target=self._tell, name="discovery", daemon=True)
@@ -88,7 +92,7 @@ class Discovery(Suspicions):
         self._asked: set[str] = set()
         self._suspected: set[str] = set()
         self._registrations: list[Any] = []
-        thread.add("announce endpoints", self._announce)
+        thread.add("announce endpoints", self._keys.keep)
         thread.add("find endpoints", self._find)
 
     def start(self) -> None:
@@ -105,17 +109,16 @@ class Discovery(Suspicions):
             self._asking.close()
             self._news.put(None)
 
+    @property
+    def unannounced(self) -> int:
+        """How many exports are not in etcd as they shall be, if some have not been for `LATE_S`."""
+        return self._keys.missing(LATE_S)
+
     @override
     def suspect(self, framework: str) -> None:
         if framework not in self._suspected:  # calls fail many times a second
             self._suspected.add(framework)
             self._news.put(partial(self._ask_about, framework))
-
-    async def _announce(self, store: Store) -> None:
-        async def under(lease: int) -> None:
-            await self._advertiser.write(store, lease)
-
-        await hold_lease(store, self._lease_ttl_s, self._advertiser.prefix, under)
 
     async def _find(self, store: Store) -> None:
         async for event in store.watch(PREFIX):
@@ -200,31 +203,16 @@ _WORDS = {EndpointEvent.ADDED: "found", EndpointEvent.REMOVED: "gone", EndpointE
 
 
 class _Advertiser(EndpointAdvertiser):
-    """What shall be in etcd. Pelix changes it on any thread; one job writes it."""
+    """What shall be in etcd. Pelix changes it on any thread; the parent's lock is held by all callers."""
 
-    def __init__(self, prefix: str, wake: Wake) -> None:
+    def __init__(self, keys: KeptKeys) -> None:
         super().__init__()
-        self.prefix = prefix
-        self._wake = wake
-        self._wanted: dict[str, bytes] = {}
-
-    async def write(self, store: Store, lease: int) -> None:
-        """Write everything under `lease`, then every change, for ever. What is there of before is written over."""
-        there: dict[str, bytes | None] = {item.key: None for item in (await store.list(self.prefix)).items}
-        while True:
-            wanted = self._wanted
-            for key, value in wanted.items():  # first: what goes may have a successor among them
-                if there.get(key) != value:
-                    await store.put(key, value, lease=lease)
-            for key in there.keys() - wanted.keys():
-                await store.delete(key)
-            there = dict(wanted)
-            await self._wake.wait()
+        self._keys = keys
 
     @override
     def _advertise(self, endpoint_description: EndpointDescription) -> bool:
-        key = f"{self.prefix}{endpoint_description.get_id()}"
-        self._want(self._wanted | {key: encode_endpoint(endpoint_description.get_properties())})
+        key = f"{self._keys.prefix}{endpoint_description.get_id()}"
+        self._keys.want(self._keys.wanted | {key: encode_endpoint(endpoint_description.get_properties())})
         return True
 
     @override
@@ -233,14 +221,9 @@ class _Advertiser(EndpointAdvertiser):
 
     @override
     def _unadvertise(self, advertised: tuple[EndpointDescription, Any]) -> bool:
-        gone = f"{self.prefix}{advertised[0].get_id()}"
-        self._want({key: value for key, value in self._wanted.items() if key != gone})
+        gone = f"{self._keys.prefix}{advertised[0].get_id()}"
+        self._keys.want({key: value for key, value in self._keys.wanted.items() if key != gone})
         return True
-
-    def _want(self, wanted: dict[str, bytes]) -> None:
-        """Replace the whole: the job reads it from another thread. The parent's lock is held by all callers."""
-        self._wanted = wanted
-        self._wake.set()
 
 
 class _Found:
