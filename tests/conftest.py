@@ -19,7 +19,7 @@ from tests.support.eventually import eventually
 _MARK = f"INAETICS_TEST={os.getpid()}"
 os.environ["INAETICS_TEST"] = str(os.getpid())
 
-# An example may take as long as it takes: how long depends on what else the machine does. Half the usual number of them:
+# An example may take as long as it takes: that depends on what else the machine does. Half the usual number of them:
 # every run tries others, and there are many runs.
 settings.register_profile("inaetics", deadline=None, max_examples=50)
 settings.load_profile("inaetics")
