@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 
 import structlog
 
-from inaetics.errors import Unavailable
+from inaetics.errors import LeaseLost, Unavailable
 from inaetics.store.protocol import Store
 
 log = structlog.get_logger()
@@ -120,7 +120,10 @@ async def _under_one_lease(store: Store, ttl_s: float, body: Body) -> None:
             log.warning("lease lost, registering again", ttl_s=ttl_s)
             task.cancel()
     except* Unavailable as errors:
-        log.warning("store does not answer, trying again", error=str(errors.exceptions[0]))
+        if errors.subgroup(LeaseLost):  # a write was told so before a renewal was
+            log.warning("lease lost, registering again", ttl_s=ttl_s)
+        else:
+            log.warning("store does not answer, trying again", error=str(errors.exceptions[0]))
         await asyncio.sleep(RETRY_S)
 
 
