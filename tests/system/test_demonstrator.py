@@ -117,7 +117,7 @@ def test_scaling_to_four_and_four_and_back(cluster: Cluster) -> None:
     _flows(cluster)
 
 
-@pytest.mark.parametrize("unit", ["felix@1.service", "celix@2.service"])
+@pytest.mark.parametrize("unit", ["felix@1.service", pytest.param("celix@2.service", marks=pytest.mark.soak)])
 def test_a_killed_workers_units_come_back_elsewhere(cluster: Cluster, unit: str) -> None:
     where = eventually(lambda: _active(cluster, TWO_AND_TWO), within_s=60, what="five units are active")
     lost = where[unit]

@@ -37,6 +37,7 @@ def registry_layers(registry: RegistryServer, name: str) -> set[str]:
         return {layer["digest"] for layer in manifest["layers"]}
 
 
+@pytest.mark.soak
 def test_the_base_image_is_made_from_the_machines_packages(tmp_path: Path) -> None:
     made = base(cache=tmp_path)
     assert made.archive.stat().st_size < 50 * MB

@@ -216,7 +216,9 @@ SHIPPED = {
 }
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize(
+    "name", ["felix@2.service", pytest.param("celix@1.service", marks=pytest.mark.soak), "provisioning.service"]
+)
 def test_the_systems_units_run_confined_and_with_all_they_need(
     name: str, hosts: Hosts, pusher: ContainerEngine, built: list[Built], registry: RegistryServer, tmp_path: Path
 ) -> None:

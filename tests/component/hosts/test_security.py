@@ -230,6 +230,7 @@ def test_no_member_is_replaced_where_a_majority_would_be_lost(cluster: Cluster) 
     assert (done.returncode, "holds no member" in done.stderr) == (2, True), done.stderr
 
 
+@pytest.mark.soak
 def test_a_restored_snapshot_brings_back_the_units_of_then(cluster: Cluster) -> None:
     file = cluster.home / "then.db"
     cluster.run("inaetics", "etcd", "snapshot", str(file))

@@ -89,6 +89,7 @@ def test_up_adopts_what_lives_when_keeper_and_supervisor_are_dead(cluster: Clust
     assert _etcd(cluster, "worker-2") == etcd
 
 
+@pytest.mark.soak
 def test_purge_discovery_harms_nobody(cluster: Cluster) -> None:
     cluster.run("inaetics", "purge-discovery")
     cluster.run("inaetics", "restart")

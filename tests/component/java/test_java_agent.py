@@ -75,6 +75,7 @@ def test_a_java_processor_works_beside_python_agents(site: JavaSite) -> None:
     eventually(lambda: "java@1" not in statistics(felix, live=True), within_s=20, what="the Java agent is gone")
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(300)
 def test_a_call_under_way_is_answered_by_the_version_that_took_it(site: JavaSite, tmp_path: Path) -> None:
     """While the old version answers it, its endpoint's other calls go to the new one; it is stopped afterwards."""
