@@ -45,4 +45,4 @@ def faultless(browser: Browser, *, expected: tuple[str, ...] = (), **context: An
     page.on("console", told)
     yield page
     session.close()
-    assert not errors
+    assert not errors, errors

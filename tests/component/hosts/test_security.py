@@ -178,6 +178,7 @@ def _make_all_end_in(cluster: Cluster, seconds: float) -> None:
         del os.environ["INAETICS_CERTIFICATE_DAYS"]
 
 
+@pytest.mark.soak
 def test_up_renews_what_ended_while_the_cluster_was_off(cluster: Cluster) -> None:
     cluster.run("inaetics", "halt")
     _make_all_end_in(cluster, 0.001)

@@ -28,7 +28,7 @@ async def _all(it: Daemon, active: Active, count: int) -> None:
 
 
 @pytest.mark.timeout(2 * WITHIN_S)
-@pytest.mark.parametrize("many", [300, pytest.param(1000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("many", [150, pytest.param(1000, marks=pytest.mark.soak)])
 def test_so_many_units_start_are_adopted_and_stop(many: int) -> None:
     async def main() -> None:
         async with daemon() as it:
