@@ -89,7 +89,6 @@ def test_up_adopts_what_lives_when_keeper_and_supervisor_are_dead(cluster: Clust
     assert _etcd(cluster, "worker-2") == etcd
 
 
-@pytest.mark.soak
 def test_purge_discovery_harms_nobody(cluster: Cluster) -> None:
     cluster.run("inaetics", "purge-discovery")
     cluster.run("inaetics", "restart")
@@ -119,7 +118,6 @@ def test_an_address_in_use_is_named_with_its_holder_and_nothing_starts(cluster: 
     assert processes_of(cluster.home) == []
 
 
-@pytest.mark.soak
 def test_hosts_start_one_by_one_in_any_order(cluster: Cluster) -> None:
     done = cluster.attempt("inaetics", "up", "worker-3")
     assert (done.returncode, "the store needs 2 of" in done.stderr) == (0, True)
