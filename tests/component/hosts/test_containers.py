@@ -144,7 +144,6 @@ def test_after_the_power_cut_the_container_runs_again(cluster: Cluster) -> None:
     assert containers(_engine(cluster)) == ["page"]
 
 
-@pytest.mark.soak
 def test_a_halt_ends_containers_started_by_hand(cluster: Cluster) -> None:
     cluster.run("inaetics", "ssh", "worker-1", "--", "podman", "run", "-d", "--name", "mine", "localhost/tiny")
     cluster.run("inaetics", "halt")

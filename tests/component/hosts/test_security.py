@@ -178,7 +178,6 @@ def _make_all_end_in(cluster: Cluster, seconds: float) -> None:
         del os.environ["INAETICS_CERTIFICATE_DAYS"]
 
 
-@pytest.mark.soak
 def test_up_renews_what_ended_while_the_cluster_was_off(cluster: Cluster) -> None:
     cluster.run("inaetics", "halt")
     _make_all_end_in(cluster, 0.001)
@@ -187,7 +186,6 @@ def test_up_renews_what_ended_while_the_cluster_was_off(cluster: Cluster) -> Non
     eventually(lambda: _answers(cluster), within_s=30, what="the fleet takes orders again")
 
 
-@pytest.mark.soak
 def test_authorities_are_replaced_while_everything_runs(cluster: Cluster) -> None:
     before, place = _pids(cluster), _paths(cluster).pki
     old = (place / "ca.pem").read_text()
@@ -231,7 +229,6 @@ def test_no_member_is_replaced_where_a_majority_would_be_lost(cluster: Cluster) 
     assert (done.returncode, "holds no member" in done.stderr) == (2, True), done.stderr
 
 
-@pytest.mark.soak
 def test_a_restored_snapshot_brings_back_the_units_of_then(cluster: Cluster) -> None:
     file = cluster.home / "then.db"
     cluster.run("inaetics", "etcd", "snapshot", str(file))
