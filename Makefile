@@ -33,7 +33,7 @@ test: packages-test $(VENV)/.dev
 # make tools  what tests of your own bundles need, into .venv
 tools: $(VENV)/.dev
 
-# make soak   the fault tests that take minutes
+# make soak   the tests that take minutes
 soak: packages-test $(VENV)/.dev
 	$(PYTEST) -m soak tests
 
