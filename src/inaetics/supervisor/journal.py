@@ -58,7 +58,10 @@ class Journals:
             return os.open(path, flags, 0o640)
 
     def say(self, unit: str, *texts: str) -> None:
-        """Add lines of the supervisor's own. Raises OSError, as when the disk is full."""
+        """Add lines of the supervisor's own. Raises OSError, as when the disk is full.
+
+        An unfinished line is ended first, unless the unit writes it in the very moment between looking and writing.
+        """
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
         fd = self.open(unit)
         try:

@@ -15,9 +15,11 @@ from tests.support.eventually import aeventually
 def test_output_and_the_supervisors_own_lines_are_in_one_journal(host: Daemon) -> None:
     async def main() -> None:
         async with borrowed(host) as it:
-            await it.start(
-                "a.service", service("ExecStart=/bin/sh -c 'echo out; echo err >&2; printf unfinished; exit 4'")
-            )
+            wait = f"while [ ! -e {it.home}/finish ]; do sleep 0.02; done"
+            script = f"echo out; echo err >&2; {wait}; printf unfinished; exit 4"
+            await it.start("a.service", service(f"ExecStart=/bin/sh -c '{script}'"))
+            await it.said("a.service", "started")
+            (it.home / "finish").touch()
             await it.is_over("a.service")
             lines = await it.journal("a.service")
             texts = [line.partition("supervisor: ")[2] or line for line in lines]
