@@ -3,7 +3,8 @@
 .POSIX:
 PYTHON = python3
 VENV = .venv
-PYTEST = $(VENV)/bin/pytest -q
+# The tests start thousands of Pythons: what they compile is kept, whatever the caller's environment says.
+PYTEST = PYTHONDONTWRITEBYTECODE= $(VENV)/bin/pytest -q
 # Each file is on addresses of its own, so files run side by side. Long files come first (tests/component/conftest.py),
 # not those with many tests.
 BY_FILE = --dist loadfile --no-loadscope-reorder

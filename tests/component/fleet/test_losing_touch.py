@@ -202,7 +202,11 @@ async def _boot_without_store(made: Fleet, file: Path) -> ExitStack:
 
 
 def _on_disk(file: Path) -> set[str]:
-    return set(json.loads(file.read_bytes())["units"])
+    content = file.read_bytes()
+    try:
+        return set(json.loads(content)["units"])
+    except ValueError as error:
+        raise AssertionError(f"not JSON: {content!r}") from error
 
 
 def _write(file: Path, texts: dict[str, str]) -> None:

@@ -86,8 +86,8 @@ def test_an_arm_in_time_keeps_them_running_and_one_too_late_does_not_start_them(
         async with daemon() as it:
             pid = await start(it, "a.service", GENTLE)
             for _ in range(8):
-                await it.client.arm(1.5)
-                await asyncio.sleep(0.2)
+                await it.client.arm(3)
+                await asyncio.sleep(0.5)
             assert (await it.status("a.service")).main_pid == pid
             await it.becomes("a.service", is_lost)
             with pytest.raises(Unavailable, match="OnLost=stop"):
