@@ -3,6 +3,8 @@
 .POSIX:
 PYTHON = python3
 VENV = .venv
+# Debian's packages of the tests arrive while pip installs the Python ones.
+MAKEFLAGS += --jobs=2
 # The tests start thousands of Pythons: what they compile is kept, whatever the caller's environment says.
 PYTEST = PYTHONDONTWRITEBYTECODE= $(VENV)/bin/pytest -q
 # Each file is on addresses of its own, so files run side by side. Long files come first (tests/component/conftest.py),
@@ -49,10 +51,11 @@ lock:
 packages:
 	@tools/install-packages
 
-packages-test:
+packages-test: packages
 	@tools/install-packages --test
 
-$(VENV)/bin/python:
+# Behind the packages, because python3-venv is one of them.
+$(VENV)/bin/python: | packages
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed; {sys.executable} is {sys.version.split()[0]}. Another one: make demo PYTHON=python3.11")'
 	@$(PYTHON) -m venv $(VENV)
 
