@@ -3,8 +3,6 @@
 .POSIX:
 PYTHON = python3
 VENV = .venv
-# Debian's packages of the tests arrive while pip installs the Python ones.
-MAKEFLAGS += --jobs=2
 # The tests start thousands of Pythons: what they compile is kept, whatever the caller's environment says.
 PYTEST = PYTHONDONTWRITEBYTECODE= $(VENV)/bin/pytest -q
 # Each file is on addresses of its own, so files run side by side. Long files come first (tests/component/conftest.py),
@@ -25,7 +23,8 @@ check: $(VENV)/.dev
 # On two cores: unit tests compute, and the checks, mostly one process, run beside them. Component tests wait about as
 # long as they compute: twice as many as there are cores. The fault tests mostly wait: two clusters at a time, and nothing
 # that computes beside them, because they judge what happened by the clock.
-test: packages-test $(VENV)/.dev
+test:
+	@$(MAKE) --jobs=2 packages-test $(VENV)/.dev # Debian's packages arrive while pip installs the Python ones
 	@{ $(CHECK); } > $(VENV)/check.log 2>&1 & checks=$$!; trap 'kill $$checks' INT TERM; \
 	$(PYTEST) -n 2 $(BY_FILE) tests/unit; tests=$$?; \
 	wait $$checks; checks=$$?; cat $(VENV)/check.log; test "$$tests-$$checks" = 0-0
