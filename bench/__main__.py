@@ -13,9 +13,11 @@ BENCHES = (
     "bench.images",
     "bench.registry",
     "bench.remote",
+    "bench.remote_dead",
     "bench.provisioning",
     "bench.bundle_update",
     "bench.pipeline",
+    "bench.stores",
     "bench.page",
     "bench.scaling",
 )

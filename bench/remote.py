@@ -53,6 +53,10 @@ class Samples:
     def put_all(self, samples: Sequence[Any]) -> int:
         return len(samples)
 
+    def hold(self, seconds: float) -> None:
+        """A call that lasts, for who wants to be in the middle of one."""
+        time.sleep(seconds)
+
 
 def framework_with_distribution(tls: Path | None) -> tuple[Framework, Distribution]:
     relax_collector()  # as agents do
@@ -85,10 +89,10 @@ def admin(framework: Framework) -> RemoteServiceAdmin:
 
 
 @contextmanager
-def remote_samples(tls: Path | None) -> Iterator[tuple[Any, int]]:
-    """A proxy of the service in another process, and that process."""
+def remote_samples(tls: Path | None, keep: Sequence[int] = ()) -> Iterator[tuple[Any, int]]:
+    """A proxy of the service in another process, and that process, which has the files `keep` open too."""
     command = [sys.executable, "-m", "bench.remote", "--provide", *(["--tls", str(tls)] if tls else [])]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as provider:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=keep) as provider:
         assert provider.stdin is not None
         assert provider.stdout is not None
         framework, distribution = framework_with_distribution(tls)
