@@ -91,12 +91,15 @@ def regressions(bench: str, figures: Iterable[Figure]) -> list[str]:
 
 
 def finish(bench: str, figures: Sequence[Figure], *, keep: bool) -> int:
-    """Print the table and what regressed; returns the exit status."""
+    """Print the table, what missed its target and what regressed; returns the exit status."""
     print(describe(), end="\n\n")
     print(shown(figures))
+    missed = [each for each in figures if not each.reached]
+    for each in missed:
+        print(f"MISSED {each.what}: {_short(each.median)} {each.measure}, to reach {each.target:g}")
     worse = regressions(bench, figures)
     for line in worse:
         print(f"REGRESSION {line}")
     if keep:
         print(f"baseline written: {save(bench, figures)}")
-    return int(bool(worse) and not keep)
+    return int(bool(missed) or (bool(worse) and not keep))

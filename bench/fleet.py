@@ -2,9 +2,10 @@
 
     python -m bench.fleet [--only start,failover,idle,…] [--quick] [--save] [--cluster NAME] [--subnet A.B.C]
 
-Needs no images and no container engine, only etcd. Some ten minutes on two cores; run it on a machine that does nothing
-else. Prints a Markdown table beside what the original fleet and Docker Swarm took on such a machine, fails when
-something became worse than the stored baseline, and leaves nothing behind.
+Needs no images and no container engine, only etcd, and root for hosts in network namespaces. Some twenty minutes on two
+cores; run it on a machine that does nothing else. Prints a Markdown table beside what the original fleet and Docker
+Swarm took on such a machine, fails when a target is missed or something became worse than the stored baseline, and
+leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable
 
 from bench.baselines import Figure, finish
 from bench.fleet_ends import agent_killed, failover, resumed
+from bench.fleet_faults import daemons_killed, link_cut
 from bench.fleet_idle import idle, memory
 from bench.fleet_starts import commands, many, new_machine, one_unit, processor_time, writes
 from bench.local import temporary_cluster
@@ -29,6 +31,8 @@ PARTS: dict[str, Callable[[Bench], list[Figure]]] = {
     "failover": failover,
     "resume": resumed,
     "agent": agent_killed,
+    "daemons": daemons_killed,
+    "link": link_cut,
     "idle": idle,
     "memory": memory,
     "machine": new_machine,

@@ -8,6 +8,7 @@ import pytest
 
 from tests.fault.cluster import FaultCluster
 from tests.fault.trial import Trial
+from tests.support.eventually import eventually
 
 KEEP = tuple(f"keep-{number}.service" for number in range(1, 6))
 STOP = tuple(f"stop-{number}.service" for number in range(1, 6))
@@ -23,6 +24,11 @@ LONG = 60.0
 def worker_of(cluster: FaultCluster) -> str:
     """A host that holds no part of the control plane."""
     return next(name for name in cluster.names if name not in cluster.control)
+
+
+def replaced(cluster: FaultCluster, host: str, unit: str, pid: int) -> None:
+    """Wait until the main process of `unit` on `host` is another one than `pid`."""
+    eventually(lambda: cluster.pid(host, unit) != pid, within_s=20, what=f"{unit} on {host} runs again")
 
 
 def back_in_time(cluster: FaultCluster, once: Callable[[], Trial]) -> Trial:

@@ -15,16 +15,12 @@ from tests.fault.clock import boottime
 from tests.fault.cluster import FaultCluster
 from tests.fault.faults import All, Frozen, Killed, StoreFilled, StoreStopped
 from tests.fault.history import Run
-from tests.fault.scenes import KEEP, LONG, SOON_S, STOP, back_in_time, worker_of
+from tests.fault.scenes import KEEP, LONG, SOON_S, STOP, back_in_time, replaced, worker_of
 from tests.fault.trial import Trial, trial
 from tests.fault.validators import lives, restarted
 from tests.support.eventually import eventually
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.usefixtures("spread")]
-
-
-def _replaced(cluster: FaultCluster, host: str, unit: str, pid: int) -> None:
-    eventually(lambda: cluster.pid(host, unit) != pid, within_s=20, what=f"{unit} on {host} runs again")
 
 
 def _kept(seen: Trial) -> list[Run]:
@@ -45,7 +41,7 @@ def test_process_of_a_worker_killed(cluster: FaultCluster, unit: str) -> None:
         worker = worker_of(cluster)
         pid = cluster.pid(worker, unit)
         with trial(cluster, Killed(cluster, worker, unit)) as seen:
-            _replaced(cluster, worker, unit, pid)
+            replaced(cluster, worker, unit, pid)
             soon = boottime() - seen.injected_at < SOON_S
         return seen
 
@@ -63,7 +59,7 @@ def test_every_supervisor_agent_and_engine_killed(cluster: FaultCluster) -> None
     pids = {each: cluster.pid(*each) for each in every}
     with trial(cluster, All(tuple(Killed(cluster, *each) for each in every))) as seen:
         for each, pid in pids.items():
-            _replaced(cluster, *each, pid)
+            replaced(cluster, *each, pid)
         seen.settle()
     seen.judge(unharmed=_kept(seen), never_twice=STOP)
 
@@ -72,7 +68,7 @@ def test_process_of_etcds_leader_killed(cluster: FaultCluster) -> None:
     leader = cluster.etcd_leader()
     pid = cluster.pid(leader, ETCD)
     with trial(cluster, Killed(cluster, leader, ETCD)) as seen:
-        _replaced(cluster, leader, ETCD, pid)
+        replaced(cluster, leader, ETCD, pid)
         seen.settle()
     seen.judge(unharmed=seen.runs)
 

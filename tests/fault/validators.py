@@ -39,18 +39,27 @@ def ran_twice(
     history: History, *, allowed_s: float = 0.0, since: float = -inf, units: Collection[str] | None = None
 ) -> list[str]:
     """No unit that is not global runs twice, after `since`, for longer than `allowed_s`."""
-    found = []
+    return [
+        f"{one.unit} ran twice for {end - begin:.2f} s (allowed {allowed_s:g} s): on {one.host} as {one.pid}"
+        f" and on {other.host} as {other.pid}, from {begin:.2f} to {end:.2f}"
+        for one, other, begin, end in _overlaps(history, since, units)
+        if end - begin > allowed_s
+    ]
+
+
+def twice_s(history: History, *, since: float = -inf, units: Collection[str] | None = None) -> float:
+    """For how many seconds, at most, a unit that is not global ran twice after `since`; 0 when none did."""
+    return max((end - begin for _, _, begin, end in _overlaps(history, since, units)), default=0.0)
+
+
+def _overlaps(history: History, since: float, units: Collection[str] | None) -> Iterator[tuple[Run, Run, float, float]]:
     for unit, runs in _by_unit(history.runs):
         if unit in history.everywhere or (units is not None and unit not in units):
             continue
         for one, other in _pairs(runs):
             begin, end = max(one.begin, other.begin, since), min(one.last, other.last)
-            if end - begin > allowed_s:
-                found.append(
-                    f"{unit} ran twice for {end - begin:.2f} s (allowed {allowed_s:g} s): on {one.host} as {one.pid}"
-                    f" and on {other.host} as {other.pid}, from {begin:.2f} to {end:.2f}"
-                )
-    return found
+            if end > begin:
+                yield one, other, begin, end
 
 
 def moved(history: History, *, since: float, lost: Collection[str] = (), besides: Collection[str] = ()) -> list[str]:
