@@ -23,10 +23,6 @@ from inaetics.hosts.host_files import API
 CUT_S = 60.0
 DAEMONS = {"supervisor": "a supervisor", API: "an API with its engine"}
 """Beside agents, which `fleet_ends` kills among more units."""
-    "supervisor": "a supervisor",
-    AGENT: "an agent (of hosts with networks of their own)",
-    API: "an API with its engine",
-}
 
 
 @contextmanager
