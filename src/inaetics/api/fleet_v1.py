@@ -1,7 +1,8 @@
 """The original's HTTP API, `/fleet/v1`, so that clients built for it go on working.
 
 A handler decodes, calls, encodes. Where the original is odd it is kept: a unit created without options is a conflict,
-a change that names no desired state as well.
+a change that asks for nothing as well; options other than the stored ones are another file, which counts from then on
+(this is how the original's `--replace` comes to us).
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from inaetics.api.discovery import DISCOVERY
 from inaetics.api.paging import page_of
 from inaetics.api.replies import JSON, read_json, reply
 from inaetics.api.services import Services
-from inaetics.api.wire import V1Option, V1UnitChange
+from inaetics.api.wire import V1UnitChange
 from inaetics.errors import Conflict, InvalidInput, NotFound
 from inaetics.fleet.model import Desired, UnitName
-from inaetics.units.grammar import Option, from_options
+from inaetics.units.grammar import Option, UnitFile, from_options, parse
 from inaetics.units.names import parse_name
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -67,19 +68,22 @@ class _FleetV1:
             raise InvalidInput(f"name in URL {name!r} differs from unit name in request body {wanted.name!r}")
         parse_name(name)
         desired = desired_state(wanted.desired_state or "")
-        if UnitName(name) not in (await self._services.snapshot()).units:
-            return await self._create(name, wanted.options or (), desired)
+        given = [Option(one.section, one.name, one.value) for one in wanted.options or ()]
+        file = from_options(given, source=name) if given else None
+        known = (await self._services.snapshot()).units.get(UnitName(name))
+        if known is None and file is None:
+            raise Conflict(f"unit {name!r} does not exist and options field empty")
+        if file is not None and (known is None or _by_section(file) != _by_section(parse(known.text))):
+            return await self._store(name, str(file), desired, replace=known is not None)
         if desired is None:
             raise Conflict("must provide desiredState to update existing unit")
         await self._services.seen(await self._services.registry.set_desired(name, desired))
         return Response(status_code=204)
 
-    async def _create(self, name: str, options: tuple[V1Option, ...], desired: Desired | None) -> Response:
-        if not options:
-            raise Conflict(f"unit {name!r} does not exist and options field empty")
-        text = str(from_options([Option(one.section, one.name, one.value) for one in options], source=name))
+    async def _store(self, name: str, text: str, desired: Desired | None, *, replace: bool) -> Response:
+        """Take the file; without a desired state a unit that exists keeps its own."""
         await self._services.check_company({name: text})
-        unit = await self._services.registry.submit(name, text, desired=desired)
+        unit = await self._services.registry.submit(name, text, desired=desired, replace=replace)
         await self._services.seen(unit.revision)
         return Response(status_code=201)
 
@@ -104,6 +108,14 @@ class _FleetV1:
 
     async def discovery(self, request: Request) -> Response:
         return Response(DISCOVERY, media_type=JSON)
+
+
+def _by_section(file: UnitFile) -> dict[str, list[tuple[str, str]]]:
+    """What two files are compared by: between sections the order of options means nothing, within one it does."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for option in file.options:
+        found.setdefault(option.section, []).append((option.name, option.value))
+    return found
 
 
 def _page(kind: str, items: object, token: str | None) -> Response:

@@ -72,7 +72,7 @@ OPERATIONS: dict[str, Operation] = {
     "GET /fleet/v1/units": Operation(summary="A page of units.", query=(_PAGE,), answer=wire.V1UnitPage),
     "GET /fleet/v1/units/{name}": Operation(summary="One unit.", answer=wire.V1Unit),
     "PUT /fleet/v1/units/{name}": Operation(
-        summary="Create a unit from options, or say what is wanted of one that exists.",
+        summary="Create a unit from options or replace it by others, or say what is wanted of it.",
         body=wire.V1UnitChange,
         body_kind=JSON,
         answer_kind=None,

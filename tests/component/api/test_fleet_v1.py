@@ -95,10 +95,36 @@ def test_a_unit_created_without_a_desired_state_is_inactive(fleet: LiveFleet) ->
     assert ask(fleet, "GET", UNIT).json["desiredState"] == "inactive"
 
 
-def test_a_changed_unit_keeps_its_options(fleet: LiveFleet) -> None:
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        pytest.param(OPTIONS, 204, id="the-same"),
+        pytest.param(OPTIONS[::-1], 204, id="sections-in-another-order"),
+        pytest.param([], 204, id="none"),
+        pytest.param([{**OPTIONS[0], "value": " Says hello "}, OPTIONS[1]], 204, id="blanks-around-a-value"),
+        pytest.param([{**OPTIONS[0], "value": "Says \\\nhello"}, OPTIONS[1]], 201, id="one-blank-more"),
+        pytest.param(OPTIONS[1:], 201, id="one-less"),
+        pytest.param([*OPTIONS, OPTIONS[1]], 400, id="what-no-machine-runs"),
+    ],
+)
+def test_options_that_differ_are_a_new_file(fleet: LiveFleet, options: list[dict[str, str]], status: int) -> None:
+    assert ask(fleet, "PUT", UNIT, {"desiredState": "loaded", "options": OPTIONS}).status == 201
+    assert ask(fleet, "PUT", UNIT, {"desiredState": "inactive", "options": options}).status == status
+    unit = ask(fleet, "GET", UNIT).json
+    joined = [{**option, "value": option["value"].replace("\\\n", " ")} for option in options]
+    assert unit["options"] == (joined if status == 201 else OPTIONS)
+    assert unit["desiredState"] == ("loaded" if status == 400 else "inactive")
+
+
+def test_a_new_file_is_refused_as_a_first_one_is(fleet: LiveFleet) -> None:
+    """Circles through several units too: what `submit` refuses comes in here neither."""
+    other = [*OPTIONS, {"section": "X-Fleet", "name": "MachineOf", "value": "hello.service"}]
+    back = [*OPTIONS, {"section": "X-Fleet", "name": "MachineOf", "value": "other.service"}]
     assert ask(fleet, "PUT", UNIT, {"options": OPTIONS}).status == 201
-    assert ask(fleet, "PUT", UNIT, {"desiredState": "inactive", "options": OPTIONS[1:]}).status == 204
-    assert ask(fleet, "GET", UNIT).json["options"] == OPTIONS
+    assert ask(fleet, "PUT", UNIT.replace("hello", "other"), {"options": other}).status == 201
+    answer = ask(fleet, "PUT", UNIT, {"options": back})
+    assert (answer.status, ask(fleet, "GET", UNIT).json["options"]) == (400, OPTIONS)
+    assert "other.service" in answer.error
 
 
 @pytest.mark.parametrize(

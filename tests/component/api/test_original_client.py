@@ -103,6 +103,27 @@ def test_what_is_null_is_as_if_it_were_left_out(original: OriginalClient) -> Non
     original.call("Units", "Set", {"desiredState": "inactive", "options": None}, unitName="a.service")
 
 
+def test_replace(original: OriginalClient, client: FleetClient) -> None:
+    """What the original's `start --replace` sends: the new file without a state, then the state if it is another."""
+    name, changed = "a.service", [OPTIONS[0], {**OPTIONS[1], "value": "/bin/sleep 8"}]
+    original.call("Units", "Set", {"name": name, "desiredState": "launched", "options": OPTIONS}, unitName=name)
+    reaches(original, name, "launched")
+    (before,) = original.pages("UnitState", "states", unitName=name)
+    original.call("Units", "Set", {"name": name, "options": changed}, unitName=name)
+    unit = original.call("Units", "Get", unitName=name)
+    assert unit["options"] == changed
+    if unit["desiredState"] != "launched":
+        original.call("Units", "Set", {"name": name, "desiredState": "launched"}, unitName=name)
+    reaches(original, name, "launched")
+
+    def runs_anew() -> bool:
+        (state,) = original.pages("UnitState", "states", unitName=name)
+        return bool(state["hash"] != before["hash"] and state["systemdActiveState"] == "active")
+
+    eventually(runs_anew, within_s=20, what="the machine runs the new file")
+    assert "/bin/sleep 8" in client.unit(name).text
+
+
 def test_names_with_every_character_a_unit_may_have(original: OriginalClient) -> None:
     name = r"a:b_c.d-e\x2d@i:1_.\-.service"
     original.call("Units", "Set", {"desiredState": "loaded", "options": OPTIONS}, unitName=name)
