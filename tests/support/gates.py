@@ -25,8 +25,9 @@ from typing import Any
 
 from inaetics.containers.replicate_http import Peer
 from inaetics.errors import InaeticsError, NotFound
+from inaetics.files import replace_file
 from inaetics.hosts import pki
-from inaetics.hosts.cluster import Cluster, Host, write_atomically
+from inaetics.hosts.cluster import Cluster, Host
 from inaetics.hosts.paths import ClusterPaths
 from inaetics.hosts.services import registry_config
 from tests.support.etcd import free_subnet
@@ -50,7 +51,7 @@ class GatedRegistry:
         for place in (self._paths.run, self._paths.state):
             place.mkdir(parents=True, exist_ok=True)
         config = registry_config(socket=self._paths.registry_socket, data=self.data, secret="s" * 32)
-        write_atomically(self._paths.state / "registry.yml", config)
+        replace_file(self._paths.state / "registry.yml", config)
 
     def start(self, *, gate: Sequence[str] = ("-m", "inaetics.containers.gate_main")) -> None:
         """Start both (again) and return when the gate answers."""

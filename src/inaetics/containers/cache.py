@@ -28,14 +28,6 @@ def cache_directory() -> Path:
     return directory
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that others see all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_bytes(data)
-    partial.replace(path)
-
-
 @contextmanager
 def scratch(place: Path, purpose: str) -> Iterator[Path]:
     """A temporary directory on the cache's file system; those that killed programs left are cleared on the way."""

@@ -24,12 +24,13 @@ from pathlib import Path
 
 import msgspec
 
-from inaetics.containers.cache import cache_directory, write_whole
+from inaetics.containers.cache import cache_directory
 from inaetics.containers.docker import probe_docker
 from inaetics.containers.findings import Findings
 from inaetics.containers.process import find_program, program_path, run
 from inaetics.containers.store import Store, prepare, remove
 from inaetics.errors import CommandFailed, NotFound
+from inaetics.files import replace_file
 from inaetics.units.container import ContainerEngine
 
 _IMAGE = "localhost/inaetics-probe:latest"
@@ -51,7 +52,7 @@ def probe(near: Path, *, cache: Path | None = None) -> Findings:
     if known.exists():
         return msgspec.json.decode(known.read_bytes(), type=Findings)
     findings = _find(podman, docker, near)
-    write_whole(known, msgspec.json.format(msgspec.json.encode(findings)))
+    replace_file(known, msgspec.json.format(msgspec.json.encode(findings)))
     return findings
 
 

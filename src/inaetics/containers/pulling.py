@@ -25,6 +25,7 @@ from typing import Any
 
 from inaetics.containers.replicate_http import Peer
 from inaetics.errors import InaeticsError, NotFound, Unavailable
+from inaetics.files import replace_file
 from inaetics.notify import notify
 
 ANSWER_S = 3.0
@@ -289,10 +290,8 @@ def _silent(settings: Settings) -> set[str]:
 def _note_silent(settings: Settings, source: str) -> None:
     file = Path(f"{settings.lock}.silent")
     noted = dict.fromkeys(_silent(settings), time.time()) | {source: time.time()}
-    temporary = file.with_name(f"{file.name}.{os.getpid()}")
-    with suppress(OSError):
-        temporary.write_text(json.dumps(noted))
-        temporary.replace(file)
+    with suppress(OSError):  # it saves a wait, no more
+        replace_file(file, json.dumps(noted), durable=False)
 
 
 def _say(words: str) -> None:

@@ -8,7 +8,6 @@ gone is forgotten (and is then news from everybody else), what nobody wrote down
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import threading
 import time
@@ -19,6 +18,7 @@ from typing import Any
 from inaetics.containers.daemon_log import log
 from inaetics.containers.replicate_files import RegistryFiles
 from inaetics.containers.replicate_plan import Entry, Key, Ledger, Stamp, is_entry, next_stamp
+from inaetics.files import replace_file
 
 REMEMBER_MS = 30 * 24 * 3600 * 1000
 """A removal is remembered this long; a registry that was away for longer may bring back what was removed."""
@@ -153,10 +153,7 @@ def _read(file: Path) -> dict[Key, Entry]:
 
 
 def _write(file: Path, entries: Ledger) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    temporary.write_text(json.dumps({"version": 1, "entries": to_wire(entries)}))
-    temporary.replace(file)
+    replace_file(file, json.dumps({"version": 1, "entries": to_wire(entries)}))
 
 
 def _now_ms() -> int:

@@ -7,7 +7,6 @@ that is missing, damaged or another machine's is said, and then counts as empty.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
+from inaetics.files import replace_file
 from inaetics.fleet.model import Desired, MachineId, Placement, UnitName
 
 _log = structlog.get_logger()
@@ -113,7 +113,7 @@ class DesiredState:
             await asyncio.sleep(self._delay_s)
             self._changed.clear()
             try:
-                await asyncio.to_thread(_replace, self._path, self._encoded())
+                await asyncio.to_thread(replace_file, self._path, self._encoded())
             except OSError as error:
                 _log.error("desired state cannot be written", path=str(self._path), reason=str(error))
                 self._changed.set()
@@ -135,19 +135,3 @@ class DesiredState:
             revision=unit.revision,
             image=unit.image,
         )
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Put `content` in the place of the file, whole or not at all, also when the power goes."""
-    beside = path.with_name(f"{path.name}.new")
-    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -6,7 +6,6 @@ that takes no more costs the record, never the process.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import FileIO
@@ -15,6 +14,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from inaetics.files import replace_file
 from inaetics.fleet.events import Event
 
 MAX_BYTES = 4 * 1024 * 1024
@@ -87,11 +87,8 @@ class EventFiles:
 
     def write_reached(self, reached: Reached) -> None:
         """Write down how far the store was read."""
-        beside = self._reached.with_suffix(".new")
-        try:
-            self._reached.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_bytes(msgspec.json.encode(reached))
-            os.replace(beside, self._reached)
+        try:  # not durable: this is written often, and a leader that finds none reads more again, nothing is lost
+            replace_file(self._reached, msgspec.json.encode(reached), durable=False)
         except OSError as error:
             self._fails(error)
 

@@ -6,13 +6,13 @@ The control hosts are chosen when a cluster is made and stay: three of them from
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from inaetics.errors import Conflict, InvalidInput, NotFound
+from inaetics.files import replace_file
 from inaetics.hosts.paths import ClusterPaths, HostPaths, natural
 
 DEFAULT_WORKERS = 5
@@ -180,7 +180,7 @@ def save(paths: ClusterPaths, cluster: Cluster) -> None:
     record = {"version": VERSION, "name": cluster.name, "subnet": cluster.subnet, "workers": cluster.workers}
     record |= {"control": cluster.control, "created": cluster.created, "id": cluster.id}
     record |= {"bootstrap": cluster.bootstrap}
-    write_atomically(paths.file, json.dumps(record, indent=2) + "\n")
+    replace_file(paths.file, json.dumps(record, indent=2) + "\n")
 
 
 def subnets_in_use(home: Path) -> dict[str, str]:
@@ -220,12 +220,3 @@ def known_hosts(paths: ClusterPaths) -> list[str]:
 def command(cluster: str, words: str) -> str:
     """`inaetics WORDS` as a person would type it for this cluster."""
     return f"inaetics {words}" if cluster == "demo" else f"inaetics {words} --cluster {cluster}"
-
-
-def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:
-    """Replace `path` by `text` in one step; parents are made 0700."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as file:
-        file.write(text)
-    temporary.replace(path)

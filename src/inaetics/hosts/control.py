@@ -16,7 +16,8 @@ from inaetics.api.control_token import KEY as TOKEN
 from inaetics.api.control_token import digest
 from inaetics.api.hosts_wire import INVENTORY, Inventory, InventoryHost
 from inaetics.errors import NotFound
-from inaetics.hosts.cluster import Cluster, Role, command, load, write_atomically
+from inaetics.files import replace_file
+from inaetics.hosts.cluster import Cluster, Role, command, load
 from inaetics.hosts.lock import locked
 from inaetics.hosts.paths import ClusterPaths
 from inaetics.hosts.rights import operator
@@ -33,7 +34,7 @@ def token_file(paths: ClusterPaths) -> Path:
 def ensure_token(paths: ClusterPaths) -> None:
     """Make the token where there is none. Idempotent."""
     if not token_file(paths).exists():
-        write_atomically(token_file(paths), _new_token())
+        replace_file(token_file(paths), _new_token())
 
 
 def read_token(paths: ClusterPaths) -> str:
@@ -50,7 +51,7 @@ def renew_token(paths: ClusterPaths) -> str:
     with locked(paths, "token --renew"):
         new = _new_token()
         asyncio.run(_write(cluster, paths, {TOKEN: digest(new.strip())}))  # a crash here: `up` brings back the old one
-        write_atomically(token_file(paths), new)
+        replace_file(token_file(paths), new)
     return new.strip()
 
 

@@ -12,7 +12,8 @@ from inaetics.containers.engine import probe
 from inaetics.containers.findings import Findings
 from inaetics.containers.store import Store, prepare, recover
 from inaetics.errors import Conflict
-from inaetics.hosts.cluster import Cluster, Host, write_atomically
+from inaetics.files import replace_file
+from inaetics.hosts.cluster import Cluster, Host
 from inaetics.hosts.paths import ClusterPaths, HostPaths
 from inaetics.hosts.wrappers import write_podman
 from inaetics.units.container import ContainerEngine
@@ -41,7 +42,7 @@ def prepare_engines(cluster: Cluster, hosts: Iterable[Host], paths: ClusterPaths
     findings = probe(paths.state)
     for host in hosts:
         engine = prepare(store_of(cluster, host, paths.host(host.name)), findings)
-        write_atomically(paths.host(host.name).engine, msgspec.json.encode(engine).decode() + "\n")
+        replace_file(paths.host(host.name).engine, msgspec.json.encode(engine).decode() + "\n")
         write_podman(paths.host(host.name), engine, registries=cluster.registries)
     return findings
 

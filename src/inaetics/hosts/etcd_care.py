@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from inaetics.errors import CommandFailed, Conflict, InvalidInput, NotFound, Unavailable
-from inaetics.hosts.cluster import ETCD_PORT, PEER_PORT, Cluster, Host, command, load, write_atomically
+from inaetics.files import replace_file
+from inaetics.hosts.cluster import ETCD_PORT, PEER_PORT, Cluster, Host, command, load
 from inaetics.hosts.environment import read
 from inaetics.hosts.etcd_join import settings_from, write_config
 from inaetics.hosts.formation import BEFORE, DATA, FORMATION, FORMING, JOINING
@@ -215,7 +216,7 @@ def _replace_data(cluster: Cluster, paths: ClusterPaths, host: Host) -> None:
 
 
 def _write_formation(cluster: Cluster, place: Path) -> None:
-    write_atomically(place / FORMATION, json.dumps(_members(cluster), indent=2) + "\n")
+    replace_file(place / FORMATION, json.dumps(_members(cluster), indent=2) + "\n")
 
 
 def _members(cluster: Cluster) -> dict[str, str]:

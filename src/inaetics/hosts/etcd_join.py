@@ -19,7 +19,8 @@ from pathlib import Path
 import structlog
 
 from inaetics.errors import Conflict, InaeticsError, InvalidInput, Unavailable
-from inaetics.hosts.cluster import PEER_PORT, write_atomically
+from inaetics.files import replace_file
+from inaetics.hosts.cluster import PEER_PORT
 from inaetics.hosts.formation import DATA, FORMATION, FORMING, JOINING
 from inaetics.hosts.services import etcd_config
 from inaetics.logs import configure_logs
@@ -150,7 +151,7 @@ async def join(settings: Settings) -> None:
     else:
         members = known(settings) if settings.members else await _discover_there(settings)
         settings.forming.touch()
-        write_atomically(settings.formation, json.dumps(members, indent=2) + "\n")
+        replace_file(settings.formation, json.dumps(members, indent=2) + "\n")
         _log.info("members of the store are known", members=sorted(members))
     write_config(settings, members)
 
@@ -169,7 +170,7 @@ def write_config(settings: Settings, members: Mapping[str, str]) -> None:
         peers=(settings.pki / "etcd-peer.pem").exists(),
         joining=settings.formation.with_name(JOINING).exists(),
     )
-    write_atomically(settings.state / "etcd.yml", config)
+    replace_file(settings.state / "etcd.yml", config)
 
 
 async def _discover_there(settings: Settings) -> dict[str, str]:

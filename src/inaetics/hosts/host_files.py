@@ -1,6 +1,7 @@
 """The files that make a directory a host: its identity, environment, certificates, system units and configurations.
 
-Written by every `up`, so that a newer release of the project takes effect at the next start. Idempotent.
+Written by every `up`, so that a newer release of the project takes effect at the next start. Idempotent. What the next
+`up` makes again in any case need not survive a power cut; identities, keys and secrets must.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import sys
 from importlib.resources import files
 
 from inaetics.errors import NotFound
+from inaetics.files import replace_file
 from inaetics.hosts.certificates import Authority
-from inaetics.hosts.cluster import PEER_PORT, Cluster, Host, Role, machine_id, write_atomically
+from inaetics.hosts.cluster import PEER_PORT, Cluster, Host, Role, machine_id
 from inaetics.hosts.environment import host_environment, to_text
 from inaetics.hosts.etcd_join import settings_from, write_config
 from inaetics.hosts.paths import HostPaths
@@ -38,7 +40,7 @@ def write_host(cluster: Cluster, host: Host, paths: HostPaths, authorities: dict
     identity = _ensure_identity(host, paths)
     written = ensure_host(paths, host, authorities)
     environment = host_environment(cluster, host, paths, machine_id=identity, python=sys.executable, outside=os.environ)
-    write_atomically(paths.environment, to_text(environment))
+    replace_file(paths.environment, to_text(environment), durable=False)
     _write_units(host, paths)
     write_commands(paths)
     if host.role is Role.BOOTSTRAP:
@@ -56,7 +58,7 @@ def _ensure_identity(host: Host, paths: HostPaths) -> str:
     except NotFound:
         identity = secrets.token_hex(16)
     record = {"version": 1, "name": host.name, "role": host.role.value, "address": host.address}
-    write_atomically(paths.file, json.dumps({**record, "machine_id": identity}, indent=2) + "\n")
+    replace_file(paths.file, json.dumps({**record, "machine_id": identity}, indent=2) + "\n")
     return identity
 
 
@@ -64,7 +66,7 @@ def _write_units(host: Host, paths: HostPaths) -> None:
     wanted = system_units(host)
     source = files("inaetics.hosts") / "system"
     for name in wanted:
-        write_atomically(paths.units / name, (source / name).read_text())
+        replace_file(paths.units / name, (source / name).read_text(), durable=False)
     for file in paths.units.iterdir():
         if file.name not in wanted:
             file.unlink()
@@ -79,12 +81,12 @@ def _write_discovery(host: Host, paths: HostPaths) -> None:
         members={host.name: f"https://{host.address}:{PEER_PORT}"},
         clients="ca.pem",
     )
-    write_atomically(paths.state / "discovery.yml", discovery)
+    replace_file(paths.state / "discovery.yml", discovery, durable=False)
 
 
 def _write_registry(paths: HostPaths) -> None:
     config = registry_config(socket=paths.registry_socket, data=paths.registry, secret=_ensure_secret(paths))
-    write_atomically(paths.state / "registry.yml", config)
+    replace_file(paths.state / "registry.yml", config, durable=False)
 
 
 def _rewrite_member(environment: dict[str, str]) -> None:
@@ -98,5 +100,5 @@ def _ensure_secret(paths: HostPaths) -> str:
     """What the registry signs its upload states with: kept, so that an upload survives its restart."""
     file = paths.state / "registry.secret"
     if not file.exists():
-        write_atomically(file, secrets.token_hex(32))
+        replace_file(file, secrets.token_hex(32))
     return file.read_text()

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inaetics.errors import Conflict, InvalidInput
+from inaetics.files import replace_file
 from inaetics.hosts.certificates import (
     Authority,
     describes,
@@ -32,7 +33,7 @@ from inaetics.hosts.certificates import (
     read_authority,
     read_certificate,
 )
-from inaetics.hosts.cluster import Cluster, Host, Role, write_atomically
+from inaetics.hosts.cluster import Cluster, Host, Role
 from inaetics.hosts.paths import ClusterPaths, HostPaths
 
 AUTHORITY_DAYS = 3650.0
@@ -154,8 +155,8 @@ def introduce_authorities(paths: ClusterPaths, cluster: str) -> None:
         if file.exists() and not successor.exists():
             key = new_key()
             certificate = new_certificate(_authority_name(cluster, name), key, days=_authority_days())
-            write_atomically(file, file.read_text() + pem_of_certificate(certificate))
-            write_atomically(successor, pem_of_key(key))
+            replace_file(file, file.read_text() + pem_of_certificate(certificate))
+            replace_file(successor, pem_of_key(key))
 
 
 def enthrone_authorities(paths: ClusterPaths) -> None:
@@ -230,7 +231,7 @@ def expires(certificate: Path) -> datetime.datetime:
 def _ensure_text(path: Path, text: str) -> bool:
     if path.exists() and path.read_text() == text:
         return False
-    write_atomically(path, text)
+    replace_file(path, text)
     return True
 
 
@@ -253,8 +254,8 @@ def _ensure_authority(directory: Path, name: str, cluster: str, *, keep: bool) -
             ) from error
     key = new_key()
     certificate = new_certificate(_authority_name(cluster, name), key, days=_authority_days())
-    write_atomically(key_file, pem_of_key(key))
-    write_atomically(certificate_file, pem := pem_of_certificate(certificate))
+    replace_file(key_file, pem_of_key(key))
+    replace_file(certificate_file, pem := pem_of_certificate(certificate))
     return Authority(certificate=certificate, key=key, pem=pem)
 
 
@@ -277,8 +278,8 @@ def _ensure_leaf(
     certificate = new_certificate(
         want.common_name, key, days=_leaf_days(), issuer=issuer, address=served, signs_code=want.signs_code
     )
-    write_atomically(key_file, pem_of_key(key))
-    write_atomically(certificate_file, pem_of_certificate(certificate))
+    replace_file(key_file, pem_of_key(key))
+    replace_file(certificate_file, pem_of_certificate(certificate))
     return True
 
 

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inaetics.errors import Conflict
+from inaetics.files import replace_file
 from inaetics.hosts import pki
-from inaetics.hosts.cluster import Cluster, command, load, write_atomically
+from inaetics.hosts.cluster import Cluster, command, load
 from inaetics.hosts.host_files import AGENT, API, DISCOVERY, ETCD
 from inaetics.hosts.lock import locked
 from inaetics.hosts.observe import Observation, observe
@@ -100,7 +101,7 @@ def hand_out(directory: Path, *files: Path) -> tuple[Path, ...]:
     """Copy files into `directory`, readable by their owner only; returns the copies."""
     copies = tuple(directory / file.name for file in files)
     for file, copy in zip(files, copies, strict=True):
-        write_atomically(copy, file.read_text())
+        replace_file(copy, file.read_text())
     return copies
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from inaetics.hosts.cluster import write_atomically
+from inaetics.files import replace_file
 from inaetics.hosts.paths import HostPaths
 from inaetics.units.container import ContainerEngine
 
@@ -40,4 +40,5 @@ def write_podman(paths: HostPaths, engine: ContainerEngine, *, registries: Seque
 
 
 def _write(paths: HostPaths, name: str, line: str) -> None:
-    write_atomically(paths.bin / name, f"#!/bin/sh\n# made by inaetics up\n{line}\n", mode=0o700)
+    script = f"#!/bin/sh\n# made by inaetics up\n{line}\n"
+    replace_file(paths.bin / name, script, mode=0o700, durable=False)  # every `up` makes it again

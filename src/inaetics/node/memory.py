@@ -19,6 +19,7 @@ import structlog
 from inaetics.bundles.archive import Archive, open_archive
 from inaetics.bundles.exchange import DeployedBundle, Deployment
 from inaetics.errors import InvalidInput, Unavailable
+from inaetics.files import replace_file
 
 log = structlog.get_logger()
 
@@ -118,12 +119,7 @@ class Memory:
         return found.times if found.version == version else 0
 
     def _write(self, path: Path, value: msgspec.Struct) -> None:
-        partial = path.with_suffix(".partial")
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(msgspec.json.encode(value))
-            partial.replace(path)
+            replace_file(path, msgspec.json.encode(value))
         except OSError as error:
             log.warning("cannot remember", file=str(path), error=str(error))
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inaetics.errors import InaeticsError, NotFound, Unavailable
+from inaetics.files import replacing
 from inaetics.store.endpoints import Tls
 from inaetics.store.etcd import open_to
 
@@ -133,17 +133,8 @@ async def snapshot(endpoint: str, tls: Tls | None, file: Path) -> int:
 
     `file` appears whole or not at all, readable by its owner only.
     """
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "wb") as output:  # noqa: ASYNC230 - a command's only work
-            size = await _receive(endpoint, tls, output.write)
-            output.flush()
-            os.fsync(output.fileno())
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
-    return size
+    with replacing(file) as output:
+        return await _receive(endpoint, tls, output.write)
 
 
 async def defragment(endpoints: Mapping[str, str], tls: Tls | None, *, told: Callable[[str], object]) -> None:

@@ -7,7 +7,6 @@ are, and which one is about to be made).
 
 from __future__ import annotations
 
-import os
 import uuid
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from inaetics.errors import InvalidInput
+from inaetics.files import replace_file
 from inaetics.supervisor.procfs import Process, boot_id
 from inaetics.supervisor.record_log import RecordLog
 from inaetics.supervisor.values import Role, State
@@ -143,7 +143,8 @@ class Records:
 
     def commit_run(self, run: str) -> None:
         """Write the run down: from now on a restarted supervisor continues it."""
-        _replace(self._boot, msgspec.json.encode(Boot(boot=boot_id(), run=run)))
+        content = msgspec.json.encode(Boot(boot=boot_id(), run=run))
+        replace_file(self._boot, content, durable=False)  # nothing of it counts after a boot
 
     def go_on(self) -> None:
         """Take up what was written down in the run that is continued."""
@@ -166,11 +167,3 @@ class Records:
     def of(self, name: str) -> UnitRecords:
         """Return what is written down of a unit; `name` was validated."""
         return UnitRecords(self._log, name)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write all of a file or nothing."""
-    beside = path.with_name(f"{path.name}.new")
-    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
-        file.write(content)
-    beside.rename(path)

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from inaetics.files import replace_file
 from inaetics.hosts import pki
-from inaetics.hosts.cluster import ETCD_PORT, PEER_PORT, Host, Role, write_atomically
+from inaetics.hosts.cluster import ETCD_PORT, PEER_PORT, Host, Role
 from inaetics.hosts.paths import ClusterPaths
 from inaetics.hosts.rights import operator
 from inaetics.hosts.services import etcd_config
@@ -63,7 +64,7 @@ def member(directory: Path, *, quota_bytes: int | None = None) -> Iterator[Membe
     )
     if quota_bytes is not None:
         settings["quota-backend-bytes"] = quota_bytes
-    write_atomically(directory / "etcd.yml", json.dumps(settings))
+    replace_file(directory / "etcd.yml", json.dumps(settings))
     command = ["setpriv", "--pdeathsig", "KILL", "etcd", f"--config-file={directory}/etcd.yml"]
     with (directory / "etcd.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
