@@ -180,7 +180,8 @@ class Provisioning:
             raise self._too_late(known.version, asked.expected)
         wanted = await self._wanted(known, asked)
         mapping = known.mapping(wanted)
-        wanted = msgspec.structs.replace(wanted, lock=dict(mapping.lock))
+        note = f"{wanted.note}: {asked.reason}" if asked.reason else wanted.note
+        wanted = msgspec.structs.replace(wanted, lock=dict(mapping.lock), note=note)
         before = self._mapping_before(known)
         found = changes(before, mapping, tuple(await self.standings()))
         made = Made(version=wanted, before=known.number, changes=found, rules=len(mapping.rules))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -21,10 +23,14 @@ from inaetics.api.provisioning_wire import (
 )
 from inaetics.api.replies import read_json, reply
 from inaetics.api.services import Services
+from inaetics.api.views import places
+from inaetics.bundles.deployment import deployment_for
 from inaetics.bundles.manifest import version_order
 from inaetics.bundles.mapping import Mapping
+from inaetics.bundles.outcome import outcome_of
 from inaetics.bundles.records import Artifact, Standing, check_target
 from inaetics.errors import InvalidInput
+from inaetics.fleet.model import UnitName
 
 PATH = "/inaetics/v1/provisioning"
 
@@ -47,6 +53,7 @@ def routes(services: Services) -> list[Route]:
 
 class _Provisioning:
     def __init__(self, services: Services) -> None:
+        self._services = services
         self._desk = Provisioning(services.store, archives=services.archives, anchors=services.signers)
 
     async def bundles(self, request: Request) -> Response:
@@ -88,15 +95,34 @@ class _Provisioning:
         known, standings = await self._desk.known(), await self._desk.standings()
         mapping, error = _understood(known)
         named = mapping.named_targets if mapping else frozenset()
-        entries = tuple(_target(known, mapping, name, standings.get(name)) for name in sorted({*standings, *named}))
+        units = await self._units()
+        entries = tuple(
+            _target(known, mapping, name, standings.get(name), units(name)) for name in sorted({*standings, *named})
+        )
         return reply(TargetList(version=known.number, targets=entries, error=error))
 
     async def target(self, request: Request) -> Response:
         name = check_target(request.path_params["target"])
         known, standings = await self._desk.known(), await self._desk.standings()
         mapping, error = _understood(known)
-        entry = _target(known, mapping, name, standings.get(name))
+        units = await self._units()
+        entry = _target(known, mapping, name, standings.get(name), units(name))
         return reply(TargetList(version=known.number, targets=(entry,), error=error))
+
+    async def _units(self) -> Callable[[str], str]:
+        """What says of a target how the unit of its name is, see `TargetEntry`."""
+        snapshot = await self._services.snapshot()
+        where = places(snapshot)
+
+        def unit(target: str) -> str:
+            name = UnitName(f"{target}.service")
+            if name not in snapshot.units:
+                return ""
+            place = where.get(name)
+            live = place is not None and place.placement.machine in snapshot.machines
+            return place.state.active if place is not None and place.state is not None and live else "inactive"
+
+        return unit
 
     async def history(self, request: Request) -> Response:
         target = request.path_params["target"]
@@ -112,9 +138,10 @@ def _understood(known: Known) -> tuple[Mapping | None, str]:
         return None, str(error)
 
 
-def _target(known: Known, mapping: Mapping | None, name: str, standing: Standing | None) -> TargetEntry:
+def _target(known: Known, mapping: Mapping | None, name: str, standing: Standing | None, unit: str) -> TargetEntry:
     if mapping is None or known.version is None:
-        return TargetEntry(target=name, standing=standing)
+        return TargetEntry(target=name, standing=standing, unit=unit)
+    deployment = deployment_for(name, mapping, known.artifacts, counter=known.number).version
     rule, held = mapping.rule_for(name), known.version.held.get(name)
     return TargetEntry(
         target=name,
@@ -123,6 +150,9 @@ def _target(known: Known, mapping: Mapping | None, name: str, standing: Standing
         metadata=dict(mapping.metadata.get(name, {})),
         held=held,
         standing=standing,
+        deployment=deployment,
+        outcome=outcome_of(deployment, standing),
+        unit=unit,
     )
 
 

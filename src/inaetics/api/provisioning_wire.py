@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Annotated
 
+from msgspec import Meta, Struct
+
+from inaetics.bundles.outcome import Outcome
 from inaetics.bundles.records import Artifact, Entry, Held, Standing
 
 
@@ -29,7 +32,7 @@ class VersionRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     - `release` with `target`: let a held target follow the rules again.
 
     `expected` is the version in force that the wish was decided from: another one is a conflict. With `plan` nothing
-    is changed. `by` says who asks.
+    is changed. `by` says who asks, and `reason` why: it stands in the history.
     """
 
     text: str | None = None
@@ -38,6 +41,7 @@ class VersionRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     release: bool = False
     expected: int | None = None
     by: str = ""
+    reason: Annotated[str, Meta(max_length=500)] = ""
     plan: bool = False
 
 
@@ -79,7 +83,11 @@ class VersionList(Struct, frozen=True, kw_only=True):
 
 
 class TargetEntry(Struct, frozen=True, kw_only=True):
-    """What a target shall run by the version in force, and how it is by its audit log."""
+    """What a target shall run by the version in force, and how it is by its audit log.
+
+    `deployment` names what it shall run, as its log does, and `outcome` says how far it is with that. `unit` is what is
+    reported of the unit of the target's name ("active", "failed", ...; "inactive" on no machine; empty without one).
+    """
 
     target: str
     bundles: tuple[str, ...] = ()
@@ -87,6 +95,9 @@ class TargetEntry(Struct, frozen=True, kw_only=True):
     metadata: dict[str, str] = {}
     held: Held | None = None
     standing: Standing | None = None
+    deployment: str = ""
+    outcome: Outcome = "waiting"
+    unit: str = ""
 
 
 class TargetList(Struct, frozen=True, kw_only=True):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from inaetics.cli.common import cluster_option, output_option, print_json, say
-from inaetics.cli.deploy_display import print_change, print_history, print_targets, print_versions
+from inaetics.cli.deploy_change import Waiting, make_change, waiting_options
+from inaetics.cli.deploy_display import print_history, print_targets, print_versions
 from inaetics.cli.rollout_display import when, who
 from inaetics.cli.session import Session
 from inaetics.errors import InvalidInput, NotFound
@@ -32,6 +33,7 @@ _FROM = click.option(
     metavar="VERSION",
     help="Refuse when another version than this one is in force.",
 )
+_REASON = click.option("--reason", metavar="TEXT", default="", help="Why; it stands in the history.")
 
 
 def _common(command: Command) -> Command:
@@ -101,7 +103,7 @@ def plan(file: Path | None, shipped: bool, output: str, cluster: str, endpoint: 
 
     Without FILE: what the mapping in force would change with the newest bundles.
     """
-    _change(cluster, endpoint, _asked(file, shipped, plan=True), output)
+    _change(cluster, endpoint, _asked(file, shipped, plan=True), Waiting(), output)
 
 
 @deploy.command("apply")
@@ -109,21 +111,33 @@ def plan(file: Path | None, shipped: bool, output: str, cluster: str, endpoint: 
 @_SHIPPED
 @_PLAN
 @_FROM
+@_REASON
+@click.option("--keep-going", is_flag=True, help="Leave it in force although some targets cannot run it.")
+@waiting_options
 @_common
 def apply(
     file: Path | None,
     shipped: bool,
     plan: bool,
     expected: int | None,
+    reason: str,
+    keep_going: bool,
+    timeout: float,
+    no_block: bool,
     output: str,
     cluster: str,
     endpoint: str | None,
-) -> None:
+) -> int:
     """Check the mapping in FILE ('-': standard input) and put it in force; none: the same one, with the newest bundles.
 
-    It is refused when somebody else puts another version in force meanwhile.
+    It is refused when somebody else puts another version in force meanwhile. Then the command waits until every target
+    that is there runs what it shall. When one of those that get something else refuses it or goes back, the version
+    before is put in force again, everywhere; who is only late changes nothing. Exit code 0: all run it; 1: taken back,
+    or not everywhere in time, with the reasons.
     """
-    _change(cluster, endpoint, _asked(file, shipped, plan=plan, expected=expected), output)
+    asked = _asked(file, shipped, plan=plan, expected=expected, reason=reason)
+    waiting = Waiting(block=not no_block, within_s=timeout, undo=not keep_going)
+    return _change(cluster, endpoint, asked, waiting, output)
 
 
 @deploy.command("rollback")
@@ -134,6 +148,8 @@ def apply(
 @click.option("--release", is_flag=True, help="Let a target that is held follow the mapping again.")
 @_PLAN
 @_FROM
+@_REASON
+@waiting_options
 @_common
 def rollback(
     target: str,
@@ -141,22 +157,28 @@ def rollback(
     release: bool,
     plan: bool,
     expected: int | None,
+    reason: str,
+    timeout: float,
+    no_block: bool,
     output: str,
     cluster: str,
     endpoint: str | None,
-) -> None:
+) -> int:
     """Go back to what an earlier version gave: everywhere, or at one TARGET.
 
     Everywhere, the version before is put in force again with exactly its bundles. One TARGET goes back to the youngest
-    version that gave it something else, and is held there, whatever is applied, until it is released.
+    version that gave it something else, and is held there, whatever is applied, until it is released. The command waits
+    as 'apply' does, and takes nothing back by itself.
     """
     from inaetics.api.provisioning_wire import VersionRequest
 
     if release and (not target or number is not None):
         raise InvalidInput("--release takes a TARGET and no --to: inaetics deploy rollback TARGET --release")
     back_to = None if release else number or 0
-    asked = VersionRequest(back_to=back_to, target=target, release=release, expected=expected, by=who(), plan=plan)
-    _change(cluster, endpoint, asked, output)
+    asked = VersionRequest(
+        back_to=back_to, target=target, release=release, expected=expected, by=who(), plan=plan, reason=reason
+    )
+    return _change(cluster, endpoint, asked, Waiting(block=not no_block, within_s=timeout), output)
 
 
 @deploy.command("history")
@@ -173,26 +195,26 @@ def history(target: str, output: str, cluster: str, endpoint: str | None) -> Non
             print_versions(api.versions(client), output)
 
 
-def _asked(file: Path | None, shipped: bool, *, plan: bool, expected: int | None = None) -> VersionRequest:
+def _asked(
+    file: Path | None, shipped: bool, *, plan: bool, expected: int | None = None, reason: str = ""
+) -> VersionRequest:
     from inaetics.api.provisioning_wire import VersionRequest
     from inaetics.cli.bundle_work import shipped_mapping
 
     if shipped and file is not None:
         raise InvalidInput("give one mapping: FILE or --shipped")
     text = shipped_mapping() if shipped else _read(file) if file is not None else None
-    return VersionRequest(text=text, expected=expected, by=who(), plan=plan)
+    return VersionRequest(text=text, expected=expected, by=who(), plan=plan, reason=reason)
 
 
-def _change(cluster: str, endpoint: str | None, asked: VersionRequest, output: str) -> None:
+def _change(cluster: str, endpoint: str | None, asked: VersionRequest, waiting: Waiting, output: str) -> int:
     """Ask for it, decided from the version that is in force now unless the person named one."""
     import msgspec
-
-    from inaetics.api import provisioning_client as api
 
     with Session(cluster=cluster, endpoint=endpoint).client() as client:
         if asked.expected is None:
             asked = msgspec.structs.replace(asked, expected=_in_force(client))
-        print_change(api.change(client, asked), output)
+        return make_change(client, asked, waiting, output)
 
 
 def _in_force(client: Any) -> int:

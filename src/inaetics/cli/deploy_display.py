@@ -31,12 +31,13 @@ def print_targets(listed: Sequence[TargetList], output: str) -> None:
         return
     for error in dict.fromkeys(each.error for each in listed if each.error):
         say(f"warning: {error}")
-    head = ("TARGET", "BUNDLES", "BY", "RUNS", "LAST")
-    print_table(head, [(each.target, ", ".join(each.bundles), each.why, *_standing(each)) for each in entries])
+    head = ("TARGET", "BUNDLES", "BY", "RUNS IT", "RUNS", "LAST")
+    rows = [(each.target, ", ".join(each.bundles), each.why, _outcome(each), *_standing(each)) for each in entries]
+    print_table(head, rows)
 
 
-def print_change(reply: VersionReply, output: str) -> None:
-    """What a version changes, or would."""
+def print_change(reply: VersionReply, output: str, *, waited: bool = False) -> None:
+    """What a version changes, or would. `waited`: how far its targets are is told next."""
     import msgspec
 
     if output == "json":
@@ -50,7 +51,8 @@ def print_change(reply: VersionReply, output: str) -> None:
     if reply.planned:
         say(f"version {reply.version} would be: {reply.note}, {reply.rules} rules; {where}; nothing was changed")
     else:
-        say(f"version {reply.version} is in force: {reply.note}, {reply.rules} rules; {where}; they follow now")
+        how = "" if waited else "; they follow now (how far they are: inaetics deploy show --all)"
+        say(f"version {reply.version} is in force: {reply.note}, {reply.rules} rules; {where}{how}")
 
 
 def print_versions(listed: VersionList, output: str) -> None:
@@ -85,6 +87,10 @@ def print_history(history: TargetHistory, output: str) -> None:
 def _columns(change: ChangeEntry) -> tuple[str, str, str, str]:
     changed = ", ".join(f"{name} {old} → {new}" for name, old, new in change.changed)
     return ", ".join(change.added), changed, ", ".join(change.removed), str(change.kept)
+
+
+def _outcome(target: TargetEntry) -> str:
+    return {"current": "yes", "failed": "no: failed", "given": "not yet", "waiting": "no"}[target.outcome]
 
 
 def _standing(target: TargetEntry) -> tuple[str, str]:

@@ -17,6 +17,7 @@ import pytest
 from inaetics.bundles.records import ARTIFACTS, LOG_ROOT, PREFIX, Artifact, Entry, Standing, artifact_key, standing_key
 from inaetics.cli.inaetics import main
 from tests.component.api.live import LiveFleet, live_fleet
+from tests.support.pretend_agents import pretend_agents
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,10 @@ def command_line(*arguments: str, text: str = "") -> Ended:
     return Ended(returncode=code if isinstance(code, int) else 1, stdout=out.getvalue(), stderr=err.getvalue())
 
 
-def inaetics(fleet: LiveFleet, *arguments: str, text: str = "") -> Ended:
+def inaetics(fleet: LiveFleet, *arguments: str, text: str = "", wait: bool = False) -> Ended:
+    """There are no agents here to wait for, unless a test makes some up and says `wait`."""
+    if arguments[:2] in (("deploy", "apply"), ("deploy", "rollback")) and not wait:
+        arguments = (*arguments[:2], "--no-block", *arguments[2:])
     return command_line(*arguments[:2], "--endpoint", f"unix://{fleet.socket}", *arguments[2:], text=text)
 
 
@@ -168,6 +172,57 @@ def test_what_became_of_an_agent_is_told(fleet: LiveFleet) -> None:
     assert "failed" in history
     assert "no words" in history
     assert "nothing was ever given to felix@9" in done(fleet, "deploy", "history", "felix@9")
+
+
+def test_it_waits_until_every_target_runs_it_but_not_for_those_that_are_away(fleet: LiveFleet) -> None:
+    with pretend_agents(fleet, {"x@1": "", "x@2": ""}):
+        made = inaetics(
+            fleet, "deploy", "apply", "-", text=rule("x@1", "a") + rule("x@2", "b") + rule("*", "a"), wait=True
+        )
+        assert made.returncode == 0, made.stderr
+        assert "2 of 2 targets run it" in made.stderr
+        assert "not there: celix@7; it gets its bundles on coming back" in made.stderr
+        assert "yes" in done(fleet, "deploy", "show", "x@1")
+        (entry,) = as_json(fleet, "deploy", "show", "x@1")
+        assert (entry["outcome"], entry["unit"]) == ("current", "")
+
+
+def test_a_version_that_one_target_cannot_run_is_taken_back_everywhere(fleet: LiveFleet) -> None:
+    with pretend_agents(fleet, {"x@1": "", "x@2": "b"}):
+        text = rule("x@1", "a") + rule("x@2", "a")
+        assert inaetics(fleet, "deploy", "apply", "-", text=text, wait=True).returncode == 0
+        text = rule("x@1", "b") + rule("x@2", "b")
+        refused = inaetics(fleet, "deploy", "apply", "-", text=text, wait=True)
+        assert refused.returncode == 1
+        assert "x@2 went back to deployment 1-" in refused.stderr
+        assert "bundle b does not start" in refused.stderr
+        assert "version 2 is taken back everywhere: version 3 is in force, with what version 1 gave" in refused.stderr
+        assert "2 of 2 targets run it" in refused.stderr, "the one that had it came back"
+        assert gets(fleet, "x@1") == gets(fleet, "x@2") == ["a@1.0.0"]
+        assert as_json(fleet, "deploy", "history")[0]["note"].startswith("back to version 1: x@2 went back to ")
+
+        kept = inaetics(fleet, "deploy", "apply", "-", "--keep-going", "-o", "json", text=text, wait=True)
+        assert kept.returncode == 1
+        told = json.loads(kept.stdout)
+        assert (told["version"], told["undone"], list(told["followed"]["failed"])) == (4, None, ["x@2"])
+        assert "version 4 stays in force; only such a target back: inaetics deploy rollback x@2" in kept.stderr
+        assert gets(fleet, "x@1") == ["b@1.1.0"]
+
+        back = inaetics(fleet, "deploy", "rollback", "x@2", "--reason", "b is bad there", wait=True)
+        assert back.returncode == 0, back.stderr
+        assert "1 of 1 targets run it" in back.stderr
+        assert as_json(fleet, "deploy", "history")[0]["note"] == "x@2 held at version 3: b is bad there"
+
+
+def test_who_is_not_in_time_is_named_and_nothing_is_taken_back(fleet: LiveFleet) -> None:
+    put(fleet, Artifact(name="silent", version="1.0.0", sha256="f" * 64, size=1))
+    with pretend_agents(fleet, {"x@1": ""}):
+        done(fleet, "deploy", "apply", "-", text=rule("x@1", "a"))
+        late = inaetics(fleet, "deploy", "apply", "-", "--timeout", "0.5", text=rule("x@1", "silent"), wait=True)
+        assert late.returncode == 1
+        assert "x@1 is not in time: " in late.stderr
+        assert "version 2 stays in force, and targets go on to follow" in late.stderr
+        assert gets(fleet, "x@1") == ["silent@1.0.0"]
 
 
 def test_bundles_are_listed_and_those_nobody_needs_forgotten(fleet: LiveFleet) -> None:
