@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 from pelix.framework import BundleContext
 from pelix.ipopo.decorators import Invalidate, Validate
+from typing_extensions import override
 
 from inaetics.demonstrator.api import (
     BlockDelivery,
@@ -27,6 +28,7 @@ from inaetics.demonstrator.api import (
 )
 from inaetics.demonstrator.blocks import of_samples, packed, results_of
 from inaetics.demonstrator.calls import Worker
+from inaetics.demonstrator.given import Checks, given
 from inaetics.demonstrator.settings import within
 
 MOST_A_BATCH = 1000
@@ -36,6 +38,19 @@ BATCH_S = 1.0
 
 RATE_OVER_S = 5.0
 MOST_COST_US = 1_000_000
+
+
+def first_cost(context: BundleContext) -> float:
+    """What a unit says a sample costs, µs. Raises `InvalidInput`."""
+    return given(context, "inaetics.processor.", "cost.us").number("cost.us", 0, least=0, most=MOST_COST_US, unit="µs")
+
+
+class CostCheck(Checks):
+    """The activator of a processor's bundle."""
+
+    @override
+    def check(self, context: BundleContext) -> None:
+        first_cost(context)
 
 
 class Kernel(Protocol):
@@ -69,7 +84,7 @@ class Processing:
     @Validate
     def validate(self, context: BundleContext) -> None:
         if self._cost_us is None:
-            self.set_cost(float(context.get_property("inaetics.processor.cost.us") or 0))
+            self.set_cost(first_cost(context))
         self._stored = 0
         self._worker = Worker("processor", self._step)
         self._worker.start()

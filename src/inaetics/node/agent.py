@@ -112,21 +112,34 @@ class Agent:
 
 
 def _framework_settings(settings: Settings) -> FrameworkSettings:
+    """What bundles are told. Raises `InvalidInput` when the unit sets by hand what follows from its other variables."""
+    own = _own_properties(settings)
+    for name in sorted(settings.properties.keys() & own.keys()):
+        raise InvalidInput(
+            f"INAETICS_PROPERTIES sets {name}: the agent says that itself ({settings.properties[name]!r} is not for it;"
+            " variables of their own in the unit set address, host, ports, data and endpoints)"
+        )
+    if settings.properties:
+        log.info("properties from the unit", properties=dict(settings.properties))
     return FrameworkSettings(
         address=settings.address,
         page_port=settings.page_port,
         shell_port=settings.shell_port,
         debug_port=settings.debug_port,
-        properties={
-            api.AGENT: settings.agent,
-            api.ADDRESS: settings.address,
-            api.HOST: settings.host,
-            api.PAGE_PORT: settings.page_port,
-            api.DATA: str(settings.data),
-            api.API_ENDPOINTS: ",".join(settings.api_endpoints),
-            api.TLS: str(settings.tls_directory or ""),
-        },
+        properties={**settings.properties, **own},
     )
+
+
+def _own_properties(settings: Settings) -> dict[str, object]:
+    return {
+        api.AGENT: settings.agent,
+        api.ADDRESS: settings.address,
+        api.HOST: settings.host,
+        api.PAGE_PORT: settings.page_port,
+        api.DATA: str(settings.data),
+        api.API_ENDPOINTS: ",".join(settings.api_endpoints),
+        api.TLS: str(settings.tls_directory or ""),
+    }
 
 
 def _make_directory(settings: Settings) -> None:

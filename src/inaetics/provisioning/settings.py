@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from inaetics.errors import InvalidInput
@@ -42,6 +43,9 @@ class Settings:
     INAETICS_REGISTRY."""
     api_endpoints: tuple[str, ...] = ()
     """The fleet's API on every control host. From INAETICS_API_ENDPOINTS, separated by commas."""
+    properties: Mapping[str, str] = field(default_factory=dict)
+    """Framework properties for an agent's bundles, which know what they mean. From INAETICS_PROPERTIES, `name=value`
+    separated by blanks."""
     agents_port: int = 0
     """A provisioning server's port for agents. From INAETICS_AGENTS_PORT, else any free one."""
 
@@ -83,8 +87,27 @@ def read_settings(environment: Mapping[str, str], *, agent: str | None = None) -
         data=Path(environment.get("INAETICS_DATA", DATA_DIRECTORY)) / name,
         registries=_registries(environment),
         api_endpoints=tuple(filter(None, environment.get("INAETICS_API_ENDPOINTS", "").split(","))),
+        properties=_properties(environment.get("INAETICS_PROPERTIES", "")),
         agents_port=_port(environment, "INAETICS_AGENTS_PORT", 0),
     )
+
+
+def _properties(text: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for word in text.split():
+        name, _, value = word.partition("=")
+        if not _PROPERTY.fullmatch(name) or not value:
+            raise InvalidInput(
+                f"INAETICS_PROPERTIES has {word!r}: it is name=value name=value …, separated by blanks, each name in"
+                " parts with points between them (as inaetics.producer.rate=900)"
+            )
+        if name in found:
+            raise InvalidInput(f"INAETICS_PROPERTIES says what {name} is twice: {found[name]!r} and {value!r}")
+        found[name] = value
+    return found
+
+
+_PROPERTY = re.compile(r"[A-Za-z][\w-]*(\.[\w-]+)+", re.ASCII)
 
 
 def _registries(environment: Mapping[str, str]) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from inaetics.demonstrator.api import (
 from inaetics.demonstrator.native import LIBRARY
 from inaetics.errors import InvalidInput
 from inaetics.node.testing import BundleFramework
+from inaetics.provisioning.settings import read_settings
 from tests.support.native import compiled_kernels
 
 
@@ -134,6 +135,48 @@ def test_what_people_set(framework: BundleFramework) -> None:
     with pytest.raises(InvalidInput, match="µs"):
         control.set_cost(-1)
     assert producer.rate() == producer.maximum() / 10
+
+
+UNIT = {"INAETICS_AGENT": "celix@1", "INAETICS_ADDRESS": "127.0.0.1", "INAETICS_ETCD_ENDPOINTS": "http://127.0.0.1:1"}
+
+
+def given(text: str) -> BundleFramework:
+    """A framework with what a unit says in INAETICS_PROPERTIES."""
+    return BundleFramework(properties=read_settings(UNIT | {"INAETICS_PROPERTIES": text}).properties)
+
+
+def test_what_a_unit_says_of_the_pipeline() -> None:
+    said = (
+        "inaetics.producer.mode=burst inaetics.producer.rate=900 inaetics.producer.maximum=1200"
+        " inaetics.queue.capacity=70000 inaetics.processor.cost.us=12.5 inaetics.datastore.bytes=2000000"
+    )
+    with given(said) as framework:
+        install(framework, "queue", "datastore", "processor", "producer", "statistics")
+        producer = framework.service(PRODUCER, remote=True)
+        assert (producer.rate(), producer.maximum()) == (900, 1200)
+        statistics = framework.service(AGENT_STATISTICS, remote=True)
+
+        def figures() -> dict[str, float]:
+            return {stat.name: stat.value for stat in msgspec.convert(statistics.report(), AgentReport).stats}
+
+        assert (figures()["capacity"], figures()["cost"]) == (70_000, 12.5)
+        assert (figures()["rate set"], figures()["in bursts"]) == (900, 1)
+
+
+@pytest.mark.parametrize(
+    ("bundle", "said", "words"),
+    [
+        ("producer", "inaetics.producer.mode=sometimes", "one of periodic, burst"),
+        ("producer", "inaetics.producer.rat=9", "there is no property inaetics.producer.rat"),
+        ("queue", "inaetics.queue.capacity=lots", "a number from 1 to"),
+        ("processor", "inaetics.processor.cost.us=-1", "a number from 0 to 1,000,000 µs"),
+        ("datastore", "inaetics.datastore.bytes=128M", "a number from 1,000,000 to"),
+    ],
+)
+def test_a_bundle_with_wrong_properties_does_not_start_and_says_why(bundle: str, said: str, words: str) -> None:
+    with given(said) as framework, pytest.raises(InvalidInput, match=words) as refused:
+        install(framework, bundle)  # nothing that it needs is there
+    assert "INAETICS_PROPERTIES" in str(refused.value)
 
 
 def test_the_native_processor_does_not_install_without_its_library(

@@ -325,3 +325,34 @@ def test_agent_that_is_killed_in_the_middle_of_an_install_starts_whole(bundles: 
     agent.kill()
     agent.start()
     eventually(lambda: watch(agent)["said"] == ["good day"], within_s=40, what="the next deployment runs")
+
+
+SAYS = """
+    from pelix.http import HTTP_SERVLET, HTTP_SERVLET_PATH
+    from pelix.ipopo.decorators import ComponentFactory, Instantiate, Property, Provides, Validate
+
+    @ComponentFactory(f"{__name__}.says")
+    @Provides(HTTP_SERVLET)
+    @Property("_path", HTTP_SERVLET_PATH, "/says")
+    @Instantiate(f"{__name__}.says")
+    class Says:
+        @Validate
+        def validate(self, context):
+            self._word = context.get_property("my.word")
+
+        def do_GET(self, request, response):
+            response.send_content(200, '"%s"' % self._word, "application/json")
+"""
+
+
+def test_a_unit_sets_properties_for_bundles_and_none_of_the_agents_own(site: Site, tmp_path: Path) -> None:
+    packed(tmp_path, "says", init=SAYS)
+    site.map_all(a=["says"])
+    site.provisioning()
+    agent = site.agent("a", INAETICS_PROPERTIES="my.word=a=b other.word=1")
+    wrong = site.agent("b", INAETICS_PROPERTIES="inaetics.agent=c")
+    assert wrong.wait() == 2
+    (said,) = wrong.said("cannot start")
+    assert "sets inaetics.agent: the agent says that itself" in said["error"]
+    deployed(agent, "says-1.0.0")
+    assert agent.json("/says") == "a=b"

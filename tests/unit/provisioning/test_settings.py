@@ -39,9 +39,22 @@ def test_https_takes_the_certificates() -> None:
     assert tls.cert == Path("/tls/cert.pem")
 
 
+def test_properties_for_bundles() -> None:
+    assert read_settings(GOOD).properties == {}
+    said = "inaetics.producer.mode=burst  my-app.colour=a=b\n"
+    assert read_settings(GOOD | {"INAETICS_PROPERTIES": said}).properties == {
+        "inaetics.producer.mode": "burst",
+        "my-app.colour": "a=b",
+    }
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
+        pytest.param({"INAETICS_PROPERTIES": "mode=burst"}, "'mode=burst': it is name=value", id="no such name"),
+        pytest.param({"INAETICS_PROPERTIES": "a.b=1 a.c"}, "'a.c': it is name=value", id="a name without a value"),
+        pytest.param({"INAETICS_PROPERTIES": "a.b="}, "'a.b=': it is name=value", id="nothing as a value"),
+        pytest.param({"INAETICS_PROPERTIES": "a.b=1 a.b=2"}, "a.b is twice: '1' and '2'", id="a name twice"),
         pytest.param({"INAETICS_AGENT": ""}, "INAETICS_AGENT is not set", id="no target"),
         pytest.param({"INAETICS_AGENT": "../x"}, "INAETICS_AGENT is '../x'", id="a target that is a path"),
         pytest.param({"INAETICS_ADDRESS": ""}, "INAETICS_ADDRESS is not set", id="no address"),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pelix.constants import BundleActivator
 from pelix.framework import BundleContext
 from pelix.ipopo.decorators import (
     BindField,
@@ -20,6 +21,7 @@ from pelix.ipopo.decorators import (
     UnbindField,
     Validate,
 )
+from typing_extensions import override
 
 from inaetics.demonstrator.api import (
     DATA_STORE,
@@ -33,6 +35,7 @@ from inaetics.demonstrator.api import (
 )
 from inaetics.demonstrator.blocks import converted, ends, of_results, read_result_blocks
 from inaetics.demonstrator.calls import CALL_FAILED, Worker
+from inaetics.demonstrator.given import Checks, given
 
 from .clocks import Clocks
 from .database import Database
@@ -42,6 +45,8 @@ from .storage import Storage
 KEEP_BYTES = 128 * 1024 * 1024
 """On disk: about three million samples. The framework property `inaetics.datastore.bytes` says otherwise."""
 
+LEAST_BYTES, MOST_BYTES = 1_000_000, 10**15
+
 MOST_FOUND = 10_000
 """Results in one answer."""
 
@@ -49,6 +54,21 @@ CLOCKS_EVERY_S = 5.0
 """How often producers are asked for their clocks."""
 NEW_CLOCKS_EVERY_S = 0.25
 """While there is one that has not said."""
+
+
+def _keep_bytes(context: BundleContext) -> int:
+    return given(context, "inaetics.datastore.", "bytes").whole(
+        "bytes", KEEP_BYTES, least=LEAST_BYTES, most=MOST_BYTES, unit="bytes"
+    )
+
+
+@BundleActivator
+class Activator(Checks):
+    """Looks at the unit's properties."""
+
+    @override
+    def check(self, context: BundleContext) -> None:
+        _keep_bytes(context)
 
 
 @ComponentFactory(__name__ + ".datastore")
@@ -74,7 +94,7 @@ class Store:
     @Validate
     def validate(self, context: BundleContext) -> None:
         folder = Path(str(context.get_property("inaetics.data")))
-        keep = int(context.get_property("inaetics.datastore.bytes") or KEEP_BYTES)
+        keep = _keep_bytes(context)
         self._agent = str(context.get_property("inaetics.agent"))
         self._storage = Database(folder / "samples.sqlite", keep_bytes=keep)
         self._worker = Worker("clocks", self._ask_clocks)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pelix.constants import BundleActivator
 from pelix.ipopo.decorators import ComponentFactory, Instantiate, Property, Provides, Requires
 
 from inaetics.demonstrator.api import DATA_STORE, PIPELINE_CONTROL, PROCESSOR, SAMPLE_QUEUE, STATS_PROVIDER
-from inaetics.demonstrator.processing import Processing
+from inaetics.demonstrator.processing import CostCheck, Processing
 
 from .kernel import NativeKernel
 
 _KERNEL = NativeKernel()
 """Loaded with the bundle: where there is no library, its installation fails with the reason, and an agent goes back."""
+
+
+@BundleActivator
+class Activator(CostCheck):
+    """Looks at the unit's properties."""
 
 
 @ComponentFactory(__name__ + ".processor")

@@ -11,6 +11,7 @@ import time
 import uuid
 from pathlib import Path
 
+from pelix.constants import BundleActivator
 from pelix.framework import BundleContext
 from pelix.ipopo.decorators import (
     ComponentFactory,
@@ -21,6 +22,7 @@ from pelix.ipopo.decorators import (
     Requires,
     Validate,
 )
+from typing_extensions import override
 
 from inaetics.demonstrator.api import (
     PIPELINE_CONTROL,
@@ -34,20 +36,23 @@ from inaetics.demonstrator.api import (
 )
 from inaetics.demonstrator.blocks import waves
 from inaetics.demonstrator.calls import CALL_FAILED, Worker
+from inaetics.demonstrator.given import Checks, given
 from inaetics.demonstrator.settings import within
 
 from .lives import Lives
-from .pace import Pace
+from .pace import BURST, KNOWN, MAXIMUM, PREFIX, RATE, Pace, beginning
 from .sequence_log import SequenceLog
 
-RATE = 500
-"""Samples a second, until somebody sets it."""
-
-MAXIMUM = 5_000
-"""Samples a second; the framework property `inaetics.producer.maximum` says otherwise, `inaetics.producer.rate` sets
-the first rate and `inaetics.producer.mode` the first mode."""
-
 MOST_COST_US = 1_000_000
+
+
+@BundleActivator
+class Activator(Checks):
+    """Looks at the unit's properties."""
+
+    @override
+    def check(self, context: BundleContext) -> None:
+        beginning(given(context, PREFIX, *KNOWN))
 
 
 @ComponentFactory(__name__ + ".producer")
@@ -133,6 +138,7 @@ class Producer:
                 Stat("undecided", "gauge", "samples", self._lives.undecided),
                 Stat("rate set", "gauge", "samples/s", pace.rate),
                 Stat("utilisation", "gauge", "%", round(pace.rate / pace.maximum * 100, 1)),
+                Stat("in bursts", "gauge", "", float(pace.mode == BURST)),
                 Stat("effort", "gauge", "%", round(pace.effort * 100, 1)),
             ]
 
@@ -140,11 +146,8 @@ class Producer:
         now = time.monotonic()
         if self._pace is not None:  # what was set stays through an outage of the queue
             return Pace(rate=self._pace.rate, maximum=self._pace.maximum, mode=self._pace.mode, now=now)
-        maximum = float(context.get_property("inaetics.producer.maximum") or MAXIMUM)
-        pace = Pace(rate=0, maximum=maximum, now=now)
-        pace.set_rate(float(context.get_property("inaetics.producer.rate") or min(RATE, maximum)))
-        pace.set_mode(str(context.get_property("inaetics.producer.mode") or "periodic"))
-        return pace
+        begin = beginning(given(context, PREFIX, *KNOWN))
+        return Pace(rate=begin.rate, maximum=begin.maximum, mode=begin.mode, now=now)
 
     def _pacing(self) -> Pace:
         if self._pace is None:
@@ -175,7 +178,7 @@ class Producer:
             self._lives.offered(count)
             self._log.offer(first, count)
             name = self._lives.name
-        burst = self._pacing().mode == "burst"
+        burst = self._pacing().mode == BURST
         since_ms = min(max(self._since_ms, now_ms - 1000), now_ms)  # the clock may have been set back
         start, self._since_ms = now_ms if burst else since_ms, now_ms
         self._pending = waves(name, first, count, start_ms=start, step_ms=(now_ms - start) / count)

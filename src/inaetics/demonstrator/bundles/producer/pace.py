@@ -7,24 +7,53 @@ producers down. What an outage of more than `MOST_BEHIND_S` missed is not caught
 
 from __future__ import annotations
 
-from inaetics.demonstrator.settings import within
+from dataclasses import dataclass
+
+from inaetics.demonstrator.settings import Given, within
 from inaetics.errors import InvalidInput
 
 INTERVAL_S = 0.025
 BURST_EVERY_S = 1.0
 MOST_BEHIND_S = 1.0
 MOST_A_BATCH = 1000
-MODES = ("periodic", "burst")
+PERIODIC, BURST = "periodic", "burst"
+MODES = (PERIODIC, BURST)
+
+PREFIX = "inaetics.producer."
+KNOWN = ("rate", "maximum", "mode")
+
+RATE = 500
+"""Samples a second, until somebody sets it."""
+
+MAXIMUM = 5_000
+MOST_MAXIMUM = 1_000_000
+"""Samples a second; beyond what any machine makes in Python."""
 
 SLOWEST = 1 / 64
 RECOVERY = 1.05
 """Of the pace with every batch: from half to whole in 15 batches."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """How a producer begins: samples a second, and one of `MODES`."""
+
+    rate: float
+    maximum: float
+    mode: str
+
+
+def beginning(given: Given) -> Beginning:
+    """What a unit says of its producer. Raises `InvalidInput`."""
+    maximum = given.number("maximum", MAXIMUM, least=1, most=MOST_MAXIMUM, unit="samples/s")
+    rate = given.number("rate", min(RATE, maximum), least=0, most=maximum, unit="samples/s")
+    return Beginning(rate=rate, maximum=maximum, mode=given.word("mode", PERIODIC, MODES))
+
+
 class Pace:
     """`rate` and `maximum` are samples a second; `mode` is one of `MODES`; `effort` is 1 unless the queue was full."""
 
-    def __init__(self, *, rate: float, maximum: float, now: float, mode: str = "periodic") -> None:
+    def __init__(self, *, rate: float, maximum: float, now: float, mode: str = PERIODIC) -> None:
         self.maximum = maximum
         self.rate = rate
         self.mode = mode
@@ -48,7 +77,7 @@ class Pace:
         most = self.rate * self.effort * MOST_BEHIND_S
         self._owed = min(self._owed + (now - self._last) * self.rate * self.effort, most)
         self._last = now
-        if self.mode == "burst":
+        if self.mode == BURST:
             if now < self._burst_at:
                 return 0
             if self._owed < MOST_A_BATCH:  # the last batch of this burst
@@ -64,7 +93,7 @@ class Pace:
     def pause(self, now: float) -> float:
         """Seconds until something is due."""
         rate = self.rate * self.effort
-        if self.mode == "burst":
+        if self.mode == BURST:
             return 0.0 if now >= self._burst_at else min(self._burst_at - now, 0.25)
         if rate <= 0:
             return 0.25

@@ -8,8 +8,10 @@ import time
 import uuid
 from collections.abc import Sequence
 
+from pelix.constants import BundleActivator
 from pelix.framework import BundleContext
 from pelix.ipopo.decorators import ComponentFactory, Instantiate, Property, Provides, Validate
+from typing_extensions import override
 
 from inaetics.demonstrator.api import (
     SAMPLE_QUEUE,
@@ -22,17 +24,36 @@ from inaetics.demonstrator.api import (
     Stat,
 )
 from inaetics.demonstrator.blocks import converted, of_samples, read_sample_block, samples_of
+from inaetics.demonstrator.given import Checks, given
 
 from .buffer import SampleBuffer
 
 CAPACITY = 20_000
 """Samples held, lent ones included; the framework property `inaetics.queue.capacity` says otherwise."""
 
+MOST_CAPACITY = 10_000_000
+"""A quarter of a gigabyte."""
+
 REDELIVER_AFTER_S = 5.0
 """A processor that died is known by then; a live one needs milliseconds."""
 
 LONGEST_WAIT_S = 2.0
 """Well below the time after which a remote call is given up."""
+
+
+def _capacity(context: BundleContext) -> int:
+    return given(context, "inaetics.queue.", "capacity").whole(
+        "capacity", CAPACITY, least=1, most=MOST_CAPACITY, unit="samples"
+    )
+
+
+@BundleActivator
+class Activator(Checks):
+    """Looks at the unit's properties."""
+
+    @override
+    def check(self, context: BundleContext) -> None:
+        _capacity(context)
 
 
 @ComponentFactory(__name__ + ".queue")
@@ -51,7 +72,7 @@ class Queue:
 
     @Validate
     def validate(self, context: BundleContext) -> None:
-        self._buffer.capacity = int(context.get_property("inaetics.queue.capacity") or CAPACITY)
+        self._buffer.capacity = _capacity(context)
 
     def put(self, sample: Sample) -> bool:
         return self.put_all([sample]) == 1
