@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from importlib.resources import as_file, files
 from urllib.request import urlopen
 
 import pytest
 
+from inaetics.demonstrator.bundles.viewer.watch import SILENT_AFTER_S
 from inaetics.node.testing import BundleFramework
 from tests.support.events import Events
 
@@ -24,3 +26,15 @@ def test_page_and_events_come_out_of_the_archive_and_end_with_the_bundle() -> No
             with pytest.raises(EOFError):
                 page.next("never")
         assert framework.left == {}
+
+
+def test_an_agent_that_was_there_before_the_page_has_its_name() -> None:
+    with BundleFramework(agent="felix@1") as framework, as_file(files("inaetics.demonstrator") / "bundles") as folder:
+        framework.install(folder / "statistics")
+        framework.install(folder / "viewer")
+        with Events(framework.url) as page:
+            begin_ms = page.next("hello")["time_ms"]
+            page.next("points", lambda points: points["time_ms"] > begin_ms + SILENT_AFTER_S * 1000 + 1000)
+        with urlopen(f"{framework.url}/clusterInfo", timeout=20) as answer:
+            agents = json.load(answer)["agents"]
+        assert [(agent["agent"], agent["late"]) for agent in agents] == [("felix@1", False)]

@@ -71,7 +71,6 @@ class Viewer:
     _cluster_info: ClusterInfo | None
 
     def __init__(self) -> None:
-        self._agent = ""
         self._files: dict[str, Answer] = {}
         self._streams = Streams()
         self._knobs = Knobs()
@@ -86,8 +85,7 @@ class Viewer:
         }
 
     @Validate
-    def validate(self, context: BundleContext) -> None:
-        self._agent = str(context.get_property(api.AGENT))
+    def validate(self, _context: BundleContext) -> None:
         self._files = files_of(files(__package__) / "static", files("inaetics.look"))
         self._streams.start()
         self._watch.start()
@@ -187,7 +185,9 @@ class Viewer:
         return Services(self._accounting, self._coordinator, self._cluster_info)
 
     def _name(self, reference: Any) -> str:
-        return str(reference.get_property(api.REMOTE_AGENT) or self._agent)
+        """Of the agent whose service this is; who was there before this bundle is bound before it is validated."""
+        here = reference.get_bundle().get_bundle_context().get_property(api.AGENT)
+        return str(reference.get_property(api.REMOTE_AGENT) or here)
 
 
 def _nothing(path: str) -> Answer:
