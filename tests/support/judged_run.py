@@ -38,10 +38,12 @@ class Watched:
 
 @dataclass(slots=True)
 class Run:
-    """What came of a run. `kills` are "host: what ran there"; `verdict` is the judge's last line."""
+    """What came of a run. `kills` are "host: what ran there", `met` the bundles of the agents that died with it;
+    `verdict` is the judge's last line, `guilty` all it said when it found something."""
 
     watched: Watched
     kills: list[str] = field(default_factory=list)
+    met: set[str] = field(default_factory=set)
     verdict: str = ""
     guilty: str = ""
 
@@ -52,6 +54,27 @@ class Run:
             f"{len(self.kills)} power cuts; {last}; the accounting was read {self.watched.looks} times, did not hold"
             f" {len(self.watched.red)} times, was not to be had {self.watched.silent} times; judge: {self.verdict}"
         )
+
+
+MOST_SILENT = 0.1
+"""Of all looks at the accounting. The worker of the page itself is not killed in a run: it can nearly always be had."""
+
+
+def faults(run: Run, *, met: set[str]) -> list[str]:
+    """What speaks against a run, in sentences, also that something was not seen; `met` must have died in it. Pure."""
+    watched = run.watched
+    found = [run.guilty] if run.guilty else []
+    if not run.verdict.endswith("nothing missing, nothing twice"):
+        found.append(f"the judge did not acquit: {run.verdict or 'it said nothing'}")
+    if watched.red:
+        found.append(f"the accounting did not hold {len(watched.red)} times, first: {watched.red[0]}")
+    if watched.silent > watched.looks * MOST_SILENT or not watched.looks:
+        found.append(f"the accounting was not to be had in {watched.silent} of {watched.looks} looks")
+    if not watched.last.get("holds") or watched.last.get("lost_with_queue") != 0:
+        found.append(f"the last accounting does not say that all is well: {watched.last}")
+    if missing := met - run.met:
+        found.append(f"no agent with {', '.join(sorted(missing))} died ({'; '.join(run.kills) or 'nobody was killed'})")
+    return found
 
 
 def accounting(cluster: Cluster) -> dict[str, Any]:
@@ -110,6 +133,8 @@ def watching(cluster: Cluster) -> Iterator[Watched]:
                 with urllib.request.urlopen(web + "/systemStats", timeout=5) as answer:
                     said = json.load(answer)["accounting"]
             except OSError:
+                said = None
+            if said is None:
                 watched.silent += 1
                 continue
             if not said["holds"] and said["at_ms"] != watched.last.get("at_ms"):
@@ -127,14 +152,14 @@ def watching(cluster: Cluster) -> Iterator[Watched]:
 
 def run_with_kills(cluster: Cluster, *, minutes: int, percent: float) -> Run:
     """Every minute a power cut for a worker that has neither queue nor datastore; it is switched on 15 s later."""
-    _load(cluster, percent)
+    load(cluster, percent)
     with watching(cluster) as watched:
         run = Run(watched)
         turn = itertools.count()
         for _ in range(minutes):
             began = time.monotonic()
             _kill_one(cluster, run, next(turn))
-            _load(cluster, percent)  # a producer that began anew has its first rate
+            load(cluster, percent)  # a producer that began anew has its first rate
             time.sleep(max(0.0, 60 - (time.monotonic() - began)))  # the load between two deaths
         run_dry(cluster)
         run.verdict, run.guilty = judged(cluster)
@@ -146,13 +171,24 @@ def _kill_one(cluster: Cluster, run: Run, turn: int) -> None:
     spared = {where["felix@1.service"], where["felix@2.service"]}
     hosts = sorted({host["name"] for host in cluster.status()["hosts"] if host["role"] == "worker"} - spared)
     host = hosts[turn % len(hosts)]
-    run.kills.append(f"{host}: {', '.join(sorted(unit for unit, there in where.items() if there == host))}")
+    note_death(cluster, run, host)
     cluster.run("inaetics", "kill", host)
     time.sleep(15)  # longer than it takes to notice and to start elsewhere what ran there
     cluster.run("inaetics", "up", host)
 
 
-def _load(cluster: Cluster, percent: float) -> None:
+def note_death(cluster: Cluster, run: Run, host: str) -> None:
+    """Write down who will die with `host`."""
+    units = sorted(unit for unit, there in cluster.where().items() if there == host)
+    bundles = {agent["agent"]: agent["bundles"] for agent in cluster.page("/clusterInfo")["agents"]}
+    for unit in units:
+        run.met |= {bundle.split()[0] for bundle in bundles.get(unit.removesuffix(".service"), ())}
+    run.kills.append(f"{host}: {', '.join(units)}")
+
+
+def load(cluster: Cluster, percent: float) -> None:
+    """`set_load`, trying until it is done."""
+
     def done() -> bool:
         set_load(cluster, percent)
         return True
@@ -184,6 +220,7 @@ def judged(cluster: Cluster) -> tuple[str, str]:
     host = cluster.where()["felix@1.service"]
     (store,) = [path for path in cluster.home.rglob("samples.sqlite") if host in path.parts]
     command = [sys.executable, "-m", "inaetics.demonstrator.check", "--logs", str(cluster.home), "--store", str(store)]
+    command.append("--complete")  # hosts' directories are all here, and the oldest log is there still
     judge = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     lines = (judge.stdout + judge.stderr).strip().splitlines()
     return lines[-1], "" if judge.returncode == 0 else "\n".join(lines)

@@ -9,7 +9,8 @@ pipeline yet is then missing, so stop the producers first and let the queue run 
 A batch that was offered and never answered (its producer was killed, or its queue) may be stored or not. Of a block
 that was accepted in part the first samples are the accepted ones. Samples that the datastore let go of to make room
 count as stored. Rows of producers without a log, or before its first entry (old logs make room), cannot be judged; they
-are counted and must not be there twice.
+are counted and must not be there twice. With `--complete` they are wrong: where all logs are expected, one that is not
+there may have told of samples that are missing.
 """
 
 from __future__ import annotations
@@ -100,8 +101,8 @@ def read_store(path: Path) -> tuple[dict[str, list[Range]], list[str]]:
     return dict(rows), faults
 
 
-def judge(logs: dict[str, Log], rows: dict[str, list[Range]]) -> Verdict:
-    """Compare. Pure."""
+def judge(logs: dict[str, Log], rows: dict[str, list[Range]], *, complete: bool = False) -> Verdict:
+    """Compare. Pure. `complete`: every row must be judged."""
     verdict = Verdict(producers=len(logs))
     for producer in sorted(logs.keys() | rows.keys()):
         stored, twice = union(rows.get(producer, []))
@@ -110,11 +111,14 @@ def judge(logs: dict[str, Log], rows: dict[str, list[Range]]) -> Verdict:
         log = logs.get(producer)
         if log is None:
             verdict.not_judged += _size(stored)
+            _blame(verdict, producer, "stored without a log", stored if complete else [])
             continue
         offered, offered_twice = union(log.offered)
         _blame(verdict, producer, "in its log twice", offered_twice)
         judged = without(stored, [(0, offered[0][0])] if offered else stored)
-        verdict.not_judged += _size(stored) - _size(judged)
+        early = without(stored, judged)
+        verdict.not_judged += _size(early)
+        _blame(verdict, producer, "stored before its log begins", early if complete else [])
         accepted, _ = union(log.accepted)
         may_be, _ = union([*log.accepted, *log.open])
         verdict.accepted += _size(accepted)
@@ -175,6 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--logs", type=Path, nargs="+", required=True, help="directories; what is below counts too")
     parser.add_argument("--store", type=Path, required=True, help="the datastore's file, samples.sqlite")
+    parser.add_argument("--complete", action="store_true", help="rows without a log are wrong, not only counted")
     given = parser.parse_args(arguments)
     try:
         logs = read_logs(given.logs)
@@ -185,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not logs:
         sys.stderr.write(f"cannot judge: no sequence log below {', '.join(map(str, given.logs))}\n")
         return 2
-    verdict = judge(logs, rows)
+    verdict = judge(logs, rows, complete=given.complete)
     for fault in (*faults, *verdict.faults):
         sys.stdout.write(f"{fault}\n")
     sys.stdout.write(

@@ -40,8 +40,8 @@ def store(database: Database, first: int, count: int, producer: str = P) -> None
     database.store([ResultBlock(samples.time_ms, samples.value1, samples)])
 
 
-def judged(run: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    status = main(["--logs", str(run), "--store", str(run / "samples.sqlite")])
+def judged(run: Path, capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, str]:
+    status = main(["--logs", str(run), "--store", str(run / "samples.sqlite"), *more])
     return status, capsys.readouterr().out
 
 
@@ -104,6 +104,22 @@ def test_rows_without_a_log_are_not_judged_but_counted(run: Path, capsys: pytest
     database.close()
     status, said = judged(run, capsys)
     assert (status, "3 of them without a log" in said) == (0, True)
+    status, said = judged(run, capsys, "--complete")
+    assert (status, "old: 3 samples stored without a log: 0-2" in said) == (1, True)
+
+
+def test_where_all_logs_are_expected_one_that_begins_late_is_wrong(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (path,) = run.rglob("*.sequences")
+    content = path.read_bytes()
+    head = 10 + len(P)
+    path.write_bytes(content[:head] + content[head + 3 * 16 :])
+    assert judged(run, capsys)[0] == 0
+    status, said = judged(run, capsys, "--complete")
+    assert (status, f"{P}: 27 samples stored before its log begins: 0-6, 10-29" in said) == (1, True)
+    path.unlink()
+    assert judged(run, capsys, "--complete")[0] == 2
 
 
 def test_nothing_to_judge_is_no_acquittal(tmp_path: Path, run: Path) -> None:
