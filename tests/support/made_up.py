@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from inaetics.demonstrator.api import (
     AccountingReport,
     AgentReport,
@@ -26,6 +28,7 @@ from inaetics.demonstrator.api import (
 )
 from inaetics.demonstrator.settings import within
 from inaetics.errors import Forbidden, InvalidInput
+from inaetics.fleet.events import Kind, Timeline
 
 TOKEN = "test-token"
 HOSTS = 5
@@ -36,7 +39,8 @@ MOST = {"producers": 4, "processors": 60}
 
 LOST_AFTER_S = 5.4
 ACTIVE_AFTER_S = 8.1
-STEPS = (("detected", 0), ("decided", 14), ("assigned", 31), ("started", 420), ("active", 1290))
+LINE = Timeline(detected_at=0.0, decided_ms=14, pulled_ms=31, started_ms=420, active_ms=1290)
+"""What the fleet tells of a failover; a few milliseconds are added to every step after the loss."""
 
 
 @dataclass(slots=True, eq=False)
@@ -235,7 +239,7 @@ class World:
             self._must_know(host)
             self.lost.pop(host, None)
             self.hosts[host] = ("up", self.now_ms)
-            self._tell("machine-joined", "", host, f"{host} is back")
+            self._tell(Kind.RETURNED, "", host, f"after {LOST_AFTER_S} s")
 
     # --- how it goes
 
@@ -306,7 +310,7 @@ class World:
             for name in sorted(set(there) - set(wanted)):
                 fake = self.fakes.pop(name)
                 self.went(fake)
-                self._tell("stopped", fake.unit, fake.host, f"{fake.unit} was destroyed")
+                self._tell(Kind.DESTROYED, fake.unit, "", "")
 
     def _least_loaded(self) -> str:
         loads = {name: 0 for name, (state, _) in self.hosts.items() if state == "up" and name not in self.lost}
@@ -324,13 +328,13 @@ class World:
         self._since[name] = self.now_ms
         if host:
             self.came(fake)
-        self._tell("started", fake.unit, host, f"{fake.unit} runs on {host}")
+        self._tell(Kind.ACTIVE, fake.unit, host, "")
 
     def _fail_over(self, host: str, dead_s: float) -> None:
         """First the machine is noticed, then its units are active elsewhere."""
         if dead_s >= LOST_AFTER_S and self.hosts[host][0] == "up":
             self.hosts[host] = ("lost", self.now_ms)
-            self._tell("machine-lost", "", host, f"{host} is lost: its lease ended")
+            self._tell(Kind.LEFT, "", host, "")
         if dead_s < ACTIVE_AFTER_S:
             return
         del self.lost[host]
@@ -340,12 +344,20 @@ class World:
             self.fakes[fake.name] = moved
             self._since[fake.name] = self.now_ms
             self.came(moved)
-            steps = [(step, ms + 7 * len(self.events) % 90) for step, ms in STEPS]
-            self._tell("moved", fake.unit, place, f"{fake.unit} moved from {host} to {place}", steps)
+            self._tell(Kind.MOVED, fake.unit, place, f"from {host}; least loaded worker")
+            self._tell(Kind.ACTIVE, fake.unit, place, "")
+            self._tell(Kind.FAILOVER, fake.unit, place, f"from {host}", self._steps())
 
-    def _tell(self, kind: str, unit: str, host: str, text: str, failover: list[tuple[str, int]] | None = None) -> None:
+    def _steps(self) -> list[tuple[str, int]]:
+        line, more = msgspec.structs.asdict(LINE), 7 * len(self.events) % 90
+        later = [(name.removesuffix("_ms"), ms + more) for name, ms in line.items() if name.endswith("_ms")]
+        return [("detected", 0), *later]
+
+    def _tell(self, kind: Kind, unit: str, host: str, text: str, failover: list[tuple[str, int]] | None = None) -> None:
         self._number += 1
-        self.events.appendleft(ClusterEvent(f"e{self._number}", self.now_ms, kind, unit, host, text, failover or []))
+        self.events.appendleft(
+            ClusterEvent(f"{self._number}.0", self.now_ms, kind.value, unit, host, text, failover or [])
+        )
 
     def _must_know(self, host: str) -> None:
         if host not in self.hosts:

@@ -70,11 +70,12 @@ function timeline(steps) {
   const widths = [0, 0, 0, 0];
   let before = 0;
   const known = steps.filter(([name, at]) => PLACES.includes(name) && Number.isFinite(at));
+  const seen = steps.some(([name]) => name === "detected"); // else the decision counts as the beginning
   for (const [name, at] of known) {
     widths[PLACES.indexOf(name)] = Math.max(0, at - before);
     before = Math.max(before, at);
   }
   return element("span", { class: "timeline" },
     element("span", { class: "bar", "aria-hidden": "true" }, ...widths.map((width) => element("span", { style: { flex: `${width} 0 0` } }))),
-    element("span", { class: "steps" }, ["detected", ...known.map(([name, at]) => `${name} +${ms(at)}`)].join(" → ")));
+    element("span", { class: "steps" }, [seen ? "detected" : "decided", ...known.filter(([name]) => seen || name !== "decided").map(([name, at]) => `${name} +${ms(at)}`)].join(" → ")));
 }

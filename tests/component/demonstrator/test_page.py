@@ -178,8 +178,11 @@ def test_a_worker_is_killed_and_started(browser: Browser, stage: Stage) -> None:
         world.step(3)
         moved = page.locator(f"[data-unit='celix@1.service'].new:has-text('from {victim}')")
         expect(moved).to_be_visible()
-        told = page.locator("#events .event:has-text('celix@1.service moved')").first
-        expect(told.locator(".timeline")).to_contain_text(re.compile(r"detected → decided \+\d+ ms.*active \+\d+ ms"))
+        told = page.locator("#events [data-kind=failover]:has-text('celix@1')").first
+        expect(told).to_contain_text(f"from {victim}")
+        step = r" → {} \+[\d,.]+ m?s"
+        steps = "".join(step.format(name) for name in ("decided", "pulled", "started", "active"))
+        expect(told.locator(".steps")).to_have_text(re.compile(f"^detected{steps}$"))
         page.get_by_role("button", name=f"Start {victim}").click()
         expect(page.locator(f"[data-machine='{victim}']")).to_have_attribute("data-state", "up")
 

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from inaetics.demonstrator.api import Decision
 from inaetics.demonstrator.bundles.viewer import controls, watch
 from inaetics.demonstrator.bundles.viewer.streams import MOST
+from inaetics.fleet.events import Kind
 from inaetics.node.api import METRICS
 from inaetics.node.health_page import of_bundles
 from tests.support.events import Events
@@ -255,11 +256,11 @@ def test_a_killed_worker_and_its_failover(stage: Stage) -> None:
     with Events(stage.url) as page:
         page.next("hello")
         do(stage, "/kill", {"host": "worker-4"})
-        lost = page.next("cluster", lambda told: events_of(told, "machine-lost"))
+        lost = page.next("cluster", lambda told: events_of(told, Kind.LEFT))
         assert {host["name"]: host["state"] for host in lost["hosts"]}["worker-4"] == "lost"
-        moved = page.next("cluster", lambda told: events_of(told, "moved"))
-        assert [step for step, _ in events_of(moved, "moved")[0]["failover"]] == [
-            "detected", "decided", "assigned", "started", "active",
+        moved = page.next("cluster", lambda told: events_of(told, Kind.FAILOVER))
+        assert [step for step, _ in events_of(moved, Kind.FAILOVER)[0]["failover"]] == [
+            "detected", "decided", "pulled", "started", "active",
         ]  # fmt: skip
         do(stage, "/start", {"host": "worker-4"})
         page.next("cluster", lambda told: all(host["state"] == "up" for host in told["hosts"]))

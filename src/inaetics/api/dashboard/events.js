@@ -5,6 +5,12 @@ import { SMALL, element, eventItem } from "./parts.js";
 const MOST = 200;
 const STEPS = ["decided", "pulled", "started", "active"];
 
+/** [name, milliseconds] of what the API knows; the loss itself only where somebody saw it. */
+function steps(timeline) {
+  const known = STEPS.map((step) => [step, timeline[`${step}_ms`]]).filter(([, at]) => Number.isFinite(at));
+  return Number.isFinite(timeline.detected_at) ? [["detected", 0], ...known] : known;
+}
+
 /** An event as the API tells it; `open` is called with the unit's name when it is chosen. */
 export function fleetEvent(event, open) {
   const subject = event.unit || event.machine || "";
@@ -14,7 +20,7 @@ export function fleetEvent(event, open) {
   return eventItem({
     kind: event.kind, at_ms: event.time * 1000, what: event.unit && open ? link() : words,
     why: event.reason === event.message ? "" : event.reason,
-    steps: event.timeline ? STEPS.map((step) => [step, event.timeline[`${step}_ms`] ?? NaN]) : [],
+    steps: event.timeline ? steps(event.timeline) : [],
   });
 }
 

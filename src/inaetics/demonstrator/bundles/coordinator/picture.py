@@ -51,11 +51,13 @@ class UnitsSaid(msgspec.Struct, frozen=True):
 
 
 class TimelineSaid(msgspec.Struct, frozen=True):
+    """Of a failover. What was not said is not known: no step is shown for it, least of all at +0 ms."""
+
     detected_at: float | None = None
-    decided_ms: int = 0
+    decided_ms: int | None = None
     pulled_ms: int | None = None
     started_ms: int | None = None
-    active_ms: int = 0
+    active_ms: int | None = None
 
 
 class EventSaid(msgspec.Struct, frozen=True):
