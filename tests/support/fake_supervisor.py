@@ -171,7 +171,9 @@ class FakeSupervisor:
         pid = self._next_pid if active in (Active.ACTIVE, Active.ACTIVATING) else None
         sub = {Active.ACTIVE: "running", Active.ACTIVATING: "start", Active.FAILED: "failed"}.get(active, "dead")
         now = time.time()
-        starting = replace(self._units[name], active=Active.ACTIVATING, sub="start", main_pid=pid, since=now)
+        known = self._units[name]
+        starting = replace(known, active=Active.ACTIVATING, sub="start", main_pid=pid, since=now)
+        starting = replace(starting, run_hash=known.content_hash)
         self._show(replace(starting, pulled_at=now, started_at=now))
 
         def end() -> None:

@@ -101,6 +101,8 @@ def tasks(placement: Placement | None, seen: Seen, memory: Memory, *, text_hash:
         if wanted and _is_same_run(placement, memory) and _is_up(status):
             return (Load(),)
         return _with_new_content(status, wanted=wanted, carried_out=carried_out)
+    if wanted and _is_up(status) and not carried_out and _is_earlier_run(status, placement, memory, text_hash):
+        return (Restart(),)
     if wanted and not _is_up(status) and (status.result == LOST_TOUCH or not carried_out):
         return (Start(),)
     if not wanted and _is_up(status):
@@ -110,8 +112,17 @@ def tasks(placement: Placement | None, seen: Seen, memory: Memory, *, text_hash:
 
 def _is_same_run(placement: Placement, memory: Memory) -> bool:
     """Whether what runs is what is asked for, and only the digest was not known when it was started."""
-    same = placement.content_hash == memory.content_hash and placement.image == memory.image
-    return same and bool(placement.image)
+    return _is_known(placement, memory) and bool(placement.image)
+
+
+def _is_known(placement: Placement, memory: Memory) -> bool:
+    """Whether this machine has already said that it runs just that."""
+    return placement.content_hash == memory.content_hash and placement.image == memory.image
+
+
+def _is_earlier_run(status: UnitStatus, placement: Placement, memory: Memory, text_hash: str) -> bool:
+    """Whether new content was loaded and what runs is still the old one: whoever was about to restart it died first."""
+    return not _is_known(placement, memory) and status.run_hash not in ("", text_hash)
 
 
 def _with_new_content(status: UnitStatus, *, wanted: bool, carried_out: bool) -> tuple[Task, ...]:

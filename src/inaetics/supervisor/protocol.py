@@ -33,11 +33,12 @@ class UnitStatus:
 
     `load` is systemd's load state ("loaded", "not-found", "error"), `sub` its sub state ("running", "start-pre",
     "auto-restart", "exited", "dead", "failed", …), `result` its result ("success", "exit-code", "signal", "timeout",
-    "start-limit-hit", "lost-touch", "unknown"). `content_hash` is the SHA-256 hex of the text last given to `load`.
-    `since` is Unix seconds of the last change of `active`. `message` is for people: why it failed, or None. `system`
-    marks the host's own units, which nobody loaded over the protocol. `pulled_at` and `started_at` are Unix seconds of
-    the present or last run: its `ExecStartPre=` were done (a container's image is there), its main process was
-    launched; 0 until then. `stop_when_lost` marks the units that `arm` is about.
+    "start-limit-hit", "lost-touch", "unknown"). `content_hash` is the SHA-256 hex of the text last given to `load`,
+    `run_hash` of the one that the present or last run was started with; empty before the first. `since` is Unix seconds
+    of the last change of `active`. `message` is for people: why it failed, or None. `system` marks the host's own
+    units, which nobody loaded over the protocol. `pulled_at` and `started_at` are Unix seconds of the present or last
+    run: its `ExecStartPre=` were done (a container's image is there), its main process was launched; 0 until then.
+    `stop_when_lost` marks the units that `arm` is about.
     """
 
     name: str
@@ -54,6 +55,7 @@ class UnitStatus:
     pulled_at: float = 0.0
     started_at: float = 0.0
     stop_when_lost: bool = False
+    run_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -155,6 +155,7 @@ class Unit:
             stop_when_lost=self.stop_when_lost,
             pulled_at=self._pulled_at,
             started_at=self._started_at,
+            run_hash=self._texts.run_hash,
         )
 
     # ---- the loop

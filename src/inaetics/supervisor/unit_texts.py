@@ -20,10 +20,11 @@ _log = structlog.get_logger()
 
 
 class UnitTexts:
-    """The texts of the unit `name`. `hash` is of the one loaded last."""
+    """The texts of the unit `name`. `hash` is of the one loaded last, `run_hash` of the present or last run's."""
 
     def __init__(self, name: str, records: UnitRecords, host: HostEnvironment) -> None:
         self.hash = ""
+        self.run_hash = ""
         self.running: ServiceSpec | None = None
         """What the present run, or the last, was started with."""
         self._name = name
@@ -80,7 +81,7 @@ class UnitTexts:
 
     def run(self, spec: ServiceSpec) -> None:
         """From now on the text loaded last, read as `spec`, is the present run's."""
-        self.running, self._running_text = spec, self._text
+        self.running, self._running_text, self.run_hash = spec, self._text, self.hash
 
     def restore(self, text: str, running_text: str | None) -> None:
         """Take over from another supervisor what is on record."""
@@ -93,10 +94,11 @@ class UnitTexts:
         self._running_text = running_text
         if running_text is not None:
             self.running = self._read_or_plain(running_text, host)
+            self.run_hash = _hash_of(running_text)
 
     def _take(self, text: str, spec: ServiceSpec, read_for: HostIdentity | None) -> None:
         self._text, self._loaded, self._read_for = text, spec, read_for
-        self.hash = hashlib.sha256(text.encode()).hexdigest()
+        self.hash = _hash_of(text)
 
     def _identity(self) -> HostIdentity:
         return identity(self._host.now())
@@ -108,6 +110,10 @@ class UnitTexts:
         except InaeticsError as error:
             _log.error("cannot read the unit file of a unit on record", unit=self._name, error=str(error))
             return ServiceSpec(name=self._name)
+
+
+def _hash_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def unwritten(name: str) -> str:

@@ -105,6 +105,7 @@ def test_new_content_takes_effect_at_the_next_start(make: Maker) -> None:
             second = (await supervisor.states())["a.service"]
             assert (second.main_pid, second.active) == (first.main_pid, Active.ACTIVE)
             assert second.content_hash == hashlib.sha256(OTHER.encode()).hexdigest()
+            assert second.run_hash == hashlib.sha256(SLEEP.encode()).hexdigest()
             await supervisor.restart("a.service")
             third = await _until(
                 supervisor,

@@ -44,10 +44,13 @@ def test_what_runs_is_adopted_and_nothing_is_started_or_doubled() -> None:
             await it.start("done.service", service("Type=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true"))
             await it.is_active("done.service")
             await it.client.load("idle.service", SLEEP)
+            await it.client.load("a@2.service", f"{SLEEP}# another\n")
+            ran = (await it.status("a@1.service")).run_hash
             before, since = await _pids(it), (await it.status("a@1.service")).since
             await it.again()
             assert await _pids(it) == before
             assert (await it.status("a@1.service")).since == since
+            assert (await it.status("a@2.service")).run_hash == ran != (await it.status("a@2.service")).content_hash
             assert (await it.status("done.service")).sub == "exited"
             assert (await it.status("idle.service")).sub == "dead"
             assert len(it.processes()) == 5

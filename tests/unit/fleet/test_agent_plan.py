@@ -43,9 +43,16 @@ def placement(
     )
 
 
-def seen(active: Active, content_hash: str = TEXT) -> Seen:
+def seen(active: Active, content_hash: str = TEXT, *, run: str = "") -> Seen:
     status = UnitStatus(
-        name=UNIT, load="loaded", active=active, sub="", result="success", content_hash=content_hash, since=3.0
+        name=UNIT,
+        load="loaded",
+        active=active,
+        sub="",
+        result="success",
+        content_hash=content_hash,
+        since=3.0,
+        run_hash=run or content_hash,
     )
     return Seen(status=status, known=True)
 
@@ -81,6 +88,22 @@ NEW = Memory()
         pytest.param(placement(), seen(Active.ACTIVE, OTHER), BEFORE, [Load, Restart], id="new content restarts"),
         pytest.param(
             placement(), seen(Active.FAILED, OTHER), BEFORE, [Load, Start], id="new content starts what failed"
+        ),
+        pytest.param(
+            placement(), seen(Active.ACTIVE, run=OTHER), BEFORE, [Restart], id="new content that was only loaded"
+        ),
+        pytest.param(
+            placement(), seen(Active.ACTIVE, run=OTHER), NEW, [Restart], id="also where nothing is remembered"
+        ),
+        pytest.param(
+            placement(), seen(Active.ACTIVE, run=OTHER), EARLIER, [], id="what it has said that it runs is left alone"
+        ),
+        pytest.param(
+            placement(image="sha256:b"),
+            seen(Active.ACTIVE, run=OTHER),
+            Memory(answered=6, content_hash="submitted", image="sha256:a"),
+            [Restart],
+            id="another image that was only loaded",
         ),
         pytest.param(
             placement(Desired.LOADED),
