@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from tests.support.etcd import etcd_server
 from tests.support.signing import signing
 
 FELIX = Path(OSGI_JARS[0])
+JAVA = ("java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+PROGRAMS = Path(__file__).parent / "programs"
 
 
 @pytest.fixture(scope="session")
@@ -27,9 +31,36 @@ def javac() -> Path:
 
 
 @pytest.fixture(scope="session")
-def agent_jar(javac: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    jar = tmp_path_factory.mktemp("java") / "agent.jar"
-    compile_jar(resources.java_directory() / "agent", jar, javac=javac, classpath=[FELIX])
+def jars(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where compiled jars are: of one run, whichever of its processes compiled them. Compiling costs seconds."""
+    mine = tmp_path_factory.getbasetemp()
+    directory = (mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine) / "jars"
+    directory.mkdir(exist_ok=True)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def agent_jar(javac: Path, jars: Path) -> Path:
+    return _once(jars / "agent.jar", resources.java_directory() / "agent", javac, FELIX)
+
+
+@pytest.fixture(scope="session")
+def programs_jar(javac: Path, jars: Path, agent_jar: Path) -> Path:
+    """What `programs` compiles to."""
+    return _once(jars / "programs.jar", PROGRAMS, javac, agent_jar, FELIX)
+
+
+@pytest.fixture(scope="session")
+def classpath(programs_jar: Path, agent_jar: Path) -> str:
+    """For a program of ours that uses classes of the agent."""
+    return f"{programs_jar}:{agent_jar}:{FELIX}"
+
+
+def _once(jar: Path, sources: Path, javac: Path, *classpath: Path) -> Path:
+    with jar.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not jar.exists():
+            compile_jar(sources, jar, javac=javac, classpath=classpath)
     return jar
 
 

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from inaetics.containers.javac import compile_jar
 from inaetics.node.remote.wire import PROTOCOL, Frames, Hello, Message, encode
-from tests.component.java.conftest import FELIX
+from tests.component.java.conftest import JAVA
 from tests.unit.node.test_remote_vectors import ADDRESS, VECTORS, load, matches
-
-SOURCE = Path(__file__).parent / "Vectors.java"
 
 
 @pytest.fixture(scope="module")
-def vectors(javac: Path, agent_jar: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+def vectors(classpath: str) -> Iterator[subprocess.Popen[str]]:
     """`Vectors.java`, running; what it says comes line by line."""
-    place = tmp_path_factory.mktemp("vectors")
-    (place / "src").mkdir()
-    shutil.copy(SOURCE, place / "src")
-    compile_jar(place / "src", place / "vectors.jar", javac=javac, classpath=[agent_jar, FELIX])
-    path = f"{place / 'vectors.jar'}:{agent_jar}:{FELIX}"
-    command = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", path, "Vectors", str(VECTORS)]
+    command = [*JAVA, "-cp", classpath, "Vectors", str(VECTORS)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield process
         process.kill()

@@ -13,7 +13,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.Deque;
-import javax.net.ssl.SSLContext;
 import org.osgi.framework.BundleContext;
 import org.osgi.framework.BundleException;
 import org.osgi.framework.Constants;
@@ -44,7 +43,7 @@ public final class Main {
     }
 
     private void start(Settings settings) throws IOException, BundleException {
-        SSLContext tls = settings.tls() == null ? null : Tls.context(settings.tls());
+        Tls tls = settings.tls() == null ? null : new Tls(settings.tls());
         Files.createDirectories(settings.data());
         Path jars = Path.of(System.getenv().getOrDefault("INAETICS_FELIX", "/usr/share/java"));
         Etcd etcd = new Etcd(settings.etcd(), tls);

@@ -2,6 +2,8 @@ package inaetics.agent;
 
 import inaetics.basics.Json;
 import inaetics.basics.Log;
+import inaetics.basics.Tls;
+import inaetics.basics.Web;
 import java.io.IOException;
 import java.net.URI;
 import java.net.URLEncoder;
@@ -16,28 +18,26 @@ import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.stream.Collectors;
-import javax.net.ssl.SSLContext;
 
 /** Where provisioning servers are, and what they answer. A question to a server that went away is given up. */
 final class Provisioning {
     static final String PREFIX = "/inaetics/node-provisioning-service/";
+    private static final Duration CONNECT = Duration.ofSeconds(3);
     private static final Duration TIMEOUT = Duration.ofSeconds(10);
 
     private final String target;
     private final String where;
     private final boolean certificates;
-    private final HttpClient http;
+    private final Web web;
     private final Map<String, String> servers = new TreeMap<>();
     private CompletableFuture<?> asking;
     private String asked = "";
 
-    Provisioning(String target, String where, SSLContext tls) {
+    Provisioning(String target, String where, Tls tls) {
         this.target = target;
         this.where = where;
         this.certificates = tls != null;
-        HttpClient.Builder builder =
-                HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).connectTimeout(Duration.ofSeconds(3));
-        http = (tls == null ? builder : builder.sslContext(tls)).build();
+        this.web = new Web(HttpClient.Version.HTTP_1_1, CONNECT, tls);
     }
 
     /** A server's key in etcd is there ({@code value}) or gone (null). */
@@ -105,7 +105,7 @@ final class Provisioning {
     private byte[] ask(String server, HttpRequest.Builder request) throws IOException, InterruptedException {
         CompletableFuture<HttpResponse<byte[]>> answer;
         synchronized (this) {
-            answer = http.sendAsync(request.build(), HttpResponse.BodyHandlers.ofByteArray());
+            answer = web.client().sendAsync(request.build(), HttpResponse.BodyHandlers.ofByteArray());
             asking = answer;
             asked = server;
         }

@@ -2,6 +2,8 @@ package inaetics.basics;
 
 import java.math.BigInteger;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -63,10 +65,10 @@ public final class Json {
                 between = ", ";
             }
             out.append(map.isEmpty() ? "{}" : "}");
-        } else if (value instanceof Iterable<?> items) {
+        } else if (value instanceof Collection<?> items) { // not every Iterable: a path's parts are paths
             writeList(items, out);
         } else if (value instanceof Object[] items) {
-            writeList(List.of(items), out);
+            writeList(Arrays.asList(items), out);
         } else {
             writeText(String.valueOf(value), out);
         }

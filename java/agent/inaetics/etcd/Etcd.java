@@ -1,5 +1,7 @@
 package inaetics.etcd;
 
+import inaetics.basics.Tls;
+import inaetics.basics.Web;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.URI;
@@ -17,7 +19,6 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
-import javax.net.ssl.SSLContext;
 
 /**
  * etcd over gRPC, as far as a node agent needs it: keys below a prefix, leases, and watching.
@@ -45,13 +46,12 @@ public final class Etcd {
     private static final int LARGEST = 64 * 1024 * 1024;
 
     private final List<URI> members;
-    private final SSLContext tls;
+    private final Web web;
     private final Set<InputStream> watches = ConcurrentHashMap.newKeySet();
-    private volatile HttpClient http;
     private volatile int member;
 
     /** {@code members} are URLs such as {@code https://127.0.0.1:2379}. */
-    public Etcd(List<String> members, SSLContext tls) {
+    public Etcd(List<String> members, Tls tls) {
         for (String each : members) {
             if (!each.startsWith("https://") || tls == null) {
                 throw new IllegalArgumentException("cannot use etcd at '" + each
@@ -60,14 +60,13 @@ public final class Etcd {
             }
         }
         this.members = members.stream().map(URI::create).toList();
-        this.tls = tls;
-        this.http = client();
+        this.web = new Web(HttpClient.Version.HTTP_2, CONNECT, tls);
     }
 
     /** Speak to the next member from now on, over a new connection. */
     public synchronized void another() {
         member = (member + 1) % members.size();
-        http = client();
+        web.anew();
         for (InputStream watch : watches) {
             closeQuietly(watch);
         }
@@ -170,7 +169,7 @@ public final class Etcd {
                 .header("te", "trailers")
                 .POST(HttpRequest.BodyPublishers.ofByteArray(body))
                 .build();
-        var asked = http.sendAsync(request, HttpResponse.BodyHandlers.ofInputStream());
+        var asked = web.client().sendAsync(request, HttpResponse.BodyHandlers.ofInputStream());
         try {
             HttpResponse<InputStream> answer = asked.get(ANSWER_MS, TimeUnit.MILLISECONDS);
             String words = answer.headers().firstValue("grpc-message").orElse("");
@@ -202,10 +201,6 @@ public final class Etcd {
         }
         byte[] found = stream.readNBytes(size);
         return found.length < size ? null : found;
-    }
-
-    private HttpClient client() {
-        return HttpClient.newBuilder().sslContext(tls).version(HttpClient.Version.HTTP_2).connectTimeout(CONNECT).build();
     }
 
     private static Item event(byte[] message) {

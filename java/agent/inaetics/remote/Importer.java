@@ -1,6 +1,7 @@
 package inaetics.remote;
 
 import inaetics.basics.Log;
+import inaetics.basics.Tls;
 import java.io.Closeable;
 import java.lang.reflect.InvocationHandler;
 import java.lang.reflect.Method;
@@ -17,7 +18,6 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
-import javax.net.ssl.SSLContext;
 import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
 import org.osgi.framework.ServiceFactory;
@@ -34,7 +34,7 @@ public final class Importer implements Closeable {
 
     private final BundleContext context;
     private final String me;
-    private final SSLContext tls;
+    private final Tls tls;
     private final Map<String, Known> known = new HashMap<>();
     private final Map<String, Peer> peers = new HashMap<>();
     private final ScheduledExecutorService thread = Executors.newSingleThreadScheduledExecutor(daemon("importer"));
@@ -43,7 +43,7 @@ public final class Importer implements Closeable {
     private volatile int imported;
 
     /** {@code me} is this framework's id; {@code tls} may be null. */
-    public Importer(BundleContext context, String me, SSLContext tls) {
+    public Importer(BundleContext context, String me, Tls tls) {
         this.context = context;
         this.me = me;
         this.tls = tls;

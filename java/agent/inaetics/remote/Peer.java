@@ -1,5 +1,6 @@
 package inaetics.remote;
 
+import inaetics.basics.Tls;
 import java.io.Closeable;
 import java.io.IOException;
 import java.net.ConnectException;
@@ -14,7 +15,6 @@ import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicLong;
-import javax.net.ssl.SSLContext;
 import org.osgi.framework.ServiceException;
 
 /**
@@ -32,14 +32,14 @@ public final class Peer implements Closeable {
     private final int port;
     private final String framework;
     private final String me;
-    private final SSLContext tls;
+    private final Tls tls;
     private final Runnable gone;
     private final AtomicLong ids = new AtomicLong();
     private volatile Connection connection;
     private volatile boolean closed;
 
     /** {@code gone} is told when a connection broke or was refused. */
-    public Peer(String address, int port, String framework, String me, SSLContext tls, Runnable gone) {
+    public Peer(String address, int port, String framework, String me, Tls tls, Runnable gone) {
         this.address = address;
         this.port = port;
         this.framework = framework;
@@ -151,7 +151,7 @@ public final class Peer implements Closeable {
         Socket wire = new Socket();
         try {
             wire.connect(new InetSocketAddress(address, port), withinMs);
-            Link link = new Link(wire, tls, true, address, withinMs);
+            Link link = new Link(wire, tls == null ? null : tls.context(), true, address, withinMs);
             Frame.Hello hello = link.greet(me);
             if (!hello.framework().equals(framework)) {
                 throw new ConnectException("the port belongs to another agent now");

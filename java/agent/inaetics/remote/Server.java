@@ -1,6 +1,7 @@
 package inaetics.remote;
 
 import inaetics.basics.Log;
+import inaetics.basics.Tls;
 import java.io.Closeable;
 import java.io.EOFException;
 import java.io.IOException;
@@ -21,7 +22,6 @@ import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.UnaryOperator;
-import javax.net.ssl.SSLContext;
 
 /**
  * Answers the calls of other agents. A thread reads each connection, another one carries out each call; when all are
@@ -33,7 +33,7 @@ public final class Server implements Closeable {
     private static final int MOST_AT_ONCE = 256;
 
     private final String framework;
-    private final SSLContext tls;
+    private final Tls tls;
     private final ServerSocket listener;
     private final Map<String, Endpoint> endpoints = new ConcurrentHashMap<>();
     private final Set<Session> sessions = ConcurrentHashMap.newKeySet();
@@ -46,7 +46,7 @@ public final class Server implements Closeable {
     private volatile boolean stopping;
 
     /** Listens at {@code address}, any free port. {@code tls} may be null: then nothing is encrypted. */
-    public Server(String address, String framework, SSLContext tls) throws IOException {
+    public Server(String address, String framework, Tls tls) throws IOException {
         this.framework = framework;
         this.tls = tls;
         listener = new ServerSocket();
@@ -137,7 +137,7 @@ public final class Server implements Closeable {
     private void serve(Socket wire) {
         String peer = wire.getInetAddress().getHostAddress();
         try (wire) {
-            Link link = new Link(wire, tls, false, peer, HANDSHAKE_MS);
+            Link link = new Link(wire, tls == null ? null : tls.context(), false, peer, HANDSHAKE_MS);
             link.greet(framework);
             Session session = new Session(link);
             sessions.add(session);
