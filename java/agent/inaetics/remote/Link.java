@@ -48,7 +48,7 @@ final class Link implements Closeable {
     Link(Socket wire, SSLContext tls, boolean caller, String host, int withinMs) throws IOException {
         this.wire = wire;
         wire.setTcpNoDelay(true);
-        wire.setKeepAlive(true);
+        Vanished.notice(wire);
         wire.setSoTimeout(withinMs);
         socket = tls == null ? wire : secured(tls, caller, host);
         in = new BufferedInputStream(socket.getInputStream(), 64 * 1024);
