@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Literal
 
@@ -49,6 +50,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def key(self) -> str:
         return f"{self.name}-{self.version}"
 
+    @property
+    def name_and_version(self) -> str:
+        """As mappings and their versions name it."""
+        return f"{self.name}@{self.version}"
+
 
 def version_order(version: str) -> tuple[int, ...]:
     """Sort key of a version: 1.10 comes after 1.9, and 1.0 equals 1.0.0."""
@@ -69,7 +75,7 @@ def read_manifest(data: bytes, *, source: str) -> Manifest:
     try:
         manifest = msgspec.json.decode(data, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"cannot read the manifest of {source}: {error}") from error
+        raise InvalidInput(f"cannot read the manifest of {source}: {_trouble(data) or error}") from error
     _check(_NAME, manifest.name, "name", "lower-case letters, digits and _, a letter first", source)
     _check(_VERSION, manifest.version, "version", "two to four numbers such as 1.0.0", source)
     if manifest.entry:
@@ -79,6 +85,23 @@ def read_manifest(data: bytes, *, source: str) -> Manifest:
     if strays := sorted({*manifest.exclusive} - {manifest.name, *manifest.provides}):
         raise InvalidInput(f"{source}: exclusive names {strays[0]!r}, which is not among what it provides")
     return manifest
+
+
+def _trouble(data: bytes) -> str:
+    """Why `data` is no JSON, and where; empty when it is some."""
+    looks = f"(what a {MANIFEST} looks like: inaetics bundle init NAME)"
+    if not data.strip():
+        return f"it is empty {looks}"
+    try:
+        json.loads(data.decode())
+    except UnicodeDecodeError as error:
+        return f"byte {error.start + 1} is not UTF-8 {looks}"
+    except json.JSONDecodeError as error:
+        cut = "; it ends too early" if error.pos >= len(error.doc.rstrip()) or error.msg.startswith("Unterm") else ""
+        return f"line {error.lineno}, column {error.colno}: {error.msg}{cut} {looks}"
+    except RecursionError:
+        return f"it is nested too deep {looks}"
+    return ""
 
 
 def _check(pattern: re.Pattern[str], value: str, field: str, help_text: str, source: str) -> None:

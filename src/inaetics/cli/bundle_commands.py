@@ -57,6 +57,11 @@ def build(folders: tuple[Path, ...], to: Path, output: str) -> None:
     from inaetics.bundles.archive import open_archive
     from inaetics.cli.bundle_work import build_folders
 
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = "it is a file" if to.is_file() else error.strerror or str(error)
+        raise InvalidInput(f"cannot put archives into {to}: {why} (name a folder: --to DIR)") from error
     built = [open_archive(path) for path in build_folders(folders, to)]
     if output == "json":
         rows = [{"file": str(each.path), "sha256": each.sha256, "size": each.size} for each in built]

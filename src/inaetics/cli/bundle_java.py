@@ -11,6 +11,7 @@ from inaetics.containers.process import find_program
 from inaetics.errors import InvalidInput, NotFound
 
 SOURCES = "src"
+IMPORTS = "IMPORTS"
 IMPORTED = "org.osgi.framework,org.osgi.util.tracker"
 """What a bundle imports unless its folder has a file `IMPORTS` with other packages."""
 OSGI_JARS = ("/usr/share/java/org.apache.felix.framework.jar", "/usr/share/java/osgi.core.jar")
@@ -28,24 +29,40 @@ def prepared(folder: Path, place: Path) -> Path:
         return folder
     if not manifest.entry:
         raise InvalidInput(f'{folder / MANIFEST}: "entry" must name the activator\'s class, such as clock.Activator')
+    headers = _headers(manifest, folder)
     made = place / "java" / folder.resolve().name
     made.mkdir(parents=True)
     shutil.copyfile(folder / MANIFEST, made / MANIFEST)
     javac = find_program("javac", package=JDK_PACKAGE)
     jar = made / f"{manifest.name}.jar"
-    compile_jar(folder / SOURCES, jar, javac=javac, classpath=[_osgi()], headers=_headers(manifest, folder))
+    compile_jar(folder / SOURCES, jar, javac=javac, classpath=[_osgi()], headers=headers)
     return made
 
 
 def _headers(manifest: Manifest, folder: Path) -> dict[str, str]:
-    imports = folder / "IMPORTS"
     return {
         "Bundle-ManifestVersion": "2",
         "Bundle-SymbolicName": manifest.name,
         "Bundle-Version": manifest.version,
         "Bundle-Activator": manifest.entry,
-        "Import-Package": ",".join(imports.read_text().split()) if imports.exists() else IMPORTED,
+        "Import-Package": _imported(folder / IMPORTS),
     }
+
+
+def _imported(file: Path) -> str:
+    """The packages that the file names, or the usual ones where there is none."""
+    try:
+        names = file.read_text("utf-8").split()
+    except FileNotFoundError:
+        return IMPORTED
+    except UnicodeDecodeError as error:
+        raise InvalidInput(
+            f"cannot read {file}: byte {error.start + 1} is not UTF-8 (it takes names of Java packages, one a line,"
+            " such as org.osgi.framework)"
+        ) from error
+    except OSError as error:
+        raise InvalidInput(f"cannot read {file}: {error.strerror or error}") from error
+    return ",".join(names)
 
 
 def _osgi() -> Path:
