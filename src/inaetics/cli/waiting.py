@@ -2,8 +2,9 @@
 
 Each change of a unit is read once: waiting for a thousand units costs a thousand entries.
 
-A unit that fits nowhere is waited for a moment (a machine may be just coming up), then its reason is printed and the
-command goes on without it; what was asked of it stays asked, and it starts when there is room.
+A unit that fits nowhere is waited for a moment (a machine may be just coming up), then its reason is printed, with what
+each machine says to it and what would help, and the command goes on without it; what was asked of it stays asked, and
+it starts when there is room.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inaetics.cli.common import say
+from inaetics.cli.explaining import FEW, explanation_lines
 from inaetics.cli.verdicts import WAITS_STANDS_S, Broken, Pending, Reached, Verdict, Waits
 from inaetics.errors import InaeticsError
 
@@ -113,6 +115,7 @@ class _Wait:
         self._client = client
         self._news = _News(client, names)
         self._reports: dict[str, ExplainReport] = {}
+        self._shown: set[tuple[str, ...]] = set()
         self._undecided = False
         self._left = names
         self._judge = judge
@@ -160,6 +163,7 @@ class _Wait:
             case Waits() if self._limit_s is None and self._is_settled(name):
                 note = self._outcome.waiting[name] = self._why(name, verdict.note)
                 say(f"Unit {name} waits: {note}")
+                self._show_verdicts(name)
             case _:
                 return
         del self._left[name]
@@ -191,6 +195,14 @@ class _Wait:
         found = self._explained(name)
         return found.summary if found else note
 
+    def _show_verdicts(self, name: str) -> None:
+        """What each machine says, and what would help; not again for the next unit that hears the same."""
+        found = self._explained(name)
+        lines = tuple(explanation_lines(found, most=FEW)) if found else ()
+        if lines and lines not in self._shown:
+            self._shown.add(lines)
+            say("\n".join(f"  {line}" for line in lines))
+
     def _patience(self) -> float:
         """How long the next request may be held."""
         now = time.monotonic()
@@ -206,6 +218,8 @@ class _Wait:
                 note = self._why(name, note)
             self._outcome.broken[name] = note
             say(f"timed out waiting for unit {name} to be {self._wanted}" + (f": {note}" if note else ""))
+            if self._standing[name].waits:
+                self._show_verdicts(name)
         self._left = {}
 
 

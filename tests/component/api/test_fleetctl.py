@@ -265,6 +265,45 @@ def test_status_shows_where_why_and_the_journal(run: Run, fleet: LiveFleet) -> N
     assert run("status", "hello").code == 3
 
 
+def test_status_of_what_is_known_beside_what_is_not(run: Run) -> None:
+    run("start", "hello")
+    done = run("status", "nobody", "hello", "no*")
+    assert done.code == 4
+    assert "● hello.service" in done.out
+    assert "nobody.service" in done.err
+    assert "no unit matches 'no*'" in done.err
+
+
+def test_status_of_a_global_unit(run: Run, fleet: LiveFleet, client: FleetClient, folder: Path) -> None:
+    (folder / "all.service").write_text(TEXT + "\n[X-Fleet]\nGlobal=yes\n")
+    fleet.script.journals["all.service"] = ["hello, world"]
+    run("start", "all.service")
+    eventually(lambda: run("status", "all").code == 0, within_s=20, what="it is active on every machine")
+    done = run("status", "all")
+    assert "Loaded: on 3 of 3 machines" in done.out
+    assert "Active: on 3 of 3 machines" in done.out
+    assert "Wanted: launched, on every machine that fits" in done.out
+    for worker in ("worker-1", "worker-2", "worker-3"):
+        assert f"all.service on {worker}:\nhello, world" in done.out
+    (told,) = json.loads(run("status", "all", "--output=json").out)
+    assert [state["active"] for state in told["states"]] == ["active"] * 3
+    fleet.report("sick.service", "failed", "failed", "exit-code", "status 1")
+    (folder / "sick.service").write_text(TEXT + "\n[X-Fleet]\nGlobal=yes\n")
+    run("start", "sick.service")
+    eventually(lambda: "failed (failed, exit-code)" in run("status", "sick").out, within_s=20, what="it is told")
+    assert run("status", "sick").code == 3
+
+
+def test_status_and_start_say_what_each_machine_has_against_a_unit(run: Run, folder: Path) -> None:
+    (folder / "picky.service").write_text(TEXT + "\n[X-Fleet]\nMachineMetadata=disk=ssd\n")
+    for done in (run("start", "picky.service"), run("status", "picky")):
+        assert done.code == 3
+        shown = done.out + done.err
+        for worker in ("worker-1", "worker-2", "worker-3"):
+            assert f"{worker}  no    has no disk, which must be ssd" in shown
+        assert "would help: fleetctl metadata worker-1 disk=ssd" in shown
+
+
 def test_journal(run: Run, fleet: LiveFleet) -> None:
     fleet.script.journals["hello.service"] = ["one", "two", "three"]
     run("start", "hello")

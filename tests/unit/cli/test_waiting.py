@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
+from msgspec.structs import replace as replaced
 from typing_extensions import override
 
 from inaetics.api.client import FleetClient
@@ -100,6 +101,22 @@ def test_a_unit_that_waits_is_named_with_its_reason(capsys: pytest.CaptureFixtur
     assert (outcome.exit_code, outcome.waiting) == (3, {"hello.service": "no machine fits"})
     assert "Unit hello.service waits: no machine fits" in capsys.readouterr().err
     assert all(wait_s <= 2.0 for _, wait_s in client.asked[1:]), "it is looked at again when its patience ends"
+
+
+def test_the_verdicts_of_machines_are_told_once_for_units_that_wait_for_the_same(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    waits = {"machine": None, "current": "inactive", "active": None, "reason": "full"}
+    client = Scripted([[but(name=name, **waits) for name in ("a.service", "b.service", "c.service")]])
+    full = replaced(explanation("full", fits=False), remedies=("one more machine",))
+    client.explained = [full]
+    wait_for(client, ["a.service", "b.service", "c.service"], judge_start, wanted="launched")
+    told = capsys.readouterr().err.splitlines()
+    assert [line for line in told if line.startswith("Unit")] == [
+        f"Unit {name} waits: full" for name in ("a.service", "b.service", "c.service")
+    ]
+    assert told[1:4] == ["  MACHINE   FITS  BECAUSE", "  worker-1  no    -", "  would help: one more machine"]
+    assert len(told) == 6
 
 
 def test_with_a_limit_a_waiting_unit_is_waited_for_to_its_end(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inaetics.cli.common import output_option, print_json, print_table
+from inaetics.cli.common import output_option, print_json
+from inaetics.cli.explaining import explanation_lines
 from inaetics.cli.fleetctl_commands.arguments import unit_argument
 from inaetics.cli.fleetctl_commands.fields import record
 from inaetics.cli.session import Session, pass_session
 from inaetics.cli.unit_arguments import unit_name
 
 if TYPE_CHECKING:
-    from inaetics.api.wire import ExplainReport, MachineVerdict
+    from inaetics.api.wire import ExplainReport
 
 
 @click.command("explain")
@@ -41,14 +42,5 @@ def _print(report: ExplainReport) -> None:
         click.echo(f"  {state}")
     if report.image:
         click.echo(f"  image: {report.image}")
-    if report.machines:
-        click.echo()
-        print_table(("MACHINE", "FITS", "BECAUSE"), [_row(machine) for machine in report.machines])
-    for remedy in report.remedies:
-        click.echo(f"\nwould help: {remedy}")
-
-
-def _row(machine: MachineVerdict) -> tuple[str, str, str]:
-    against = [verdict.because for verdict in machine.constraints if not verdict.holds]
-    because = against or [verdict.because for verdict in machine.constraints if verdict.because]
-    return machine.name or machine.machine, "yes" if machine.fits else "no", "; ".join(because)
+    if lines := list(explanation_lines(report)):
+        click.echo("\n" + "\n".join(lines))
