@@ -63,6 +63,8 @@ class Script:
     """The digests that machines find units to run, where they were told none."""
     giving_up_s: float = 0.0
     """How long a machine takes to give a unit up."""
+    starts_in_s: tuple[float, float, float] | None = None
+    """How long after a placement its image is there, it was launched, and is active; None: times are all long ago."""
     restarts: list[str] = field(default_factory=list)
     followers: asyncio.Event = field(default_factory=asyncio.Event)
     """Set it to let journals that are followed go on by one line."""
@@ -92,6 +94,7 @@ class LiveFleet:
         self.archives: Archives = Unchecked()
         self.script: Script
         self.store: FakeStore
+        self._machines: dict[str, tuple[Machine, Lease]] = {}
         self._loop: asyncio.AbstractEventLoop
         self._stopping: asyncio.Event
         self._ready = threading.Event()
@@ -136,6 +139,23 @@ class LiveFleet:
 
         async def end() -> None:
             stack.close()
+
+        self.call(begin)
+        try:
+            yield
+        finally:
+            self.call(end)
+
+    @contextmanager
+    def lost(self, name: str) -> Iterator[None]:
+        """The fleet believes that this machine died."""
+        machine, lease = self._machines[name]
+
+        async def begin() -> None:
+            await self.store.delete(keys.machine(machine.id))
+
+        async def end() -> None:
+            await self.store.put(keys.machine(machine.id), mapper.machine_value(machine), lease=lease.id)
 
         self.call(begin)
         try:
@@ -197,6 +217,7 @@ class LiveFleet:
             supervisor = ScriptedSupervisor(self, store, machine.id, lease)
             commands = UnitCommands(store, supervisor, machine.id, engine_file=None, environment=os.environ)
             group.create_task(AgentServer(supervisor, commands).run(address, context=context), name="server")
+            self._machines[machine.name] = (machine, lease)
             await store.put(keys.machine(machine.id), mapper.machine_value(machine), lease=lease.id)
             async for event in store.watch(keys.placements_of(machine.id)):
                 if isinstance(event, Relisted):
@@ -223,6 +244,9 @@ class LiveFleet:
         elif placement.desired is Desired.LAUNCHED:
             running = ("active", "running", "success", "")
             active, sub, result, message = self.script.reports.get(placement.unit, running)
+        pulled, started, since = 0.0, 0.0, 1_700_000_000.0 + placement.revision
+        if self.script.starts_in_s:
+            pulled, started, since = (time.time() + later for later in self.script.starts_in_s)
         return UnitState(
             unit=placement.unit,
             machine=placement.machine,
@@ -233,7 +257,9 @@ class LiveFleet:
             placement_revision=placement.revision,
             result=result,
             message=message,
-            since=1_700_000_000.0 + placement.revision,
+            since=since,
+            pulled_at=pulled,
+            started_at=started,
             image=placement.image or self.script.found.get(placement.unit, ""),
         )
 

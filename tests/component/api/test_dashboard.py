@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -19,16 +22,30 @@ from tests.component.api.live import LiveFleet
 from tests.component.api.test_fleet_v1 import ask
 from tests.support.browser import chromium, faultless
 from tests.support.eventually import eventually
+from tests.support.made_up import TOKEN, World
+from tests.support.viewer import Stage
 
 EXPECTED = ("Failed to load resource",)
 """What the browser says of a request that is refused: some tests are about just that."""
 
+SCREENSHOTS = Path(__file__).parents[3] / "build" / "screenshots"
+"""For people: the tests make them, and only eyes judge them."""
+
+SCREENS: dict[str, tuple[int, int, Literal["light", "dark"]]] = {
+    "light": (1400, 1000, "light"),
+    "dark": (1400, 1000, "dark"),
+    "wall": (2560, 1440, "dark"),
+    "phone": (390, 844, "dark"),
+    "phone-light": (390, 844, "light"),
+}
+
+LONG = "a-unit-with-quite-a-long-name-that-may-spill@1234567890"
 SERVICE = "[Unit]\nDescription=Says hello\n[Service]\nExecStart=/bin/sleep 1000\n"
 
 
 @pytest.fixture(scope="module")
 def gateway(running: LiveFleet) -> Iterator[Gateway]:
-    with Gateway(lambda: ((f"unix://{running.socket}",), None), token=lambda: "ours") as gateway:
+    with Gateway(lambda: ((f"unix://{running.socket}",), None), token=lambda: TOKEN) as gateway:
         thread = threading.Thread(target=gateway.serve_forever)
         thread.start()
         yield gateway
@@ -122,14 +139,43 @@ def test_it_says_when_the_store_is_silent(page: Page, fleet: LiveFleet) -> None:
     expect(page.locator("#live")).to_have_attribute("data-state", "live", timeout=40_000)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_spills_on_a_phone(browser: Browser, gateway: Gateway, client: FleetClient, scheme: str) -> None:
-    client.submit("a-unit-with-quite-a-long-name-that-may-spill@1234567890.service", SERVICE, desired="launched")
-    page = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
-    page.goto(gateway.url)
-    expect(page.locator("#units tr")).to_have_count(1)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.close()
+def test_every_change_is_told_to_who_asks(page: Page, client: FleetClient) -> None:
+    client.submit("asked.service", SERVICE, desired="inactive")
+    client.set_desired("asked.service", "launched")
+    of_it = page.locator("#events li:has-text('asked')")
+    expect(of_it.and_(page.locator("[data-kind=active]"))).to_have_count(1)
+    small = of_it.and_(page.locator("[data-kind=wanted]"))
+    expect(small).to_have_count(0)
+    page.get_by_label("every change").check()
+    expect(small).to_contain_text("launched is wanted (was inactive)")
+    page.get_by_label("every change").uncheck()
+    expect(small).to_have_count(0)
+
+
+def test_pictures(page: Page, fleet: LiveFleet, client: FleetClient) -> None:
+    """Nothing is wider than the screen; the pictures are there to be looked at."""
+    fleet.script.starts_in_s = (0.03, 0.4, 1.3)
+    fleet.report("broken.service", "failed", "failed", "exit-code", "its main process ended with status 3")
+    for name in (*(f"{kind}@{n}" for kind in ("celix", "felix") for n in range(1, 5)), "provisioning", "broken", LONG):
+        client.submit(f"{name}.service", SERVICE, desired="launched")
+    client.submit("far.service", SERVICE + "[X-Fleet]\nMachineMetadata=place=moon\n", desired="launched")
+    expect(page.locator("#units tr")).to_have_count(12)
+    expect(page.locator("[data-machine=worker-2] [data-active=active]").first).to_be_visible()
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    with fleet.lost("worker-2"):
+        told = page.locator("#events [data-kind=failover] .steps").first
+        steps = r"detected → decided \+\d+ ms → pulled \+\d+ ms → started \+\d+ ms → active \+\d+ ms"
+        expect(told).to_have_text(re.compile(f"^{steps}$"), timeout=40_000)
+        for name, (width, height, scheme) in SCREENS.items():
+            page.emulate_media(color_scheme=scheme)
+            page.set_viewport_size({"width": width, "height": height})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+            page.screenshot(path=SCREENSHOTS / f"cluster-{name}.png", full_page=True)
+    page.locator("#units [data-unit='far.service']").click()
+    expect(page.locator("#panel-why")).to_contain_text("does not fit")
+    page.screenshot(path=SCREENSHOTS / "cluster-why-phone.png")
+    page.set_viewport_size({"width": 1400, "height": 900})
+    page.screenshot(path=SCREENSHOTS / "cluster-why.png")
 
 
 @pytest.mark.parametrize(
@@ -235,9 +281,34 @@ def test_the_demonstrators_page_is_found_wherever_it_runs(
             expected = (200, b"GET /statistics/since/5?a=b None")
             eventually(lambda e=expected: get("/demonstrator/statistics/since/5?a=b") == e, within_s=20, what="served")  # type: ignore[misc]
             # A page that has no token is given the cluster's; one that has keeps its own.
-            for given, token in (({}, b"ours"), ({"Authorization": "Bearer t"}, b"t")):
+            for given, token in (({}, TOKEN.encode()), ({"Authorization": "Bearer t"}, b"t")):
                 headers = {"Origin": gateway.origin, **given}
                 answer = request(
                     gateway, "POST", "/demonstrator/utilisation", key=gateway.key, body=b"5", headers=headers
                 )
                 assert (answer[0], answer[2]) == (200, b"POST /utilisation Bearer %b 5" % token)
+
+
+def test_the_demonstrators_page_lives_and_is_used_through_it_wherever_it_runs(
+    browser: Browser, gateway: Gateway, fleet: LiveFleet, client: FleetClient
+) -> None:
+    def runs_on(number: int) -> None:
+        text = f"{SERVICE}[X-Fleet]\nMachineID={number:032x}\n"
+        client.submit("felix@1.service", text, desired="launched", replace=True)
+
+    runs_on(1)
+    with faultless(browser, expected=(*EXPECTED, "ERR_")) as page:
+        with Stage(World(6), address=fleet.addresses[0], port=demonstrator.PORT):
+            page.goto(gateway.url)
+            page.get_by_role("link", name="the demonstrator").click()
+            expect(page.locator("#live")).to_have_attribute("data-state", "live", timeout=40_000)
+            page.get_by_role("button", name="One more of the processors").click()
+            expect(page.locator("#processors-count")).to_have_text("4")  # nobody was asked for a token
+            expect(page.locator("#ask")).to_be_hidden()
+        expect(page.locator("#live")).to_have_attribute("data-state", "lost")
+        runs_on(3)
+        with Stage(World(7), address=fleet.addresses[2], port=demonstrator.PORT):
+            expect(page.locator("#live")).to_have_attribute("data-state", "live", timeout=40_000)
+            expect(page.locator("#live-text")).to_contain_text("7 agents")
+            page.get_by_role("link", name="the cluster", exact=True).click()
+            expect(page.locator("[data-machine='worker-3'] [data-unit='felix@1.service']")).to_have_count(1)
