@@ -19,6 +19,9 @@ from inaetics.units.names import parse_name
 PAGE_UNIT = "felix@1.service"
 """Its machine's address is where the demonstrator's page is."""
 
+PROVISIONING_UNIT = "provisioning.service"
+"""And this one's where the provisioning server's is."""
+
 PAGE_PORT = 8080
 
 
@@ -49,7 +52,7 @@ def shape(
     socket: Path | None,
     message: str | None = None,
 ) -> dict[str, Any]:
-    """The documented object: `cluster`, `hosts`, `units`, `web`, `socket`.
+    """The documented object: `cluster`, `hosts`, `units`, `web`, `provisioning`, `socket`.
 
     Templates are left out: they never run. `message` is there only when something is unknown, a host's `trouble` only
     when it has some, a unit's `reason` only when it waits.
@@ -59,16 +62,17 @@ def shape(
         "cluster": cluster.name,
         "hosts": [_host(seen[host.name]) for host in cluster.hosts],
         "units": [_unit(unit) for unit in units],
-        "web": web(units),
+        "web": page(units, PAGE_UNIT),
+        "provisioning": page(units, PROVISIONING_UNIT),
         "socket": str(socket) if socket else None,
     }
     return found | ({"message": message} if message else {})
 
 
-def web(units: Iterable[UnitEntry]) -> str | None:
-    """The address of the demonstrator's page, or None while felix@1 does not run."""
+def page(units: Iterable[UnitEntry], name: str) -> str | None:
+    """The address of the page that the unit serves, or None while it does not run."""
     for unit in units:
-        if unit.name == PAGE_UNIT and unit.machine is not None and unit.active == "active":
+        if unit.name == name and unit.machine is not None and unit.active == "active":
             return f"http://{unit.machine.address}:{PAGE_PORT}"
     return None
 

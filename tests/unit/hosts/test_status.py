@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from inaetics.api.wire import MachineRef, UnitEntry
+from inaetics.cli.host_commands.cmd_status import show
 from inaetics.hosts.host_files import system_units
 from inaetics.hosts.observe import HostState, Observation
 from inaetics.hosts.status import shape
@@ -57,6 +60,7 @@ def test_the_documented_object() -> None:
             {"name": "felix@9.service", "machine": None, "active": "inactive", "sub": "dead", "reason": "full"},
         ],
         "web": "http://127.17.8.104:8080",
+        "provisioning": None,
         "socket": "/run/s",
     }
 
@@ -64,6 +68,14 @@ def test_the_documented_object() -> None:
 def test_there_is_no_page_while_felix_1_starts() -> None:
     units = [entry("felix@1.service", machine=FOUR, active="activating", sub="start")]
     assert shape(CLUSTER, ALL, units, None)["web"] is None
+
+
+def test_the_page_of_provisioning_is_named_while_it_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    there = entry("provisioning.service", machine=FOUR, active="active", sub="running")
+    found = shape(CLUSTER, ALL, [there], Path("/run/s"))
+    assert found["provisioning"] == "http://127.17.8.104:8080"
+    show(found)
+    assert "\nprovisioning  http://127.17.8.104:8080\nsocket        /run/s\n" in capsys.readouterr().out
 
 
 def test_without_an_api_the_rest_is_told() -> None:

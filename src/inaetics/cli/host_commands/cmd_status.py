@@ -8,12 +8,14 @@ import click
 
 from inaetics.cli.common import cluster_option, output_option, print_json, print_table, say
 
+_PLACES = (("page", "web"), ("provisioning", "provisioning"), ("socket", "socket"))
+
 
 @click.command("status")
 @output_option
 @cluster_option
 def command(output: str, cluster: str) -> None:
-    """Show hosts and units, the page's address, and the socket that speaks the fleet API.
+    """Show hosts and units, the pages' addresses, and the socket that speaks the fleet API.
 
     A host is 'running' when everything it runs itself is up, 'starting', 'degraded' (then it says why), or 'halted'.
     Works with any part of the cluster down; what could not be asked is named.
@@ -42,9 +44,9 @@ def show(found: dict[str, Any]) -> None:
     notes = [f"{each['name']}: {each['trouble']}" for each in found["hosts"] if "trouble" in each]
     notes += [f"{each['name']}: {each['reason']}" for each in found["units"] if "reason" in each]
     notes += [found[each] for each in ("message", "certificates", "disk") if each in found]
-    if found["web"]:
-        click.echo(f"\npage    {found['web']}")
-    if found["socket"]:
-        click.echo(f"socket  {found['socket']}")
+    places = [(word, found[key]) for word, key in _PLACES if found[key]]
+    if places:
+        click.echo()
+        print_table((), places)
     if notes:
         say("\n" + "\n".join(notes))
