@@ -16,17 +16,66 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
 from pelix.ipopo.constants import use_ipopo
 from typing_extensions import override
 
-from inaetics.demonstrator.api import ACCOUNTING, AGENT_STATISTICS, CLUSTER_INFO, COORDINATOR, PIPELINE_CONTROL
+from inaetics.demonstrator.api import (
+    ACCOUNTING,
+    AGENT_STATISTICS,
+    BURST,
+    CLUSTER_INFO,
+    COORDINATOR,
+    MODES,
+    PERIODIC,
+    PIPELINE_CONTROL,
+    AgentReport,
+    Stat,
+    Word,
+)
 from inaetics.demonstrator.bundles.viewer import component
 from inaetics.demonstrator.bundles.viewer.answers import Answer, files_of
+from inaetics.demonstrator.settings import one_of
+from inaetics.demonstrator.told import Told
 from inaetics.node import api
 from inaetics.provisioning.framework import FrameworkSettings, start_framework, stop_framework
 from tests.support.made_up import TOKEN, Fake, World
 
 STEP_S = 0.1
+
+
+class Moded:
+    """A made-up agent that has a mode, and knows what it was told."""
+
+    def __init__(self, fake: Fake) -> None:
+        self._fake = fake
+        self._told = Told()
+        self.mode = PERIODIC
+
+    def report(self) -> AgentReport:
+        report = self._fake.report()
+        if self._fake.role != "producer":
+            return report
+        return replace(report, stats=[*report.stats, Stat("in bursts", "gauge", "", float(self.mode == BURST))])
+
+    def set_utilisation(self, percent: float) -> None:
+        self._fake.set_utilisation(percent)
+        self._told.note("set_utilisation", percent)
+
+    def set_cost(self, us: float) -> None:
+        self._fake.set_cost(us)
+        self._told.note("set_cost", us)
+
+    def set_mode(self, mode: str) -> None:
+        self._fake._wait()
+        self.mode = one_of(mode, MODES, "a mode")
+        self._told.note("set_mode", mode)
+
+    def rate(self) -> float:
+        return self._fake.rate()
+
+    def told(self) -> list[Word]:
+        return self._told.words()
 
 
 class Stage:
@@ -50,6 +99,7 @@ class Stage:
         self._speed = speed
         self._coordinating: list[Any] = []
         self._registrations: dict[Fake, list[Any]] = {}
+        self.moded: dict[str, Moded] = {}
         self._stopping = threading.Event()
         self._mover = threading.Thread(target=self._move, name="made-up world", daemon=True)
 
@@ -97,9 +147,10 @@ class Stage:
             self._coordinating.append(self.context.register_service(specification, self.world, {}))
 
     def _came(self, fake: Fake) -> None:
-        held = [self.context.register_service(AGENT_STATISTICS, fake, {api.REMOTE_AGENT: fake.name})]
+        moded = self.moded[fake.name] = Moded(fake)
+        held = [self.context.register_service(AGENT_STATISTICS, moded, {api.REMOTE_AGENT: fake.name})]
         if fake.role in ("producer", "processor"):
-            held.append(self.context.register_service(PIPELINE_CONTROL, fake, {api.REMOTE_AGENT: fake.name}))
+            held.append(self.context.register_service(PIPELINE_CONTROL, moded, {api.REMOTE_AGENT: fake.name}))
         self._registrations[fake] = held
 
     def _went(self, fake: Fake) -> None:

@@ -23,6 +23,10 @@ ACCOUNTING = "inaetics.demonstrator.Accounting"
 COORDINATOR = "inaetics.demonstrator.Coordinator"
 CLUSTER_INFO = "inaetics.demonstrator.ClusterInfo"
 
+PERIODIC, BURST = "periodic", "burst"
+MODES = (PERIODIC, BURST)
+"""Of producers: evenly, or all of a second at once."""
+
 
 class Sample(msgspec.Struct, frozen=True, array_like=True):
     """Two measured values. `producer` and `sequence` together identify a sample for ever."""
@@ -119,6 +123,15 @@ class Ledger(msgspec.Struct, frozen=True, array_like=True):
     produced: int
     refused: int
     undecided: int
+
+
+class Word(msgspec.Struct, frozen=True, array_like=True):
+    """Something that a producer or a processor was told: a method of its `PipelineControl`, the value, and how long
+    ago."""
+
+    method: str
+    value: float | str
+    age_s: float
 
 
 class AccountingReport(msgspec.Struct, frozen=True, array_like=True):
@@ -314,7 +327,7 @@ class Producer(Protocol):
         """Set the rate, 0 to the maximum. Raises `InvalidInput`."""
 
     def set_mode(self, mode: str) -> None:
-        """ "periodic": evenly; "burst": all of a second at once. Raises `InvalidInput`."""
+        """Set one of `MODES`. Raises `InvalidInput`."""
 
     def clock_ms(self) -> float:
         """What the clock that its samples' times are of says now, Unix milliseconds."""
@@ -337,6 +350,12 @@ class PipelineControl(Protocol):
 
     def set_cost(self, us: float) -> None:
         """Make processors compute so many µs of processor time for each sample. Raises `InvalidInput`."""
+
+    def set_mode(self, mode: str) -> None:
+        """Make producers produce in one of `MODES`. Raises `InvalidInput`."""
+
+    def told(self) -> list[Word]:
+        """The last word of each of the three setters, also those that do not concern it; nothing it began with."""
 
 
 class Accounting(Protocol):

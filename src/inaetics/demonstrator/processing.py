@@ -17,6 +17,7 @@ from pelix.ipopo.decorators import Invalidate, Validate
 from typing_extensions import override
 
 from inaetics.demonstrator.api import (
+    MODES,
     BlockDelivery,
     DataStore,
     Result,
@@ -25,11 +26,13 @@ from inaetics.demonstrator.api import (
     SampleBlock,
     SampleQueue,
     Stat,
+    Word,
 )
 from inaetics.demonstrator.blocks import of_samples, packed, results_of
 from inaetics.demonstrator.calls import Worker
 from inaetics.demonstrator.given import Checks, given
-from inaetics.demonstrator.settings import within
+from inaetics.demonstrator.settings import one_of, within
+from inaetics.demonstrator.told import Told
 
 MOST_A_BATCH = 1000
 
@@ -75,6 +78,7 @@ class Processing:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
+        self._told = Told()
         self._processed = 0
         self._stored = 0
         self._cost_us: float | None = None
@@ -84,7 +88,7 @@ class Processing:
     @Validate
     def validate(self, context: BundleContext) -> None:
         if self._cost_us is None:
-            self.set_cost(first_cost(context))
+            self._cost_us = first_cost(context)
         self._stored = 0
         self._worker = Worker("processor", self._step)
         self._worker.start()
@@ -101,10 +105,18 @@ class Processing:
     def set_cost(self, us: float) -> None:
         """What a sample costs, µs of processor time; 0 is the sum alone."""
         self._cost_us = within(us, MOST_COST_US, "a cost", "µs")
+        self._told.note("set_cost", self._cost_us)
 
     def set_utilisation(self, percent: float) -> None:
         """Processors take what there is."""
-        within(percent, 100, "a utilisation", "%")
+        self._told.note("set_utilisation", within(percent, 100, "a utilisation", "%"))
+
+    def set_mode(self, mode: str) -> None:
+        """Processors take what there is."""
+        self._told.note("set_mode", one_of(mode, MODES, "a mode"))
+
+    def told(self) -> list[Word]:
+        return self._told.words()
 
     def rate(self) -> float:
         """Samples a second, over the last five."""

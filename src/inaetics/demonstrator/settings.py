@@ -17,6 +17,13 @@ def within(value: object, most: float, what: str, unit: str) -> float:
     return float(value)
 
 
+def one_of(value: object, choices: Sequence[str], what: str) -> str:
+    """`value`, when it is one of the choices. Raises `InvalidInput` otherwise."""
+    if not isinstance(value, str) or value not in choices:
+        raise InvalidInput(f"cannot set {what} of {value!r}: it is one of {', '.join(choices)}")
+    return value
+
+
 class Given:
     """Framework properties below one prefix, as a bundle's author and a unit's author both need them.
 

@@ -24,6 +24,7 @@ from inaetics.demonstrator.api import (
     Ledger,
     Result,
     Sample,
+    Word,
 )
 from inaetics.demonstrator.native import LIBRARY
 from inaetics.errors import InvalidInput
@@ -135,6 +136,28 @@ def test_what_people_set(framework: BundleFramework) -> None:
     with pytest.raises(InvalidInput, match="µs"):
         control.set_cost(-1)
     assert producer.rate() == producer.maximum() / 10
+    control.set_cost(3)
+    control.set_mode("burst")
+    told = msgspec.convert(control.told(), list[Word])
+    assert {(word.method, word.value) for word in told} == {
+        ("set_utilisation", 10), ("set_cost", 3), ("set_mode", "burst"),
+    }  # fmt: skip
+    assert all(0 <= word.age_s < 60 for word in told)
+
+
+def test_what_a_processor_was_told_and_not_what_it_began_with() -> None:
+    with given("inaetics.processor.cost.us=5") as framework:
+        install(framework, "queue", "datastore", "processor")
+        control = framework.service(PIPELINE_CONTROL, remote=True)
+        assert control.told() == []
+        control.set_utilisation(40)
+        control.set_mode("burst")
+        control.set_cost(7)
+        assert {method: value for method, value, _ in control.told()} == {
+            "set_utilisation": 40, "set_mode": "burst", "set_cost": 7,
+        }  # fmt: skip
+        with pytest.raises(InvalidInput, match="periodic, burst"):
+            control.set_mode("now and then")
 
 
 UNIT = {"INAETICS_AGENT": "celix@1", "INAETICS_ADDRESS": "127.0.0.1", "INAETICS_ETCD_ENDPOINTS": "http://127.0.0.1:1"}

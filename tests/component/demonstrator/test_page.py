@@ -123,6 +123,36 @@ def test_load_and_work_move_the_graphs(browser: Browser, stage: Stage) -> None:
         expect(page.locator("#queue-meter")).not_to_have_attribute("aria-valuenow", "0")
 
 
+def test_producers_in_bursts(browser: Browser, stage: Stage) -> None:
+    with trusted(browser, stage) as page:
+        switch = page.get_by_role("switch", name="In bursts")
+        expect(switch).to_be_enabled()
+        expect(switch).to_have_attribute("aria-checked", "false")
+        switch.click()
+        eventually(lambda: stage.moded["celix@1"].mode == "burst", within_s=10, what="the producer bursts")
+        expect(switch).to_have_attribute("aria-checked", "true")
+        expect(page.locator("#producer-note")).to_contain_text("in bursts")
+        page.get_by_role("button", name="One more of the producers").click()
+        eventually(lambda: stage.moded.get("producer@1") is not None, within_s=10, what="there is one more")
+        eventually(lambda: stage.moded["producer@1"].mode == "burst", within_s=10, what="it is told what was set")
+        switch.focus()
+        page.keyboard.press("Space")
+        eventually(lambda: stage.moded["celix@1"].mode == "periodic", within_s=10, what="evenly again")
+        expect(page.locator("#producer-note")).not_to_contain_text("in bursts")
+
+
+def test_what_agents_differ_in_can_be_set_again(browser: Browser, stage: Stage) -> None:
+    stage.world.scale("producers", 2, token=TOKEN)
+    stage.world.fakes["producer@1"].percent = 70
+    with trusted(browser, stage) as page:
+        slider = page.get_by_role("slider", name="Load", exact=True)
+        expect(page.locator("#utilisation-text")).to_have_text("they differ")
+        expect(slider).to_be_enabled()
+        slider.fill("55")
+        eventually(lambda: stage.world.fakes["producer@1"].percent == 55, within_s=10, what="both are set")
+        expect(page.locator("#utilisation-text")).to_have_text("55 %")
+
+
 def test_agents_more_and_less(browser: Browser, stage: Stage) -> None:
     with trusted(browser, stage) as page:
         more = page.get_by_role("button", name="One more of the processors")

@@ -169,6 +169,10 @@ def test_what_there_is_not(stage: Stage, method: str, path: str, status: int) ->
         ("/utilisation", b"[" * 4000, "understand"),
         ("/utilisation", b"", "understand"),
         ("/cost", {"us": 10_001}, "0 to 10000 µs"),
+        ("/mode", {"mode": "sometimes"}, "periodic, burst"),
+        ("/mode", {"mode": ["burst"]}, "periodic, burst"),
+        ("/mode", {"mode": None}, "periodic, burst"),
+        ("/mode", {"utilisation": 50}, "utilisation"),
         ("/scaleProcessor", {"count": 61}, "5 workers have room for 1 to 60"),
         ("/scaleProcessor", {"count": 0}, "1 to 60"),
         ("/scaleProcessor", {"change": -1000}, "1 to 60"),
@@ -188,7 +192,9 @@ def test_bad_input(stage: Stage, path: str, body: object, words: str) -> None:
     assert any(each in answer["error"]["message"] for each in words.split("|")), answer
 
 
-@pytest.mark.parametrize("path", sorted(["/utilisation", "/cost", "/scaleProducer", "/automatic", "/kill", "/token"]))
+@pytest.mark.parametrize(
+    "path", sorted(["/utilisation", "/cost", "/mode", "/scaleProducer", "/automatic", "/kill", "/token"])
+)
 def test_controls_need_the_token_and_json_and_this_page(stage: Stage, path: str) -> None:
     before = _by_people(stage)
     status, answer, headers = ask(stage, "POST", path, {})
@@ -212,13 +218,25 @@ def test_the_token_is_only_checked(stage: Stage) -> None:
 def test_all_are_set_and_who_hangs_is_named(stage: Stage) -> None:
     with Events(stage.url) as page:
         assert do(stage, "/utilisation", {"utilisation": 35}) == {
-            "percent": 35, "cost_us": 200, "silent": [HANGING],
+            "percent": 35, "cost_us": 200, "mode": "periodic", "differ": [], "silent": [HANGING],
         }  # fmt: skip
         assert page.next("utilisation")["percent"] == 35
         assert {fake.percent for fake in stage.world.fakes.values() if fake.role == "producer"} == {35}
         assert do(stage, "/cost", {"us": 150})["cost_us"] == 150
-        page.next("utilisation", lambda told: told == {"percent": 35, "cost_us": 150})
-    assert ask(stage, "GET", "/utilisation")[1] == {"percent": 35, "cost_us": 150}
+        page.next("utilisation", lambda told: (told["percent"], told["cost_us"]) == (35, 150))
+    shown = {"percent": 35, "cost_us": 150, "mode": "periodic", "differ": []}
+    assert ask(stage, "GET", "/utilisation")[1] == shown
+
+
+def test_producers_in_bursts(stage: Stage) -> None:
+    with Events(stage.url) as page:
+        answer = do(stage, "/mode", {"mode": "burst"})
+        assert (answer["mode"], answer["silent"]) == ("burst", [HANGING])
+        assert stage.moded["celix@1"].mode == "burst"
+        page.next("utilisation", lambda told: told["mode"] == "burst")
+        stage.moded["celix@1"].mode = "periodic"  # as after a restart
+        page.next("utilisation", lambda told: told["mode"] == "periodic")
+        do(stage, "/mode", {"mode": "periodic"})
 
 
 def test_scaling(stage: Stage) -> None:

@@ -124,7 +124,7 @@ def test_scaling_cluster_and_utilisation_are_told_when_they_change() -> None:
     assert told.keys() == {"scaling", "cluster", "utilisation", "points"}
     assert told["scaling"]["sets"] == [{"kind": "processors", "wanted": 3, "running": 2, "least": 1, "most": 6}]
     assert told["cluster"]["events"][0]["failover"] == [["active", 12]]
-    assert told["utilisation"] == {"percent": 40, "cost_us": None}
+    assert told["utilisation"] == {"percent": 40, "cost_us": None, "mode": None, "differ": []}
     shown.cluster = Cluster(999, [], [], shown.cluster.events, True, "")  # looked at again: no news
     assert [name for name, _ in tick(shown, 1000)] == ["points"]
     shown.cluster = None

@@ -5,10 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
 
 import pytest
+from typing_extensions import override
 
-from inaetics.demonstrator.bundles.viewer.knobs import BELIEVED_S, COST, UTILISATION, Knob, Knobs
+from inaetics.demonstrator.api import Word
+from inaetics.demonstrator.bundles.viewer.knobs import BELIEVED_S, COST, MODE, UTILISATION, Knob, Knobs
 from inaetics.demonstrator.bundles.viewer.permits import KEEP_S, MOST, Permits
 from inaetics.errors import Unavailable
 from tests.support.eventually import eventually
@@ -21,7 +25,7 @@ class Control:
         self.lets_go = threading.Event()
         self.lets_go.set()
         self.error = error
-        self.heard: list[tuple[str, float]] = []
+        self.heard: list[tuple[str, float | str]] = []
 
     def set_utilisation(self, percent: float) -> None:
         self.lets_go.wait()
@@ -31,6 +35,12 @@ class Control:
 
     def set_cost(self, us: float) -> None:
         self.heard.append((COST, us))
+
+    def set_mode(self, mode: str) -> None:
+        self.heard.append((MODE, mode))
+
+    def told(self) -> list[Word]:
+        return []
 
     def rate(self) -> float:
         return 0.0
@@ -105,6 +115,59 @@ def test_who_comes_later_is_told_what_was_set(knobs: Knobs) -> None:
     knobs.bind("celix@3", third)
     knobs.set(UTILISATION, 0)
     assert (UTILISATION, 0) not in first.heard
+
+
+class Knows(Control):
+    """It was told before, so many seconds ago."""
+
+    def __init__(self, **words: tuple[float | str, float]) -> None:
+        super().__init__()
+        self._words = [Word(method, value, age_s) for method, (value, age_s) in words.items()]
+
+    @override
+    def told(self) -> list[Word]:
+        return self._words
+
+
+def test_a_viewer_that_begins_learns_what_was_set_and_tells_who_does_not_know(knobs: Knobs) -> None:
+    missed = Knows(set_utilisation=(10, 500))  # it hung when the others were told
+    knows = Knows(set_utilisation=(40, 100), set_mode=("burst", 100), set_cost=(70, 300))
+    new, later = Knows(), Knows()
+    for name, control in (("celix@1", missed), ("new@1", new), ("producer@1", knows)):
+        knobs.bind(name, control)
+    everything: list[tuple[str, float | str]] = [(COST, 70), (MODE, "burst"), (UTILISATION, 40)]
+    for control in (missed, new):
+        eventually(partial(_heard, control, everything), within_s=10, what="all is told")
+        assert control.heard[-1] != (UTILISATION, 10)
+    knobs.bind("celix@2", later)
+    eventually(lambda: sorted(later.heard) == everything or None, within_s=10, what="who starts later is told too")
+    assert knobs.believed(MODE, []) == "burst"
+
+
+def _heard(control: Control, everything: list[tuple[str, float | str]]) -> bool:
+    return set(everything) <= set(control.heard)
+
+
+def test_what_is_said_here_is_younger_than_what_any_agent_brings(knobs: Knobs) -> None:
+    first = Knows()
+    knobs.bind("celix@1", first)
+    assert knobs.set(UTILISATION, 90) == []
+    returned = Knows(set_utilisation=(5, 0), set_cost=("much", 0), set_mode=("sometimes", 0), close=(1, 0))
+    knobs.bind("celix@2", returned)
+    eventually(lambda: returned.heard or None, within_s=10, what="it is told")
+    knobs.set(COST, 1)
+    assert returned.heard == [(UTILISATION, 90), (COST, 1)]
+    assert first.heard == [(UTILISATION, 90), (COST, 1)]
+    assert knobs.believed(MODE, []) is None
+
+
+def test_who_cannot_say_what_it_was_told_is_told_all_the_same(knobs: Knobs) -> None:
+    broken = Control()
+    answer: Any = [["what", "is", "this"]]
+    broken.told = lambda: answer  # type: ignore[method-assign]
+    knobs.bind("celix@1", broken)
+    assert knobs.set(UTILISATION, 50) == []
+    assert broken.heard == [(UTILISATION, 50)]
 
 
 def test_what_is_shown_as_set(knobs: Knobs, monkeypatch: pytest.MonkeyPatch) -> None:

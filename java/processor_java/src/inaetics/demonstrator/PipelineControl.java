@@ -10,4 +10,7 @@ public interface PipelineControl {
 
     /** Makes processors compute so many µs of processor time for each sample. */
     void setCost(double us);
+
+    /** Producers are "periodic" or in "burst"s; processors take what there is: this only checks. */
+    void setMode(String mode);
 }

@@ -59,6 +59,13 @@ final class Processor implements PipelineControl, Runnable {
         kernel = new Kernel(us);
     }
 
+    @Override
+    public void setMode(String mode) {
+        if (!mode.equals("periodic") && !mode.equals("burst")) {
+            throw new IllegalArgumentException("cannot set a mode of '" + mode + "': it is one of periodic, burst");
+        }
+    }
+
     List<Stat> stats() {
         return List.of(
                 new Stat("processed", "counter", "samples", processed), new Stat("cost", "gauge", "µs", kernel.costUs()));

@@ -25,6 +25,7 @@ from pelix.ipopo.decorators import (
 from typing_extensions import override
 
 from inaetics.demonstrator.api import (
+    BURST,
     PIPELINE_CONTROL,
     PRODUCER,
     SAMPLE_QUEUE,
@@ -33,14 +34,16 @@ from inaetics.demonstrator.api import (
     SampleBlock,
     SampleQueue,
     Stat,
+    Word,
 )
 from inaetics.demonstrator.blocks import waves
 from inaetics.demonstrator.calls import CALL_FAILED, Worker
 from inaetics.demonstrator.given import Checks, given
 from inaetics.demonstrator.settings import within
+from inaetics.demonstrator.told import Told
 
 from .lives import Lives
-from .pace import BURST, KNOWN, MAXIMUM, PREFIX, RATE, Pace, beginning
+from .pace import KNOWN, MAXIMUM, PREFIX, RATE, Pace, beginning
 from .sequence_log import SequenceLog
 
 MOST_COST_US = 1_000_000
@@ -68,6 +71,7 @@ class Producer:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._lives = Lives()
+        self._told = Told()
         self._pace: Pace | None = None
         self._log: SequenceLog | None = None
         self._pending: SampleBlock | None = None
@@ -106,21 +110,28 @@ class Producer:
 
     def set_rate(self, rate: float) -> None:
         with self._lock:
-            self._pacing().set_rate(rate)
+            pace = self._pacing()
+            pace.set_rate(rate)
+            self._told.note("set_utilisation", pace.rate / pace.maximum * 100)
 
     def set_mode(self, mode: str) -> None:
         with self._lock:
             self._pacing().set_mode(mode)
+        self._told.note("set_mode", mode)
 
     def set_utilisation(self, percent: float) -> None:
         share = within(percent, 100, "a utilisation", "%") / 100
         with self._lock:
             pace = self._pacing()
             pace.set_rate(pace.maximum * share)
+        self._told.note("set_utilisation", percent)
 
     def set_cost(self, us: float) -> None:
         """Producers compute nothing."""
-        within(us, MOST_COST_US, "a cost", "µs")
+        self._told.note("set_cost", within(us, MOST_COST_US, "a cost", "µs"))
+
+    def told(self) -> list[Word]:
+        return self._told.words()
 
     def clock_ms(self) -> float:
         return time.time() * 1000

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inaetics.demonstrator.settings import Given, within
-from inaetics.errors import InvalidInput
+from inaetics.demonstrator.api import BURST, MODES, PERIODIC
+from inaetics.demonstrator.settings import Given, one_of, within
 
 INTERVAL_S = 0.025
 BURST_EVERY_S = 1.0
 MOST_BEHIND_S = 1.0
 MOST_A_BATCH = 1000
-PERIODIC, BURST = "periodic", "burst"
-MODES = (PERIODIC, BURST)
 
 PREFIX = "inaetics.producer."
 KNOWN = ("rate", "maximum", "mode")
@@ -68,9 +66,7 @@ class Pace:
 
     def set_mode(self, mode: str) -> None:
         """Raises `InvalidInput`."""
-        if mode not in MODES:
-            raise InvalidInput(f"cannot produce in mode {mode!r}: it is one of {', '.join(MODES)}")
-        self.mode = mode
+        self.mode = one_of(mode, MODES, "a mode")
 
     def due(self, now: float) -> int:
         """How many samples to offer now, at once; they are not due again."""

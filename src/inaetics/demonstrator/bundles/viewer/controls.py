@@ -14,14 +14,14 @@ from typing import Any, TypeVar
 import msgspec
 from pelix.http import AbstractHTTPServletRequest
 
-from inaetics.demonstrator.api import Coordinator, Scaling
-from inaetics.demonstrator.settings import within
+from inaetics.demonstrator.api import MODES, Coordinator, Scaling
+from inaetics.demonstrator.settings import one_of, within
 from inaetics.errors import Conflict, Forbidden, InvalidInput, Unavailable
 
 from .answers import Answer, TooLarge, WrongKind, failure, json, refusal
 from .asking import Asker
 from .frames import named
-from .knobs import COST, UTILISATION, Knobs
+from .knobs import COST, MODE, UTILISATION, Knobs
 from .permits import Permits
 from .watch import Services, Watch
 
@@ -46,6 +46,10 @@ class _Utilisation(_Body):
 
 class _Cost(_Body):
     us: Any
+
+
+class _Mode(_Body):
+    mode: Any
 
 
 class _Count(_Body):
@@ -81,6 +85,7 @@ class Controls:
         self._actions: dict[str, Callable[[bytes, str], Any]] = {
             "/utilisation": self._set_utilisation,
             "/cost": self._set_cost,
+            "/mode": self._set_mode,
             "/scaleProducer": lambda body, token: self._scale("producers", body, token),
             "/scaleProcessor": lambda body, token: self._scale("processors", body, token),
             "/automatic": self._set_automatic,
@@ -130,6 +135,11 @@ class Controls:
         cost = within(_read(body, _Cost).us, MOST_COST_US, "a cost", "µs")
         silent = self._knobs.set(COST, cost)
         return {**self._watch.utilisation(), "cost_us": cost, "silent": silent}
+
+    def _set_mode(self, body: bytes, _token: str) -> Any:
+        mode = one_of(_read(body, _Mode).mode, MODES, "a mode")
+        silent = self._knobs.set(MODE, mode)
+        return {**self._watch.utilisation(), "mode": mode, "silent": silent}
 
     def _scale(self, kind: str, body: bytes, token: str) -> Any:
         wish = _read(body, _Count)

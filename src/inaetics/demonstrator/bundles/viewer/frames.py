@@ -29,6 +29,9 @@ class Utilisation(msgspec.Struct, frozen=True, kw_only=True):
 
     percent: float | None = None
     cost_us: float | None = None
+    mode: str | None = None
+    differ: tuple[str, ...] = ()
+    """Which of them agents are set to differently."""
 
 
 def frame(event: str, data: object) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,8 +18,10 @@ from msgspec.structs import replace
 
 from inaetics.demonstrator.api import (
     ACCOUNTING,
+    BURST,
     CLUSTER_INFO,
     COORDINATOR,
+    PERIODIC,
     Accounting,
     AccountingReport,
     AgentReport,
@@ -34,7 +36,7 @@ from inaetics.demonstrator.calls import Worker
 from .asking import Asker
 from .frames import Board, Utilisation, named
 from .history import History
-from .knobs import COST, UTILISATION, Knobs
+from .knobs import COST, MODE, UTILISATION, Knobs, Value
 
 INTERVAL_S = 0.5
 ANSWERS_WITHIN_S = 0.15
@@ -129,10 +131,15 @@ class Watch:
 
     def _set(self) -> Utilisation:
         gauges = partial(self._board.history.gauges, now_s=time.monotonic())
-        return Utilisation(
-            percent=self._knobs.believed(UTILISATION, gauges("utilisation")),
-            cost_us=self._knobs.believed(COST, gauges("cost")),
-        )
+        modes = [BURST if bursts else PERIODIC for bursts in gauges("in bursts")]
+        asked: dict[str, tuple[str, Sequence[Value]]] = {
+            "percent": (UTILISATION, gauges("utilisation")),
+            "cost_us": (COST, gauges("cost")),
+            "mode": (MODE, modes),
+        }
+        found = {name: self._knobs.believed(method, reported) for name, (method, reported) in asked.items()}
+        differ = [name for name, (_, reported) in asked.items() if reported and found[name] is None]
+        return msgspec.convert({**found, "differ": differ}, Utilisation)
 
     def _now_ms(self) -> int:
         """Unix milliseconds that never go back, whatever happens to the clock."""

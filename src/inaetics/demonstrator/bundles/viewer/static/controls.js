@@ -35,6 +35,7 @@ class Slider {
     this.words = words;
     this.touched = 0;
     this.known = null;
+    this.differ = false;
     this.input.addEventListener("input", () => {
       this.say(this.input.valueAsNumber);
       clearTimeout(this.timer);
@@ -43,17 +44,18 @@ class Slider {
     });
   }
 
-  /** What holds now; a slider in somebody's hand stays where it is. */
-  show(value) {
+  /** What holds now, null where agents `differ` or nobody knows; a slider in somebody's hand stays where it is. */
+  show(value, differ = this.differ) {
     this.known = value;
-    this.input.disabled = value === null;
+    this.differ = differ;
+    this.input.disabled = value === null && !differ;
     if (this.touched) return;
     if (value !== null) this.input.value = value;
     this.say(value);
   }
 
   say(value) {
-    this.text.textContent = value === null ? "–" : this.words(value);
+    this.text.textContent = value !== null ? this.words(value) : this.differ ? "they differ" : "–";
     this.input.setAttribute("aria-valuetext", this.text.textContent);
   }
 }
@@ -61,9 +63,16 @@ class Slider {
 const load = new Slider("utilisation", (percent) => `${percent} %`, (percent) => wish("utilisation", { utilisation: percent }, showUtilisation));
 const cost = new Slider("cost", (us) => `${us} µs`, (us) => wish("cost", { us }, showUtilisation));
 
+const bursts = byId("bursts");
+bursts.addEventListener("click", () => wish("mode", { mode: bursts.getAttribute("aria-checked") === "true" ? "periodic" : "burst" }, showUtilisation));
+
 export function showUtilisation(said) {
-  load.show(said?.percent ?? null);
-  cost.show(said?.cost_us ?? null);
+  const differ = (name) => said?.differ.includes(name) ?? false;
+  load.show(said?.percent ?? null, differ("percent"));
+  cost.show(said?.cost_us ?? null, differ("cost_us"));
+  bursts.disabled = !said?.mode && !differ("mode");
+  bursts.setAttribute("aria-checked", String(said?.mode === "burst"));
+  byId("bursts-hint").textContent = differ("mode") ? "some producers are, some are not" : "a second's samples at once, not evenly";
 }
 
 // ---- how many there are

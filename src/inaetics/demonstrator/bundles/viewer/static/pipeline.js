@@ -10,6 +10,9 @@ const perSecond = (n) => (Number.isFinite(n) ? `${whole.format(n)} /s` : "–");
 const having = (agents, bundle) => [...agents.values()]
   .filter((agent) => !agent.late && agent.bundles.some((name) => name.split(" ")[0].startsWith(bundle))).map((agent) => agent.agent);
 
+/** The last figure of a series of an agent. */
+const last = (agent, name) => agent.series.find((series) => series.name === name)?.points.at(-1)?.[1];
+
 export function showPipeline(system, agents) {
   step += 1;
   say("produced", number(system.produced));
@@ -19,7 +22,8 @@ export function showPipeline(system, agents) {
   flow("rate-produced", system.rates.produced);
   flow("rate-processed", system.rates.processed);
   flow("rate-stored", system.rates.stored);
-  say("producer-note", note(having(agents, "producer"), `${number(system.refused)} refused`));
+  const bursts = [...agents.values()].some((agent) => !agent.late && last(agent, "in bursts"));
+  say("producer-note", note(having(agents, "producer"), `${bursts ? "in bursts · " : ""}${number(system.refused)} refused`));
   say("queue-note", note(having(agents, "queue"), `${number(system.in_flight)} in flight`));
   say("processor-note", note(having(agents, "processor")));
   const latency = system.latency_ms;
