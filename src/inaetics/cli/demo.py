@@ -32,7 +32,7 @@ from inaetics.hosts.paths import ClusterPaths, natural
 from inaetics.hosts.processes import alive, processes
 from inaetics.hosts.progress import Progress, Step
 from inaetics.hosts.settle import Request
-from inaetics.hosts.status import PAGE_PORT, web
+from inaetics.hosts.status import PAGE_PORT, PAGE_UNIT, page
 from inaetics.hosts.up import up
 
 AGENTS = 2
@@ -185,7 +185,7 @@ def _page(client: FleetClient, step: Step) -> str:
     end = time.monotonic() + PAGE_S
     last = "felix@1.service has no address yet"
     while time.monotonic() < end:
-        address = web(client.units().units)
+        address = page(client.units().units, PAGE_UNIT)
         if address is not None:
             stored, last = _stored(address)
             if stored > 0:
@@ -210,6 +210,23 @@ def _stored(address: str) -> tuple[float, str]:
     stages = ("produced", "queued", "processed", "stored")
     said = ", ".join(f"{found[stage]:.0f} {stage}" for stage in stages if stage in found)
     return float(found.get("stored", 0)), said or "the page has nothing to tell yet"
+
+
+def farther(cluster: str, program: str, *, on_path: bool) -> str:
+    """What to do next, for people: the page is where felix@1 is, and goes with it.
+
+    `program` is how this command was called; it is shown where a shell would not find it by its name (`on_path`).
+    """
+    verb = "inaetics" if on_path else program
+
+    def typed(words: str) -> str:
+        return verb + command(cluster, words).removeprefix("inaetics")
+
+    return (
+        "The page is where felix@1 is: kill its worker, and it is back at another address. One that stays, with the\n"
+        f"cluster's own page:\n\n    {typed('dashboard')}\n\n"
+        f"Buttons of the page above ask for a token: {typed('token')}"
+    )
 
 
 def tunnel(address: str, environment: Mapping[str, str], user: str) -> str | None:

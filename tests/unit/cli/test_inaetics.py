@@ -12,7 +12,7 @@ import pytest
 
 from inaetics.api.wire import UnitEntry
 from inaetics.cli.common import LazyGroup, run, show_error, table_lines
-from inaetics.cli.demo import agents_now, tunnel
+from inaetics.cli.demo import agents_now, farther, tunnel
 from inaetics.cli.inaetics import COMMANDS, inaetics
 from inaetics.errors import Conflict, NotFound, Unavailable
 
@@ -122,3 +122,16 @@ def test_a_second_demo_keeps_the_number_of_agents() -> None:
     ]
     present = {each.name: each for each in units}
     assert (agents_now(present, "felix"), agents_now(present, "celix")) == (4, 0)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "on_path", "said"),
+    [
+        pytest.param("demo", True, ["    inaetics dashboard\n", "token: inaetics token"], id="a shell finds it"),
+        pytest.param("demo", False, ["    .venv/bin/inaetics dashboard\n"], id="it was called by its path"),
+        pytest.param("lab", True, ["inaetics dashboard --cluster lab\n", "inaetics token --cluster lab"], id="a name"),
+    ],
+)
+def test_the_demos_end_names_an_address_that_stays_and_the_token(cluster: str, on_path: bool, said: list[str]) -> None:
+    told = farther(cluster, ".venv/bin/inaetics", on_path=on_path)
+    assert all(words in told for words in said), told

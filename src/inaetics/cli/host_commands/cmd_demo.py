@@ -20,8 +20,10 @@ def command(workers: int | None, subnet: str | None, cluster: str) -> None:
     """
     import getpass
     import os
+    import shutil
+    import sys
 
-    from inaetics.cli.demo import demo, tunnel
+    from inaetics.cli.demo import demo, farther, tunnel
     from inaetics.cli.host_commands.cmd_status import show
     from inaetics.hosts.paths import cluster_paths
     from inaetics.hosts.settle import Request
@@ -31,5 +33,6 @@ def command(workers: int | None, subnet: str | None, cluster: str) -> None:
     address = demo(paths, Request(workers=workers, subnet=subnet), TerminalProgress())
     click.echo()
     show(status(paths))
+    say("\n" + farther(cluster, os.path.relpath(sys.argv[0]), on_path=shutil.which("inaetics") is not None))
     if through := tunnel(address, os.environ, getpass.getuser()):
         say(f"\nYou are here over ssh. On your own machine:\n\n    {through}\n\nthen open http://localhost:8080")
