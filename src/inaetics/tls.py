@@ -1,8 +1,9 @@
 """TLS contexts that outlive their certificates: files that were renewed are taken up by the next connection.
 
 Promises: a certificate on disk that cannot be used (half of it written, of another key, or ended) leaves the one before
-in use; connections that stand are not touched. An authority that is no longer in its file is believed until the process
-restarts.
+in use; connections that stand are not touched; an authority that is no longer in its file is believed by no connection
+made after. Small programs use it too, so structlog, 11 MB, is imported only once there is something to say, and not by
+who brings a log of its own.
 """
 
 from __future__ import annotations
@@ -10,76 +11,106 @@ from __future__ import annotations
 import datetime
 import re
 import ssl
+import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import structlog
+from typing import Any, Literal, Protocol
 
 from inaetics.errors import InvalidInput
 from inaetics.override import override
 
-_log = structlog.get_logger()
-
 Stamp = tuple[tuple[int, int, int], ...]
 
 
+class Log(Protocol):
+    """Where it is said that a certificate was renewed, or could not be."""
+
+    def __call__(self, event: str, *, level: str = "info", **fields: object) -> None: ...
+
+
 class RenewingContext(ssl.SSLContext):
-    """Use `server_context` or `client_context`."""
+    """Use `server_context` or `client_context`. Any thread may.
+
+    Each renewal makes a context of its own, which connections are then made with: one that other threads are using at
+    that moment is never changed.
+    """
 
     _files: tuple[Path, Path, Path]
+    _log: Log
     _seen: Stamp
+    _trouble: str
+    _now: ssl.SSLContext
+    _lock: threading.Lock
 
-    def use(self, *, ca: Path, cert: Path, key: Path) -> None:
+    def use(self, *, ca: Path, cert: Path, key: Path, log: Log) -> None:
         """Take these files now, and again whenever they are others; raises `OSError` or `ssl.SSLError`."""
+        self._lock = threading.Lock()
+        self._log = log
         self._files = (ca, cert, key)
-        self._seen = _stamp(self._files)
-        _load(self, self._files)
+        self._seen, self._trouble = _stamp(self._files), ""
+        self._now = _loaded(self.protocol, self._files)
 
     @override
     def wrap_bio(self, *args: Any, **options: Any) -> ssl.SSLObject:
-        self._renew()
-        return super().wrap_bio(*args, **options)
+        return self.current().wrap_bio(*args, **options)
 
     @override
     def wrap_socket(self, *args: Any, **options: Any) -> ssl.SSLSocket:
-        self._renew()
-        return super().wrap_socket(*args, **options)
+        return self.current().wrap_socket(*args, **options)
+
+    def current(self) -> ssl.SSLContext:
+        """The context for a connection that is made now, with what was set on this one."""
+        with self._lock:
+            self._renew()
+            self._now.check_hostname = self.check_hostname
+            self._now.verify_mode = self.verify_mode
+            self._now.minimum_version, self._now.maximum_version = self.minimum_version, self.maximum_version
+            return self._now
 
     def _renew(self) -> None:
+        certificate = self._files[1]
         try:
             stamp = _stamp(self._files)
             if stamp == self._seen:
                 return
-            if has_ended(self._files[1].read_text()):
+            if has_ended(certificate.read_text()):
                 return
-            _load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), self._files)  # a failure in the middle must not cost us ours
-            _load(self, self._files)
+            self._now = _loaded(self.protocol, self._files)
         except (OSError, UnicodeDecodeError) as error:  # SSLError is an OSError
-            _log.warning("certificate not usable, the one before stays", file=str(self._files[1]), reason=str(error))
+            if (reason := str(error)) != self._trouble:  # once, not with each connection
+                told = "certificate not usable, the one before stays"
+                self._log(told, level="warning", file=str(certificate), reason=reason)
+            self._trouble = reason
             return
-        self._seen = stamp
-        _log.info("certificate renewed", file=str(self._files[1]))
+        self._seen, self._trouble = stamp, ""
+        self._log("certificate renewed", file=str(certificate))
 
 
-def server_context(*, ca: Path, cert: Path, key: Path, whose: str) -> RenewingContext:
+def structured_log(event: str, *, level: str = "info", **fields: object) -> None:
+    """As all daemons log."""
+    import structlog
+
+    getattr(structlog.get_logger(), level)(event, **fields)
+
+
+def server_context(*, ca: Path, cert: Path, key: Path, whose: str, log: Log = structured_log) -> RenewingContext:
     """For a server that shows `cert` and takes only clients with a certificate of an authority in `ca`.
 
     Raises `InvalidInput` for files that cannot be used; `whose` certificate it is begins to say so: "the API's".
     """
     context = RenewingContext(ssl.PROTOCOL_TLS_SERVER)
     context.verify_mode = ssl.CERT_REQUIRED
-    return _with_files(context, ca, cert, key, whose)
+    return _with_files(context, ca, cert, key, whose, log)
 
 
-def client_context(*, ca: Path, cert: Path, key: Path, whose: str) -> RenewingContext:
+def client_context(*, ca: Path, cert: Path, key: Path, whose: str, log: Log = structured_log) -> RenewingContext:
     """For a client that shows `cert` and believes the authorities in `ca` alone; raises as `server_context`."""
-    return _with_files(RenewingContext(ssl.PROTOCOL_TLS_CLIENT), ca, cert, key, whose)
+    return _with_files(RenewingContext(ssl.PROTOCOL_TLS_CLIENT), ca, cert, key, whose, log)
 
 
-def common_name(peer: Any) -> str:
-    """The name in a peer's certificate as `ssl` shows it (`getpeercert`); empty when it has none."""
-    pairs = (pair for part in (peer or {}).get("subject", ()) for pair in part)
+def common_name(certificate: Any, *, of: Literal["subject", "issuer"] = "subject") -> str:
+    """A name in a certificate as `ssl` shows it (`getpeercert`), its holder's or its signer's; empty without one."""
+    pairs = (pair for part in (certificate or {}).get(of, ()) for pair in part)
     return next((str(value) for name, value in pairs if name == "commonName"), "")
 
 
@@ -103,19 +134,21 @@ def has_ended(pem: str) -> bool:
     return end is None or end <= datetime.datetime.now(datetime.UTC)
 
 
-def _with_files(context: RenewingContext, ca: Path, cert: Path, key: Path, whose: str) -> RenewingContext:
+def _with_files(context: RenewingContext, ca: Path, cert: Path, key: Path, whose: str, log: Log) -> RenewingContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.use(ca=ca, cert=cert, key=key)
+        context.use(ca=ca, cert=cert, key=key, log=log)
     except OSError as error:
         raise InvalidInput(f"cannot use {whose} certificate {cert} (CA {ca}): {error}") from error
     return context
 
 
-def _load(context: ssl.SSLContext, files: Sequence[Path]) -> None:
+def _loaded(protocol: int, files: Sequence[Path]) -> ssl.SSLContext:
     ca, cert, key = map(str, files)
+    context = ssl.SSLContext(protocol)
     context.load_cert_chain(cert, key)
     context.load_verify_locations(ca)
+    return context
 
 
 def _stamp(files: Sequence[Path]) -> Stamp:

@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ class Place:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.authority = _authority("ca")
+        self.told: list[tuple[str, str]] = []
         self.issue("first")
 
     def issue(self, name: str, *, key_of: str | None = None, days: float = 1) -> None:
@@ -37,10 +39,13 @@ class Place:
         os.replace(self.directory / f".{name}", self.directory / name)
 
     def server(self) -> RenewingContext:
-        return server_context(**self._files(), whose="the server's")
+        return server_context(**self._files(), whose="the server's", log=self.said)
 
     def client(self) -> RenewingContext:
-        return client_context(**self._files(), whose="the client's")
+        return client_context(**self._files(), whose="the client's", log=self.said)
+
+    def said(self, event: str, *, level: str = "info", **fields: object) -> None:
+        self.told.append((level, event))
 
     def _files(self) -> dict[str, Path]:
         return {name: self.directory / f"{name}.pem" for name in ("ca", "cert", "key")}
@@ -63,7 +68,7 @@ def shake(server: ssl.SSLContext, client: ssl.SSLContext) -> tuple[str, str]:
     seen: list[str] = []
 
     def serve() -> None:
-        with server.wrap_socket(far, server_side=True) as stream:
+        with suppress(OSError), server.wrap_socket(far, server_side=True) as stream:  # the client sees it, too
             seen.append(common_name(stream.getpeercert()))
             stream.sendall(b".")
 
@@ -90,6 +95,43 @@ def test_a_new_authority_is_believed(place: Place) -> None:
     place.authority = _authority("another")
     place.issue("second")
     assert shake(server, client) == ("second", "second")
+
+
+def test_an_authority_that_was_taken_away_is_believed_no_more(place: Place) -> None:
+    server, client = place.server(), place.client()
+    shake(server, client)
+    (place.directory / "before").mkdir()
+    before = Place(place.directory / "before")
+    place.authority, before.authority = before.authority, place.authority
+    before.issue("before")
+    place.issue("second")
+    before.write("ca.pem", place.authority.pem)
+    with pytest.raises(OSError, match="unknown ca"):
+        shake(server, before.client())
+
+
+def test_what_is_set_on_a_context_holds_for_each_connection(place: Place) -> None:
+    server, client = place.server(), place.client()
+    server.minimum_version = ssl.TLSVersion.TLSv1_3
+    client.maximum_version = ssl.TLSVersion.TLSv1_2
+    with pytest.raises(OSError, match="version"):
+        shake(server, client)
+    place.issue("second")
+    assert server.current().minimum_version == ssl.TLSVersion.TLSv1_3
+    assert server.current().verify_mode == ssl.CERT_REQUIRED
+    assert client.current().check_hostname
+
+
+def test_damage_is_told_once_and_so_is_the_end_of_it(place: Place) -> None:
+    server, client = place.server(), place.client()
+    place.write("key.pem", "torn")
+    for _ in range(3):
+        server.current()
+    place.issue("second")
+    for _ in range(3):
+        server.current()
+    assert [level for level, _ in place.told] == ["warning", "info"]
+    assert client.current() is client.current()
 
 
 @pytest.mark.parametrize("damage", ["", "torn", "other key", "gone", "ended"])

@@ -51,6 +51,8 @@ def open_connection(endpoint: str, tls: ClientTls | None, *, timeout_s: float) -
     connection = _connection(endpoint, tls, timeout_s)
     try:
         connection.connect()
+    except UnicodeError as error:  # a name that no host can have
+        raise InvalidInput(f"endpoint {endpoint!r} names no host: {error}") from error
     except OSError:
         connection.close()
         raise
@@ -61,7 +63,10 @@ def _connection(endpoint: str, tls: ClientTls | None, timeout_s: float) -> http.
     path = socket_path(endpoint)
     if path is not None:
         return UnixConnection(path, timeout=timeout_s)
-    parts = urlsplit(endpoint)
+    try:
+        parts = urlsplit(endpoint)
+    except ValueError as error:
+        raise InvalidInput(f"endpoint {endpoint!r} is no URL: {error}") from error
     if not parts.hostname:
         raise InvalidInput(f"endpoint {endpoint!r} names no host: write unix:///PATH or https://ADDRESS:{API_PORT}")
     try:
@@ -85,16 +90,11 @@ def socket_path(endpoint: str) -> str | None:
 
 def client_context(endpoint: str, tls: ClientTls | None) -> ssl.SSLContext:
     """What a client shows and trusts; raises `InvalidInput` for a certificate that is missing or cannot be used."""
-    import ssl
+    from inaetics import tls as contexts
 
     if tls is None:
         raise InvalidInput(
             f"endpoint {endpoint} wants a client certificate: give --ca-file, --cert-file and --key-file,"
             " or use the cluster's socket"
         )
-    try:
-        context = ssl.create_default_context(cafile=str(tls.ca))
-        context.load_cert_chain(str(tls.cert), str(tls.key))
-    except (OSError, ssl.SSLError) as error:
-        raise InvalidInput(f"cannot use the certificate {tls.cert} (key {tls.key}, CA {tls.ca}): {error}") from error
-    return context
+    return contexts.client_context(ca=tls.ca, cert=tls.cert, key=tls.key, whose="the client's")

@@ -15,9 +15,9 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from inaetics.containers.distribution import OCI_MANIFEST, host_and_port, missing, unanswered, words_of
 from inaetics.errors import InaeticsError, InvalidInput, NotFound, Unavailable
 
-MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 TIMEOUT_S = 10.0
 _CHUNK = 1024 * 1024
 
@@ -39,11 +39,8 @@ class ArtifactRegistry:
     """
 
     def __init__(self, address: str, context: ssl.SSLContext | None, *, timeout_s: float = TIMEOUT_S) -> None:
-        host, _, port = address.rpartition(":")
-        if not host or not port.isdigit():
-            raise InvalidInput(f"a registry's address is HOST:PORT, not {address!r}")
+        self._host, self._port = host_and_port(address)
         self.address = address
-        self._host, self._port = host, int(port)
         self._context = context
         self._timeout_s = timeout_s
 
@@ -77,7 +74,7 @@ class ArtifactRegistry:
             parts = [self._blob(connection, repository, data) for data in (payload.data, payload.config)]
             manifest = _manifest(payload, *parts)
             path = f"/v2/{repository}/manifests/{tag}"
-            self._ask(connection, "PUT", path, body=manifest, headers={"Content-Type": MANIFEST_TYPE})
+            self._ask(connection, "PUT", path, body=manifest, headers={"Content-Type": OCI_MANIFEST})
         return f"sha256:{hashlib.sha256(manifest).hexdigest()}"
 
     def remove(self, repository: str, tag: str) -> None:
@@ -117,7 +114,7 @@ class ArtifactRegistry:
             response = connection.getresponse()
             content = response.read(limit + 1)
         except (OSError, http.client.HTTPException) as error:
-            raise Unavailable(f"the registry at {self.address} does not answer: {error}") from error
+            raise unanswered(self.address, error) from error
         if response.status >= http.HTTPStatus.BAD_REQUEST:
             connection.close()
             raise self._refusal(method, path, response.status, content)
@@ -127,10 +124,9 @@ class ArtifactRegistry:
         return content, {name.lower(): value for name, value in response.getheaders()}
 
     def _refusal(self, method: str, path: str, status: int, content: bytes) -> InaeticsError:
-        what = path.removeprefix("/v2/")
         if status == http.HTTPStatus.NOT_FOUND:
-            return NotFound(f"the registry at {self.address} has no {what}")
-        words = content.decode(errors="replace").strip()[:200]
+            return missing(self.address, path)
+        what, words = path.removeprefix("/v2/"), words_of(content)
         if status in (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN, http.HTTPStatus.METHOD_NOT_ALLOWED):
             return InvalidInput(f"the registry at {self.address} does not let us {method} {what}: {words or status}")
         return Unavailable(f"the registry at {self.address} answered {status} to {method} {what}: {words}")
@@ -150,7 +146,7 @@ def fetch_from_any(registries: Sequence[ArtifactRegistry], repository: str, sha2
 def _manifest(payload: Payload, layer: str, config: str) -> bytes:
     manifest = {
         "schemaVersion": 2,
-        "mediaType": MANIFEST_TYPE,
+        "mediaType": OCI_MANIFEST,
         "config": {"mediaType": payload.config_type, "digest": config, "size": len(payload.config)},
         "layers": [{"mediaType": payload.media_type, "digest": layer, "size": len(payload.data)}],
     }

@@ -21,7 +21,7 @@ from typing import Any
 from inaetics.containers.daemon_log import log
 from inaetics.containers.gate import Asked, Doors, Gate, Refusal
 from inaetics.containers.gate_collect import Order, Pushes, collect
-from inaetics.containers.gate_identity import Certificates, Identity, authority_names
+from inaetics.containers.gate_identity import Identity, authority_names
 from inaetics.containers.replicate_files import RegistryFiles
 from inaetics.containers.replicate_follow import FROM, HELD_S, LEDGER, Replicator
 from inaetics.containers.replicate_http import Own, Peer
@@ -30,6 +30,7 @@ from inaetics.containers.replicate_plan import is_digest
 from inaetics.containers.replicate_room import free_bytes
 from inaetics.errors import Conflict, InaeticsError, InvalidInput
 from inaetics.notify import notify
+from inaetics.tls import server_context
 
 STATE, COLLECT = "/inaetics/state", "/inaetics/collect"
 MOST_HELD = 64
@@ -102,9 +103,8 @@ class Service:
         if wrong := self._ledger.reconcile():
             log("ledger agrees with the files again", references=wrong)
         pki, settings = self._settings.pki, self._settings
-        certificates = Certificates(
-            cert=pki / "registry.pem", key=pki / "registry.key", clients=pki / "registry-clients.pem"
-        )
+        certificate, key, clients = pki / "registry.pem", pki / "registry.key", pki / "registry-clients.pem"
+        context = server_context(ca=clients, cert=certificate, key=key, whose="the registry's", log=log)
         doors = Doors(
             own=self._own,
             root=settings.root,
@@ -116,7 +116,7 @@ class Service:
             activity=self._pushes.active,
         )
         host, _, port = settings.address.rpartition(":")
-        gate = Gate((host, int(port)), certificates.context, doors)
+        gate = Gate((host, int(port)), context.current, doors)
         signal.signal(signal.SIGTERM, _end)  # what is under way is cut off: whoever pulls goes on elsewhere
         self._replicator.start()
         gc.freeze()

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inaetics.containers.replicate_http import MANIFESTS, Peer
+from inaetics.containers.distribution import MANIFESTS
+from inaetics.containers.replicate_http import Peer
 from inaetics.errors import InaeticsError, NotFound
 
 ANSWER_S = 3.0

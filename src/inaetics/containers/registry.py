@@ -8,7 +8,6 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +15,9 @@ from typing import Any, Self
 
 from typing_extensions import override
 
-from inaetics.errors import InvalidInput, NotFound, Unavailable
+from inaetics.containers.distribution import MANIFESTS, host_and_port, missing, registry_context, unanswered, words_of
+from inaetics.errors import NotFound, Unavailable
 
-_MANIFESTS = ", ".join(
-    (
-        "application/vnd.oci.image.manifest.v1+json",
-        "application/vnd.docker.distribution.manifest.v2+json",
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-    )
-)
 _PAGE = 500
 
 
@@ -48,17 +40,14 @@ class Registry:
     """One connection to the registry at `address` ("127.17.8.2:5000"); use it in a `with` block.
 
     `certificates` holds ca.crt, client.cert and client.key. Everything raises `Unavailable` when the registry does
-    not answer, `NotFound` for a repository or tag that there is not.
+    not answer or they cannot be used, `NotFound` for a repository or tag that there is not.
     """
 
     def __init__(self, address: str, certificates: Path, *, timeout_s: float = 10.0) -> None:
-        host, _, port = address.rpartition(":")
-        if not host or not port.isdigit():
-            raise InvalidInput(f"the registry's address is HOST:PORT, not {address!r}")
+        host, port = host_and_port(address)
         self.address = address
-        self._connection = http.client.HTTPSConnection(
-            host, int(port), timeout=timeout_s, context=_context(certificates)
-        )
+        context = registry_context(address, certificates)
+        self._connection = http.client.HTTPSConnection(host, port, timeout=timeout_s, context=context)
 
     def __enter__(self) -> Self:
         return self
@@ -119,7 +108,7 @@ class Registry:
                 continue
 
     def _manifest(self, repository: str, reference: str) -> tuple[dict[str, Any], str]:
-        body, headers = self._json(f"/v2/{repository}/manifests/{reference}", {"Accept": _MANIFESTS})
+        body, headers = self._json(f"/v2/{repository}/manifests/{reference}", {"Accept": MANIFESTS})
         return body, headers.get("docker-content-digest", "")
 
     def _pages(self, path: str, key: str) -> Iterator[str]:
@@ -136,27 +125,10 @@ class Registry:
             content = response.read()
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
-            raise Unavailable(f"the registry at {self.address} does not answer: {error}{_help(error)}") from error
+            raise unanswered(self.address, error) from error
         if response.status == http.HTTPStatus.NOT_FOUND:
-            raise NotFound(f"the registry at {self.address} has no {path.removeprefix('/v2/')}")
+            raise missing(self.address, path)
         if response.status != http.HTTPStatus.OK:
-            words = content.decode(errors="replace").strip()[:200]
+            words = words_of(content)
             raise Unavailable(f"the registry at {self.address} answered {response.status} to {path}: {words}")
         return json.loads(content), {name.lower(): value for name, value in response.getheaders()}
-
-
-def _context(certificates: Path) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=str(certificates / "ca.crt"))
-        context.load_cert_chain(certificates / "client.cert", certificates / "client.key")
-    except OSError as error:
-        raise NotFound(f"no certificates for the registry in {certificates}: {error}") from error
-    return context
-
-
-def _help(error: Exception) -> str:
-    if isinstance(error, ssl.SSLError):
-        return " (is it the registry of this cluster?)"
-    if isinstance(error, ConnectionRefusedError):
-        return " (is its host up? `inaetics status` tells; `inaetics up bootstrap` starts it)"
-    return ""

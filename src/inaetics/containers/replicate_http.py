@@ -14,18 +14,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from inaetics.containers.distribution import MANIFESTS, host_and_port, missing, registry_context, unanswered, words_of
 from inaetics.containers.replicate_files import RegistryFiles
 from inaetics.errors import InaeticsError, NotFound, Unavailable
 from inaetics.override import override
 
-MANIFESTS = ", ".join(
-    (
-        "application/vnd.oci.image.manifest.v1+json",
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.docker.distribution.manifest.v2+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-    )
-)
 MOST_MANIFEST = 4 * 1024 * 1024
 """docker-registry takes no larger one."""
 
@@ -98,9 +91,7 @@ class Endpoint:
                 raise self._refused(method, path, answer)
             yield answer
         except (OSError, http.client.HTTPException) as error:
-            raise Unavailable(
-                f"the registry at {self.name} does not answer: {str(error) or type(error).__name__}"
-            ) from error
+            raise unanswered(self.name, error) from error
         finally:
             connection.close()
 
@@ -129,8 +120,8 @@ class Endpoint:
 
     def _refused(self, method: str, path: str, answer: Answer) -> InaeticsError:
         if answer.status == http.HTTPStatus.NOT_FOUND and method in ("GET", "HEAD"):
-            return NotFound(f"the registry at {self.name} has no {path.removeprefix('/v2/')}")
-        words = answer.read(2000).decode(errors="replace").strip()
+            return missing(self.name, path)
+        words = words_of(answer.read(2000))
         doing = f"{method} {path.partition('?')[0]}"
         return Refused(f"the registry at {self.name} refused {doing} ({answer.status}): {words}", status=answer.status)
 
@@ -140,19 +131,15 @@ class Peer(Endpoint):
 
     def __init__(self, address: str, certificates: Path) -> None:
         super().__init__(address)
+        self._host, self._port = host_and_port(address)
         self._certificates = certificates
+        self._context: ssl.SSLContext | None = None
 
     @override
     def connection(self, timeout_s: float) -> http.client.HTTPConnection:
-        host, _, port = self.name.rpartition(":")
-        return http.client.HTTPSConnection(host, int(port), timeout=timeout_s, context=self._context())
-
-    def _context(self) -> ssl.SSLContext:
-        """Made anew for each connection: there are few, and certificates are renewed on disk."""
-        place = self._certificates
-        context = ssl.create_default_context(cafile=str(place / "ca.crt"))
-        context.load_cert_chain(place / "client.cert", place / "client.key")
-        return context
+        if self._context is None:
+            self._context = registry_context(self.name, self._certificates)
+        return http.client.HTTPSConnection(self._host, self._port, timeout=timeout_s, context=self._context)
 
 
 class Own(Endpoint):

@@ -36,7 +36,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
             raise NotFound(path)
         return ANSWERS[path]
 
-    monkeypatch.setattr(module, "_context", lambda certificates: None)
+    monkeypatch.setattr(module, "registry_context", lambda *certificates: None)
     monkeypatch.setattr(Registry, "_json", answer)
     with Registry("127.0.0.1:5000", None) as client:  # type: ignore[arg-type]
         yield client
