@@ -72,8 +72,8 @@ def renew(everything: bool, authorities: bool, cluster: str) -> None:
     """Renew the certificates that end within 60 days. The cluster may run: no unit stops, none changes its process.
 
     With --authorities the store's members, the APIs and the agents restart one by one; units go on. Certificates that
-    were issued to people are renewed in place: hand the new files out. Node agents in containers believe the old
-    authorities until they restart.
+    were issued to people are renewed in place: hand the new files out. What node agents have
+    connected stays connected; what they connect anew believes the new authorities alone.
     """
     from inaetics.hosts.paths import cluster_paths
     from inaetics.hosts.renewal import renew as make_anew
