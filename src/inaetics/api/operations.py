@@ -199,7 +199,10 @@ OPERATIONS: dict[str, Operation] = {
     "GET /inaetics/v1/provisioning/bundles": Operation(summary="Every version of every bundle.", answer=BundleList),
     "PUT /inaetics/v1/provisioning/bundles/{name}/{version}": Operation(
         summary="Make known a bundle whose archive is in the registry.",
-        query=(Parameter("replace", {"type": "string", "enum": ["0", "1"]}, "Also where it had another archive."),),
+        query=(
+            Parameter("replace", {"type": "string", "enum": ["0", "1"]}, "Also where it had another archive."),
+            Parameter("sign", {"type": "string", "enum": ["0", "1"]}, "Only take the signature of an archive known."),
+        ),
         body=Artifact,
         body_kind=JSON,
         answer=BundleWritten,

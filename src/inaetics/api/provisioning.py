@@ -17,14 +17,14 @@ import msgspec
 from inaetics.api.provisioning_archives import Archives, Unchecked
 from inaetics.api.provisioning_wire import VersionRequest
 from inaetics.bundles.changes import Change, changes
-from inaetics.bundles.deployment import Artifacts
+from inaetics.bundles.given import Pinned, given, read_version, used
 from inaetics.bundles.manifest import read_manifest
-from inaetics.bundles.mapping import Mapping, parse_mapping
 from inaetics.bundles.records import (
     ARTIFACTS,
     CURRENT,
     KEPT_VERSIONS,
     MAX_RECORD,
+    REPLACED,
     STANDINGS,
     VERSIONS,
     Artifact,
@@ -35,13 +35,20 @@ from inaetics.bundles.records import (
     artifact_key,
     check_target,
     log_prefix,
+    replaced_key,
     version_key,
 )
+from inaetics.bundles.repository import Repository
+from inaetics.bundles.resolve import resolve, resolved
 from inaetics.bundles.signature import verify
 from inaetics.errors import Conflict, InvalidInput, NotFound
-from inaetics.store.protocol import MAX_GUARDS, Delete, ModIs, Put, Store
+from inaetics.store.protocol import MAX_GUARDS, MAX_OPS, Delete, KeyValue, ModIs, Op, Put, Store
 
 NOTHING = "there is no version yet (apply a mapping: inaetics deploy apply FILE)"
+
+
+MOST_NAMED = 3
+"""Bundles in a note; of more it says how many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,22 +56,22 @@ class Known:
     """What is in etcd at one moment. `revisions` are of the artifacts' keys and of the version in force."""
 
     version: Version | None
-    artifacts: Artifacts
+    repository: Repository
     revisions: dict[str, int]
 
     @property
     def number(self) -> int:
         return self.version.version if self.version else 0
 
-    def mapping(self, version: Version) -> Mapping:
-        """A version's mapping, by the bundles there are now. Raises `InvalidInput`."""
-        return parse_mapping(
-            version.text,
-            [artifact.manifest for artifact in self.artifacts.values()],
-            source=f"version {version.version}",
-            lock=version.lock,
-            held=version.held,
-        )
+    def resolved(self, version: Version) -> Version:
+        """`version` with what its rules give. Raises `InvalidInput` where older software made it and it is wrong."""
+        return resolved(version, self.repository)
+
+    def key_of(self, pinned: Pinned) -> str:
+        """Where the record of an archive is; raises `NotFound` when it is not kept."""
+        artifact = self.repository.find(pinned)
+        newest = self.repository.newest.get((artifact.name, artifact.version))
+        return artifact_key(artifact.name, artifact.version) if artifact is newest else replaced_key(artifact)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,19 +102,20 @@ class Provisioning:
 
     async def known(self) -> Known:
         """Read what is there."""
-        listing = await self._store.list(ARTIFACTS)
+        listing, replaced = await self._store.list(ARTIFACTS), await self._store.list(REPLACED)
         current = await self._store.get(CURRENT)
-        found = [msgspec.json.decode(item.value, type=Artifact) for item in listing.items]
-        revisions = {item.key: item.mod_revision for item in listing.items}
+        revisions = {item.key: item.mod_revision for item in (*listing.items, *replaced.items)}
         revisions[CURRENT] = current.mod_revision if current else 0
         return Known(
-            version=msgspec.json.decode(current.value, type=Version) if current else None,
-            artifacts={(artifact.name, artifact.version): artifact for artifact in found},
+            version=read_version(current.value) if current else None,
+            repository=Repository.of(*([_artifact(item) for item in found.items] for found in (listing, replaced))),
             revisions=revisions,
         )
 
     async def put_artifact(self, artifact: Artifact, *, replace_it: bool = False) -> bool:
         """Make a bundle's archive known that is in the registry already; returns whether that changed anything.
+
+        The one it takes the place of is kept, for versions that name it.
 
         Raises `InvalidInput` for a manifest or signature that does not count, and `Conflict` when this version has
         another archive, unless it is to be replaced.
@@ -118,7 +126,7 @@ class Provisioning:
         await self._archives.check([artifact])
         key = artifact_key(artifact.name, artifact.version)
         item = await self._store.get(key)
-        before = msgspec.json.decode(item.value, type=Artifact) if item else None
+        before = _artifact(item) if item else None
         if before is not None and before.sha256 != artifact.sha256 and not replace_it:
             raise Conflict(
                 f"bundle {artifact.manifest.key} is there already with another archive (sha256 {before.sha256[:16]}…, "
@@ -128,24 +136,41 @@ class Provisioning:
             return False
         made = msgspec.structs.replace(artifact, at=self._clock())
         guard = ModIs(key=key, revision=item.mod_revision if item else 0)
-        await self._store.commit([Put(key=key, value=msgspec.json.encode(made))], guards=[guard])
+        ops: list[Op] = [Put(key=key, value=msgspec.json.encode(made))]
+        if item is not None and before is not None and before.sha256 != artifact.sha256:
+            ops += [Put(key=replaced_key(before), value=item.value), Delete(key=replaced_key(artifact))]
+        await self._store.commit(ops, guards=[guard])
         return before is None or before.sha256 != artifact.sha256
 
+    async def sign(self, artifact: Artifact) -> None:
+        """Take the signature for an archive that is known, the newest of its version or one that was replaced."""
+        if self._anchors is not None:
+            _check_signature(artifact, self._anchors)
+        key = (await self.known()).key_of(Pinned(name=artifact.name, version=artifact.version, sha256=artifact.sha256))
+        item = await self._store.get(key)
+        if item is None or _artifact(item).sha256 != artifact.sha256:
+            raise Conflict(f"the archives of bundle {artifact.manifest.key} changed meanwhile: sign again")
+        signed = msgspec.structs.replace(_artifact(item), signature=artifact.signature)
+        guards = [ModIs(key=key, revision=item.mod_revision)]
+        await self._store.commit([Put(key=key, value=msgspec.json.encode(signed))], guards=guards)
+
     async def remove_artifact(self, name: str, version: str) -> None:
-        """Forget a version of a bundle that nothing in force, and no version kept, needs."""
+        """Forget a version of a bundle that nothing in force, and no version kept, needs; with what it replaced."""
         known = await self.known()
-        if (name, version) not in known.artifacts:
+        if (name, version) not in known.repository.newest:
             raise NotFound(f"there is no bundle {name} {version} (what there is: inaetics bundle list)")
         for kept in await self.versions():
             if _names(known, kept, name, version):
                 raise Conflict(f"bundle {name}-{version} is part of version {kept.version} of the mapping: it stays")
         guards = [ModIs(key=CURRENT, revision=known.revisions[CURRENT])]
-        await self._store.commit([Delete(key=artifact_key(name, version))], guards=guards)
+        old = [each for each in known.repository.replaced.values() if (each.name, each.version) == (name, version)]
+        keys = [artifact_key(name, version), *(replaced_key(each) for each in old[: MAX_OPS - 1])]
+        await self._store.commit([Delete(key=key) for key in keys], guards=guards)
 
     async def versions(self) -> tuple[Version, ...]:
         """Every version that is kept, the youngest first."""
         listing = await self._store.list(VERSIONS)
-        return tuple(msgspec.json.decode(item.value, type=Version) for item in reversed(listing.items))
+        return tuple(read_version(item.value) for item in reversed(listing.items))
 
     async def version(self, number: int) -> Version:
         """One version; 0 is the one in force. Raises `NotFound`."""
@@ -156,7 +181,7 @@ class Provisioning:
                 if number
                 else NOTHING
             )
-        return msgspec.json.decode(item.value, type=Version)
+        return read_version(item.value)
 
     async def standings(self) -> dict[str, Standing]:
         """How every target is that was ever given anything."""
@@ -179,38 +204,39 @@ class Provisioning:
         if asked.expected is not None and asked.expected != known.number:
             raise self._too_late(known.version, asked.expected)
         wanted = await self._wanted(known, asked)
-        mapping = known.mapping(wanted)
+        if wanted == known.version:
+            return Made(version=wanted, before=known.number, changes=(), rules=len(wanted.rules or ()))
         note = f"{wanted.note}: {asked.reason}" if asked.reason else wanted.note
-        wanted = msgspec.structs.replace(wanted, lock=dict(mapping.lock), note=note)
-        before = self._mapping_before(known)
-        found = changes(before, mapping, tuple(await self.standings()))
-        made = Made(version=wanted, before=known.number, changes=found, rules=len(mapping.rules))
+        wanted = msgspec.structs.replace(wanted, note=note)
+        before = self._before(known)
+        found = changes(before, wanted, tuple(await self.standings()))
+        made = Made(version=wanted, before=known.number, changes=found, rules=len(wanted.rules or ()))
         if not asked.plan:
-            await self._archives.check(_new_ones(known, before, mapping))
-            await self._commit(known, mapping, wanted)
+            await self._archives.check(_new_ones(known, before, wanted))
+            await self._commit(known, wanted)
         return made
 
     async def _wanted(self, known: Known, asked: VersionRequest) -> Version:
-        """The version that is asked for, its lock not yet complete."""
-        now, number = self._clock(), known.number + 1
+        """The version that is asked for; the one in force when there is nothing to do."""
         base = known.version or Version(version=0, text="")
-        made = msgspec.structs.replace(base, version=number, by=asked.by[:200], at=now)
+        made = msgspec.structs.replace(base, version=known.number + 1, by=asked.by[:200], at=self._clock())
         if asked.text is not None:
             _only(asked, "text")
-            return msgspec.structs.replace(made, text=asked.text, lock={}, note="applied")
+            return resolve(msgspec.structs.replace(made, text=asked.text, lock={}, note="applied"), known.repository)
+        if known.version is None:
+            raise NotFound(NOTHING)
+        if asked.replaced:
+            return _with_newest(known, known.version, made, asked.replaced)
         if asked.release:
-            return _released(made, asked.target)
+            return _released(known.resolved(made), asked.target)
         if asked.back_to is not None:
             return await self._back(known, made, asked)
         if asked.target:
             raise InvalidInput(f"what about target {asked.target!r}? give back_to or release")
-        if known.version is None:
-            raise NotFound(NOTHING)
-        return msgspec.structs.replace(made, lock={}, note="applied anew, with the newest bundles")
+        note = "applied anew, with the newest bundles"
+        return resolve(msgspec.structs.replace(made, lock={}, note=note), known.repository)
 
     async def _back(self, known: Known, made: Version, asked: VersionRequest) -> Version:
-        if known.version is None:
-            raise NotFound(NOTHING)
         if asked.target:
             return await self._hold(known, made, check_target(asked.target), asked.back_to or 0)
         number = asked.back_to or known.number - 1
@@ -219,52 +245,67 @@ class Provisioning:
         there = await self.version(number) if number else None
         if there is None:
             raise InvalidInput("version 1 is the first: there is nothing before it to go back to")
-        note = f"back to version {number}"
-        return msgspec.structs.replace(made, text=there.text, lock=there.lock, held=there.held, note=note)
+        return msgspec.structs.replace(
+            known.resolved(there), version=made.version, by=made.by, at=made.at, note=f"back to version {number}"
+        )
 
     async def _hold(self, known: Known, made: Version, target: str, number: int) -> Version:
         """Hold `target` at what version `number` gave it; 0: the youngest that gave it something else than now."""
         there, bundles = await self._that_gave(known, target, number)
-        held = Held(version=there, bundles=bundles, by=made.by, at=made.at)
+        keys, archives = tuple(each.key for each in bundles), {each.key: each.sha256 for each in bundles}
+        held = Held(version=there, bundles=keys, archives=archives, by=made.by, at=made.at)
         note = f"{target} held at version {there}"
-        return msgspec.structs.replace(made, held={**made.held, target: held}, note=note)
+        base = known.resolved(made)
+        return msgspec.structs.replace(base, held={**base.held, target: held}, note=note)
 
-    async def _that_gave(self, known: Known, target: str, number: int) -> tuple[int, tuple[str, ...]]:
+    async def _that_gave(self, known: Known, target: str, number: int) -> tuple[int, tuple[Pinned, ...]]:
         if number:
-            return number, _given(known, await self.version(number), target)
+            return number, given(known.resolved(await self.version(number)), target)
         assert known.version is not None
-        now = _given(known, known.version, target)
+        now = given(known.resolved(known.version), target)
         for version in await self.versions():
             try:
-                bundles = _given(known, version, target)
+                bundles = given(known.resolved(version), target)
             except InvalidInput:
-                continue  # it names bundles that were removed since
+                continue  # made by older software, and it names bundles that were removed since
             if bundles != now:
                 return version.version, bundles
         raise InvalidInput(f"every version that is kept gives {target} what it has: there is nothing to go back to")
 
-    def _mapping_before(self, known: Known) -> Mapping | None:
+    def _before(self, known: Known) -> Version | None:
         try:
-            return known.mapping(known.version) if known.version else None
+            return known.resolved(known.version) if known.version else None
         except InvalidInput:
             return None  # what is in force cannot be understood: everything is new
 
-    async def _commit(self, known: Known, mapping: Mapping, wanted: Version) -> None:
+    async def _commit(self, known: Known, wanted: Version) -> None:
         value = msgspec.json.encode(wanted)
         if len(value) > MAX_RECORD:
             raise InvalidInput(f"the mapping is too large: {len(value)} bytes with what is held, at most {MAX_RECORD}")
         # The bundles must still be there: somebody may remove one between our look and the commit.
-        keys = [artifact_key(bundle.name, bundle.version) for bundle in mapping.used][: MAX_GUARDS - 2]
+        keys = [known.key_of(pinned) for pinned in used(wanted)][: MAX_GUARDS - 2]
         guards = [ModIs(key=key, revision=known.revisions[key]) for key in (CURRENT, *keys)]
-        puts = [Put(key=CURRENT, value=value), Put(key=version_key(wanted.version), value=value)]
-        gone = [Delete(key=version_key(wanted.version - KEPT_VERSIONS))] if wanted.version > KEPT_VERSIONS else []
+        ops: list[Op] = [Put(key=CURRENT, value=value), Put(key=version_key(wanted.version), value=value)]
+        if wanted.version > KEPT_VERSIONS:
+            ops.append(Delete(key=version_key(wanted.version - KEPT_VERSIONS)))
+        ops += [Delete(key=key) for key in await self._outlived(known, wanted)]
         try:
-            await self._store.commit([*puts, *gone], guards=guards)
+            await self._store.commit(ops[:MAX_OPS], guards=guards)
         except Conflict as error:
             current = await self.version(0) if (await self._store.get(CURRENT)) else None
             if current is not None and _but_times(current) == _but_times(wanted):
                 return  # our own: its answer was lost, and it was sent again
             raise self._too_late(current, known.number) from error
+
+    async def _outlived(self, known: Known, wanted: Version) -> list[str]:
+        """Keys of archives that were replaced and that no version kept from now on names."""
+        replaced = known.repository.replaced
+        if not replaced:
+            return []
+        oldest = wanted.version - KEPT_VERSIONS
+        kept = (wanted, *(each for each in await self.versions() if each.version > oldest))
+        named = {(pinned.name, pinned.version, pinned.sha256) for version in kept for pinned in used(version)}
+        return [replaced_key(each) for key, each in replaced.items() if key not in named]
 
     def _too_late(self, current: Version | None, expected: int) -> Conflict:
         number = current.version if current else 0
@@ -291,8 +332,8 @@ def _check_signature(artifact: Artifact, anchors: Path) -> None:
 
 
 def _only(asked: VersionRequest, what: str) -> None:
-    if asked.back_to is not None or asked.release or asked.target:
-        raise InvalidInput(f"ask for one thing: {what} goes with neither back_to nor release nor target")
+    if asked.back_to is not None or asked.release or asked.target or asked.replaced:
+        raise InvalidInput(f"ask for one thing: {what} goes with neither back_to nor release nor target nor replaced")
 
 
 def _released(made: Version, target: str) -> Version:
@@ -303,18 +344,33 @@ def _released(made: Version, target: str) -> Version:
     return msgspec.structs.replace(made, held=held, note=f"{target} released")
 
 
-def _given(known: Known, version: Version, target: str) -> tuple[str, ...]:
-    return tuple(f"{bundle.name}@{bundle.version}" for bundle in known.mapping(version).bundles_for(target))
+def _with_newest(known: Known, current: Version, made: Version, keys: tuple[str, ...]) -> Version:
+    """The version in force, but of these bundles (``name@version``) that it gives the newest archives.
+
+    What is held keeps its own. The version in force itself when it has them already.
+    """
+    before = known.resolved(current)
+    pins = {key: sha256 for key, sha256 in before.archives.items() if key not in keys}
+    found = resolve(made, known.repository, pins=pins)
+    changed = [key for key, sha256 in found.archives.items() if before.archives.get(key) != sha256]
+    if not changed and current.rules is not None:
+        return current
+    more = f" and {len(changed) - MOST_NAMED} more" if len(changed) > MOST_NAMED else ""
+    return msgspec.structs.replace(found, note=f"{', '.join(changed[:MOST_NAMED])}{more} replaced")
+
+
+def _artifact(item: KeyValue) -> Artifact:
+    return msgspec.json.decode(item.value, type=Artifact)
 
 
 def _names(known: Known, version: Version, name: str, number: str) -> bool:
     try:
-        return any((bundle.name, bundle.version) == (name, number) for bundle in known.mapping(version).used)
+        return any((pinned.name, pinned.version) == (name, number) for pinned in used(known.resolved(version)))
     except InvalidInput:
-        return False
+        return False  # made by older software, and it names bundles that were removed since
 
 
-def _new_ones(known: Known, before: Mapping | None, after: Mapping) -> list[Artifact]:
+def _new_ones(known: Known, before: Version | None, after: Version) -> list[Artifact]:
     """The archives that the change makes somebody need."""
-    old = {bundle.key for bundle in (before.used if before else ())}
-    return [known.artifacts[bundle.name, bundle.version] for bundle in after.used if bundle.key not in old]
+    old = {*used(before)} if before else set()
+    return [known.repository.find(pinned) for pinned in used(after) if pinned not in old]

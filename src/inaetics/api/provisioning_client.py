@@ -24,6 +24,17 @@ def bundles(client: FleetClient) -> tuple[Artifact, ...]:
     return client.get_as(f"{_PATH}/bundles", BundleList).bundles
 
 
+def archives(client: FleetClient) -> tuple[Artifact, ...]:
+    """Every archive that is known: those of `bundles`, and those that were replaced and that a version may name."""
+    found = client.get_as(f"{_PATH}/bundles", BundleList)
+    return (*found.bundles, *found.replaced)
+
+
+def sign_bundle(client: FleetClient, artifact: Artifact) -> None:
+    """Bring the signature of an archive that is known, replaced or not."""
+    client.send_as("PUT", f"{_bundle(artifact.name, artifact.version)}?sign=1", artifact, BundleWritten)
+
+
 def put_bundle(client: FleetClient, artifact: Artifact, *, replace: bool = False) -> BundleWritten:
     """Make known an archive that is in the registry; `replace` also where this version had another one."""
     path = f"{_bundle(artifact.name, artifact.version)}{'?replace=1' if replace else ''}"

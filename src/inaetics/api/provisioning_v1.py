@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from inaetics.api.control_token import person
 from inaetics.api.provisioning import Known, Made, Provisioning
 from inaetics.api.provisioning_wire import (
     BundleList,
@@ -25,10 +26,10 @@ from inaetics.api.replies import read_json, reply
 from inaetics.api.services import Services
 from inaetics.api.views import places
 from inaetics.bundles.deployment import deployment_for
+from inaetics.bundles.given import given, named_targets, why
 from inaetics.bundles.manifest import version_order
-from inaetics.bundles.mapping import Mapping
 from inaetics.bundles.outcome import outcome_of
-from inaetics.bundles.records import Artifact, Standing, check_target
+from inaetics.bundles.records import Artifact, Standing, Version, check_target
 from inaetics.errors import InvalidInput
 from inaetics.fleet.model import UnitName
 
@@ -58,14 +59,17 @@ class _Provisioning:
 
     async def bundles(self, request: Request) -> Response:
         known = await self._desk.known()
-        newest = sorted(known.artifacts.values(), key=lambda each: version_order(each.version), reverse=True)
-        return reply(BundleList(bundles=tuple(sorted(newest, key=lambda each: each.name))))
+        newest, replaced = (_sorted(each.values()) for each in (known.repository.newest, known.repository.replaced))
+        return reply(BundleList(bundles=newest, replaced=replaced))
 
     async def put_bundle(self, request: Request) -> Response:
         artifact = await read_json(request, Artifact)
         name, version = request.path_params["name"], request.path_params["version"]
         if (artifact.name, artifact.version) != (name, version):
             raise InvalidInput(f"the body is of {artifact.name} {artifact.version}, the path of {name} {version}")
+        if request.query_params.get("sign", "0") == "1":
+            await self._desk.sign(artifact)
+            return reply(BundleWritten(name=name, version=version))
         replace_it = request.query_params.get("replace", "0") == "1"
         changed = await self._desk.put_artifact(artifact, replace_it=replace_it)
         return reply(BundleWritten(name=name, version=version, unchanged=not changed))
@@ -88,25 +92,27 @@ class _Provisioning:
 
     async def change(self, request: Request) -> Response:
         asked = await read_json(request, VersionRequest)
+        await person(self._services.store, request)  # whoever shows a token shows the cluster's
         made = await self._desk.change(asked)
-        return reply(_reply(made, planned=asked.plan), 200 if asked.plan else 201)
+        made_none = asked.plan or made.version.version == made.before
+        return reply(_reply(made, planned=asked.plan), 200 if made_none else 201)
 
     async def targets(self, request: Request) -> Response:
         known, standings = await self._desk.known(), await self._desk.standings()
-        mapping, error = _understood(known)
-        named = mapping.named_targets if mapping else frozenset()
+        version, error = _understood(known)
+        named = named_targets(version) if version else frozenset()
         units = await self._units()
         entries = tuple(
-            _target(known, mapping, name, standings.get(name), units(name)) for name in sorted({*standings, *named})
+            _target(known, version, name, standings.get(name), units(name)) for name in sorted({*standings, *named})
         )
         return reply(TargetList(version=known.number, targets=entries, error=error))
 
     async def target(self, request: Request) -> Response:
         name = check_target(request.path_params["target"])
         known, standings = await self._desk.known(), await self._desk.standings()
-        mapping, error = _understood(known)
+        version, error = _understood(known)
         units = await self._units()
-        entry = _target(known, mapping, name, standings.get(name), units(name))
+        entry = _target(known, version, name, standings.get(name), units(name))
         return reply(TargetList(version=known.number, targets=(entry,), error=error))
 
     async def _units(self) -> Callable[[str], str]:
@@ -129,26 +135,31 @@ class _Provisioning:
         return reply(TargetHistory(target=target, entries=await self._desk.log(target)))
 
 
-def _understood(known: Known) -> tuple[Mapping | None, str]:
+def _sorted(found: Iterable[Artifact]) -> tuple[Artifact, ...]:
+    """By name, the newest version of each first."""
+    newest_first = sorted(found, key=lambda each: version_order(each.version), reverse=True)
+    return tuple(sorted(newest_first, key=lambda each: each.name))
+
+
+def _understood(known: Known) -> tuple[Version | None, str]:
     if known.version is None:
         return None, ""
     try:
-        return known.mapping(known.version), ""
+        return known.resolved(known.version), ""
     except InvalidInput as error:
         return None, str(error)
 
 
-def _target(known: Known, mapping: Mapping | None, name: str, standing: Standing | None, unit: str) -> TargetEntry:
-    if mapping is None or known.version is None:
+def _target(known: Known, version: Version | None, name: str, standing: Standing | None, unit: str) -> TargetEntry:
+    if version is None:
         return TargetEntry(target=name, standing=standing, unit=unit)
-    deployment = deployment_for(name, mapping, known.artifacts, counter=known.number).version
-    rule, held = mapping.rule_for(name), known.version.held.get(name)
+    deployment = deployment_for(name, version, known.repository).version
     return TargetEntry(
         target=name,
-        bundles=tuple(f"{bundle.name}@{bundle.version}" for bundle in mapping.bundles_for(name)),
-        why=f"held at version {held.version}" if held else f"rule {rule.name}" if rule else "no rule fits",
-        metadata=dict(mapping.metadata.get(name, {})),
-        held=held,
+        bundles=tuple(bundle.key for bundle in given(version, name)),
+        why=why(version, name),
+        metadata=version.metadata.get(name, {}),
+        held=version.held.get(name),
         standing=standing,
         deployment=deployment,
         outcome=outcome_of(deployment, standing),

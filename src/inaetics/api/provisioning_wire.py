@@ -11,9 +11,13 @@ from inaetics.bundles.records import Artifact, Entry, Held, Standing
 
 
 class BundleList(Struct, frozen=True, kw_only=True):
-    """Every version of every bundle, by name and then the newest first."""
+    """Every version of every bundle, by name and then the newest first.
+
+    `replaced` are archives that others took the place of, kept for versions of the mapping that name them.
+    """
 
     bundles: tuple[Artifact, ...] = ()
+    replaced: tuple[Artifact, ...] = ()
 
 
 class BundleWritten(Struct, frozen=True, kw_only=True):
@@ -29,7 +33,9 @@ class VersionRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     - `text`: this mapping; or nothing of what follows: the text in force anew, with the newest bundles;
     - `back_to`: what version that was (0: the one before); with `target` only that target, which is held there;
-    - `release` with `target`: let a held target follow the rules again.
+    - `release` with `target`: let a held target follow the rules again;
+    - `replaced`: of these bundles (``NAME@VERSION``) the archives they have now, for everybody who gets them and is not
+      held. No version is made where it gives them already, or none of them.
 
     `expected` is the version in force that the wish was decided from: another one is a conflict. With `plan` nothing
     is changed. `by` says who asks, and `reason` why: it stands in the history.
@@ -39,6 +45,7 @@ class VersionRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     back_to: int | None = None
     target: str = ""
     release: bool = False
+    replaced: tuple[str, ...] = ()
     expected: int | None = None
     by: str = ""
     reason: Annotated[str, Meta(max_length=500)] = ""

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from inaetics.bundles.mapping import Mapping
+from inaetics.bundles.given import Pinned, given, named_targets, why
+from inaetics.bundles.records import Version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """At `target`: bundles (``name@version``) that come and go; `changed` has ``name`` with both versions."""
+    """At `target`: bundles (``name@version``) that come and go; `changed` has ``name`` with both versions.
+
+    Where the version is the same and its archive another, each has the beginning of its hash: ``1.0.0 (12ab34cd)``.
+    """
 
     target: str
     added: tuple[str, ...] = ()
@@ -25,28 +29,28 @@ class Change:
         return not (self.added or self.removed or self.changed)
 
 
-def changes(before: Mapping | None, after: Mapping, targets: Collection[str]) -> tuple[Change, ...]:
-    """The change of every target known or named by either mapping, in order; also those that change nothing."""
-    named = after.named_targets | (before.named_targets if before else frozenset())
+def changes(before: Version | None, after: Version, targets: Collection[str]) -> tuple[Change, ...]:
+    """The change of every target known or named by either version, in order; also those that change nothing."""
+    named = named_targets(after) | (named_targets(before) if before else frozenset())
     return tuple(_change(before, after, target) for target in sorted({*targets, *named}))
 
 
-def _change(before: Mapping | None, after: Mapping, target: str) -> Change:
-    old = {bundle.name: bundle.version for bundle in (before.bundles_for(target) if before else ())}
-    new = {bundle.name: bundle.version for bundle in after.bundles_for(target)}
+def _change(before: Version | None, after: Version, target: str) -> Change:
+    old = {bundle.name: bundle for bundle in (given(before, target) if before else ())}
+    new = {bundle.name: bundle for bundle in given(after, target)}
     both = [name for name in new if name in old]
     return Change(
         target=target,
-        added=tuple(f"{name}@{version}" for name, version in new.items() if name not in old),
-        removed=tuple(f"{name}@{version}" for name, version in old.items() if name not in new),
-        changed=tuple((name, old[name], new[name]) for name in both if old[name] != new[name]),
+        added=tuple(bundle.key for name, bundle in new.items() if name not in old),
+        removed=tuple(bundle.key for name, bundle in old.items() if name not in new),
+        changed=tuple((name, *_differs(old[name], new[name])) for name in both if old[name] != new[name]),
         kept=sum(old[name] == new[name] for name in both),
-        why=_why(after, target),
+        why="held" if target in after.held else why(after, target),
     )
 
 
-def _why(mapping: Mapping, target: str) -> str:
-    if target in mapping.held:
-        return "held"
-    rule = mapping.rule_for(target)
-    return f"rule {rule.name}" if rule else "no rule fits"
+def _differs(old: Pinned, new: Pinned) -> tuple[str, str]:
+    """Both versions; of one that was replaced, which archives."""
+    if old.version != new.version:
+        return old.version, new.version
+    return f"{old.version} ({old.sha256[:8]})", f"{new.version} ({new.sha256[:8]})"

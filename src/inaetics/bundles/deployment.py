@@ -8,22 +8,20 @@ gives the same versions.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping as Map
 
 import msgspec
 
 from inaetics.bundles.exchange import DeployedBundle, Deployment
-from inaetics.bundles.mapping import Mapping
-from inaetics.bundles.records import Artifact
+from inaetics.bundles.given import given
+from inaetics.bundles.records import Artifact, Version
+from inaetics.bundles.repository import Repository
 
-Artifacts = Map[tuple[str, str], Artifact]
 
-
-def deployment_for(target: str, mapping: Mapping, artifacts: Artifacts, *, counter: int) -> Deployment:
-    """The deployment of `target`. `artifacts` holds every bundle of the mapping by name and version."""
-    bundles = tuple(_deployed(artifacts[manifest.name, manifest.version]) for manifest in mapping.bundles_for(target))
+def deployment_for(target: str, version: Version, repository: Repository) -> Deployment:
+    """The deployment of `target` by a version that has been resolved. Raises `NotFound` for what is not kept."""
+    bundles = tuple(_deployed(repository.find(pinned)) for pinned in given(version, target))
     digest = hashlib.sha256(msgspec.json.encode([(b.name, b.version, b.sha256) for b in bundles])).hexdigest()
-    return Deployment(version=f"{counter}-{digest[:12]}", bundles=bundles, within_s=mapping.within_s)
+    return Deployment(version=f"{version.version}-{digest[:12]}", bundles=bundles, within_s=version.within_s)
 
 
 def content_of(version: str) -> str:
@@ -43,7 +41,7 @@ def _deployed(artifact: Artifact) -> DeployedBundle:
         name=name,
         version=version,
         sha256=artifact.sha256,
-        url=f"/bundles/{name}/{version}",
+        url=f"/bundles/{name}/{version}?sha256={artifact.sha256}",
         size=artifact.size,
         signature=artifact.signature,
     )

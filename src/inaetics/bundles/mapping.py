@@ -39,14 +39,13 @@ import tomllib
 from collections.abc import Iterable
 from collections.abc import Mapping as Map
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
 import msgspec
 
 from inaetics.bundles.exchange import WITHIN_S
 from inaetics.bundles.manifest import Manifest, version_order
-from inaetics.bundles.records import Held
+from inaetics.bundles.records import Rule as RuleRecord
 from inaetics.bundles.requirements import check_language, start_order
 from inaetics.bundles.words import nearest
 from inaetics.errors import InvalidInput
@@ -62,50 +61,17 @@ class Rule:
     bundles: tuple[Manifest, ...]
     where: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
-    def fits(self, target: str, metadata: Metadata) -> bool:
-        return fnmatchcase(target, self.target) and all(metadata.get(key) in values for key, values in self.where)
-
-    @property
-    def name(self) -> str:
-        """As messages and pages call it."""
-        return _rule_name(self.target, self.where)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mapping:
-    """Rules in order, checked against the bundles that exist."""
+    """Rules in order, checked against the bundles that exist; `inaetics.bundles.given` says who gets what by them."""
 
     rules: tuple[Rule, ...]
     metadata: Map[str, Metadata] = field(default_factory=dict)
     """Of each target that has any."""
-    held: Map[str, tuple[Manifest, ...]] = field(default_factory=dict)
-    """Targets that follow no rule for now, and what they keep."""
     lock: Map[str, str] = field(default_factory=dict)
     """Which version each name without one means."""
     within_s: float = WITHIN_S
-
-    def bundles_for(self, target: str) -> tuple[Manifest, ...]:
-        """What `target` gets: what it is held at, else by the first rule that fits; nothing when none does."""
-        if target in self.held:
-            return self.held[target]
-        rule = self.rule_for(target)
-        return rule.bundles if rule else ()
-
-    def rule_for(self, target: str) -> Rule | None:
-        metadata = self.metadata.get(target, {})
-        return next((rule for rule in self.rules if rule.fits(target, metadata)), None)
-
-    @property
-    def named_targets(self) -> frozenset[str]:
-        """Targets that the mapping itself names: in rules without a glob, by metadata, or held."""
-        literal = {rule.target for rule in self.rules if not set("*?[") & set(rule.target)}
-        return frozenset({*literal, *self.metadata, *self.held})
-
-    @property
-    def used(self) -> tuple[Manifest, ...]:
-        """Every bundle that some target may get, each once, in the order of the rules."""
-        parts = (*(rule.bundles for rule in self.rules), *self.held.values())
-        return tuple({bundle.key: bundle for part in parts for bundle in part}.values())
 
 
 class _RuleText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -129,7 +95,6 @@ def parse_mapping(
     *,
     source: str = "mapping",
     lock: Map[str, str] | None = None,
-    held: Map[str, Held] | None = None,
 ) -> Mapping:
     """Read a mapping of `bundles`, of which there may be several versions each.
 
@@ -138,23 +103,21 @@ def parse_mapping(
     """
     try:
         wanted = msgspec.convert(tomllib.loads(text), _MappingText)
-        return _mapping(wanted, _Names(wanted, _by_name(bundles), lock or {}), held or {})
+        return _mapping(wanted, _Names(wanted, _by_name(bundles), lock or {}))
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, InvalidInput) as error:
         raise InvalidInput(f"{source}: {error}") from error
 
 
-def _mapping(wanted: _MappingText, names: _Names, held: Map[str, Held]) -> Mapping:
+def _mapping(wanted: _MappingText, names: _Names) -> Mapping:
     names.check()
     rules = tuple(_rule(rule, names, wanted.targets) for rule in wanted.rules)
-    kept = {target: names.start_order(held[target].bundles, where=f"target {target!r}, held") for target in held}
-    return Mapping(
-        rules=rules, metadata=wanted.targets, held=kept, lock=dict(sorted(names.lock.items())), within_s=wanted.within_s
-    )
+    lock = dict(sorted(names.lock.items()))
+    return Mapping(rules=rules, metadata=wanted.targets, lock=lock, within_s=wanted.within_s)
 
 
 def _rule(text: _RuleText, names: _Names, targets: Map[str, Metadata]) -> Rule:
     where = tuple((key, (value,) if isinstance(value, str) else tuple(value)) for key, value in text.where.items())
-    name = f"rule {_rule_name(text.target, where)}"
+    name = f"rule {RuleRecord(target=text.target, where=dict(where)).title}"
     known = {key for metadata in targets.values() for key in metadata}
     for key, _ in where:
         if key not in known:
@@ -166,11 +129,6 @@ def _rule(text: _RuleText, names: _Names, targets: Map[str, Metadata]) -> Rule:
     except InvalidInput as error:
         raise InvalidInput(f"{name}: {error}") from error
     return Rule(target=text.target, where=where, bundles=bundles)
-
-
-def _rule_name(target: str, where: tuple[tuple[str, tuple[str, ...]], ...]) -> str:
-    asked = ", ".join(f"{key}={'|'.join(values)}" for key, values in where)
-    return f"{target!r}" + (f" where {asked}" if asked else "")
 
 
 def _by_name(bundles: Iterable[Manifest]) -> dict[str, dict[str, Manifest]]:

@@ -2,15 +2,17 @@
 
 | key | value | written by |
 |---|---|---|
-| `…/provisioning/artifacts/NAME/VERSION` | `Artifact` | the API |
+| `…/provisioning/artifacts/NAME/VERSION` | `Artifact`: the newest archive of this version | the API |
+| `…/provisioning/replaced/NAME/VERSION/SHA256` | `Artifact` that another took the place of | the API |
 | `…/provisioning/current` | `Version`: the one in force | the API |
 | `…/provisioning/versions/NUMBER` | `Version`, the last `KEPT_VERSIONS` | the API |
 | `…/node-provisioning-log/entries/TARGET/TIME-ID` | `Entry`, the last `KEPT_ENTRIES` of each target | servers |
 | `…/node-provisioning-log/targets/TARGET` | `Standing`: how the target is | servers |
 
 One transaction, guarded by the revision of `current`, makes a version: so versions are numbered without gaps, and of
-two people who decide from the same one the second is told. A version decides everything: its text, which version of a
-bundle each unpinned name means (`lock`), and which targets are held where they were (`held`).
+two people who decide from the same one the second is told. A version decides everything, to the byte: what its rules
+give, with the hash of each archive, and which targets are held where they were. So an archive that takes another's
+place changes no version, and the one before is kept for as long as a version names it.
 """
 
 from __future__ import annotations
@@ -20,12 +22,14 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from inaetics.bundles.exchange import WITHIN_S
 from inaetics.bundles.manifest import Manifest
 from inaetics.bundles.signature import Signature
 from inaetics.errors import InvalidInput
 
 PREFIX = "/inaetics/provisioning/"
 ARTIFACTS = f"{PREFIX}artifacts/"
+REPLACED = f"{PREFIX}replaced/"
 CURRENT = f"{PREFIX}current"
 VERSIONS = f"{PREFIX}versions/"
 LOG_ROOT = "/inaetics/node-provisioning-log/"
@@ -61,6 +65,11 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """When it was pushed, in Unix seconds."""
 
     @property
+    def key(self) -> str:
+        """As versions of the mapping name it: ``name@version``."""
+        return f"{self.name}@{self.version}"
+
+    @property
     def manifest(self) -> Manifest:
         return Manifest(
             name=self.name,
@@ -73,11 +82,28 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         )
 
 
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """Targets that fit the glob `target` and have the metadata get `bundles` (``name@version``), as they start."""
+
+    target: str
+    bundles: tuple[str, ...] = ()
+    where: dict[str, tuple[str, ...]] = {}
+    """For each key the values of which a target has one."""
+
+    @property
+    def title(self) -> str:
+        """As messages and pages call it."""
+        asked = ", ".join(f"{key}={'|'.join(values)}" for key, values in self.where.items())
+        return f"{self.target!r}" + (f" where {asked}" if asked else "")
+
+
 class Held(msgspec.Struct, frozen=True, kw_only=True):
     """A target that stays at these bundles (``name@version``), as version `version` gave it, until it is released."""
 
     version: int
     bundles: tuple[str, ...]
+    archives: dict[str, str] = {}
+    """The hash of each; empty in records of older software."""
     by: str = ""
     at: float = 0.0
 
@@ -88,11 +114,19 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     text: str
     lock: dict[str, str] = {}
+    """Which version each name without one means."""
+    rules: tuple[Rule, ...] | None = None
+    """What the text says, in order; None in records of older software, which say nothing of archives either."""
+    metadata: dict[str, dict[str, str]] = {}
+    """Of targets."""
+    archives: dict[str, str] = {}
+    """The hash of every bundle (``name@version``) of the rules."""
+    within_s: float = WITHIN_S
     held: dict[str, Held] = {}
     by: str = ""
     at: float = 0.0
     note: str = ""
-    """What was asked for: "applied", "back to version 3", "felix@1 held at version 3", "felix@1 released"."""
+    """What was asked for: "applied", "back to version 3", "felix@1 held at version 3", "clock@1.0.0 replaced"."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -133,6 +167,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 def artifact_key(name: str, version: str) -> str:
     return f"{ARTIFACTS}{name}/{version}"
+
+
+def replaced_key(artifact: Artifact) -> str:
+    return f"{REPLACED}{artifact.name}/{artifact.version}/{artifact.sha256}"
 
 
 def version_key(number: int) -> str:

@@ -76,7 +76,9 @@ def build(folders: tuple[Path, ...], to: Path, output: str) -> None:
     "--demonstrator", is_flag=True, help="The demonstrator's bundles, and its mapping unless there is another."
 )
 @click.option(
-    "--replace", is_flag=True, help="Also where this version is there with other content: agents follow at once."
+    "--replace",
+    is_flag=True,
+    help="Also where this version is there with other content: a version of the mapping with it is made at once.",
 )
 @output_option
 @_ENDPOINT
@@ -87,8 +89,12 @@ def push(
     """Sign bundles (folders or archives) and push them to the cluster's registry; then make them known.
 
     What is there already is left alone. Nothing that runs changes until a mapping is applied.
+
+    With --replace, what took the place of another archive reaches the agents at once: as a new version of the mapping
+    in force, so that 'inaetics deploy history' names it and 'inaetics deploy rollback' brings the archive before back.
+    Agents that are held keep theirs.
     """
-    from inaetics.cli.bundle_work import archives, depot, push_bundles, push_demonstrator
+    from inaetics.cli.bundle_work import archives, depot, push_bundles, push_demonstrator, use_newest
 
     if demonstrator == bool(sources):
         raise InvalidInput("name bundles to push, or give --demonstrator: inaetics bundle push DIR|ARCHIVE...")
@@ -102,6 +108,7 @@ def push(
             return
         with archives(sources) as found:
             pushed = push_bundles(client, depot(cluster), found, by=who(), replace=replace, progress=step.update)
+        made = use_newest(client, pushed, by=who()) if replace else None
     if output == "json":
         print_json([_record(each.artifact) | {"unchanged": each.unchanged} for each in pushed])
         return
@@ -110,7 +117,9 @@ def push(
         for each in pushed
     ]
     print_table(("BUNDLE", "VERSION", "SHA256", "RESULT"), rows)
-    if any(not each.unchanged for each in pushed):
+    if made is not None:
+        say(f"version {made.version} is in force: {made.note}; agents follow now (go back: inaetics deploy rollback)")
+    elif any(not each.unchanged for each in pushed):
         say("nothing that runs has changed (see what would: inaetics deploy plan; do it: inaetics deploy apply)")
 
 

@@ -26,6 +26,7 @@ from inaetics.errors import InaeticsError, InvalidInput, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from inaetics.api.client import FleetClient
+    from inaetics.api.provisioning_wire import VersionReply
 
 ARCHIVE_TYPE = "application/vnd.inaetics.bundle.v1+zip"
 MANIFEST_TYPE = "application/vnd.inaetics.bundle.manifest.v1+json"
@@ -172,19 +173,19 @@ def push_bundles(
 
 
 def sign_again(client: FleetClient, place: Depot) -> list[Artifact]:
-    """Sign every bundle of the repository whose signature does not count any more; returns them.
+    """Sign every archive of the repository whose signature does not count any more, replaced or not; returns them.
 
     Archives need not be at hand: what is signed is their hash, which the API checked when they were pushed.
     """
-    from inaetics.api.provisioning_client import bundles, put_bundle
+    from inaetics.api.provisioning_client import archives, sign_bundle
 
     made = [
         msgspec.structs.replace(each, signature=place.sign(each.sha256))
-        for each in bundles(client)
+        for each in archives(client)
         if not place.vouches_for(each)
     ]
     for artifact in made:
-        put_bundle(client, artifact)
+        sign_bundle(client, artifact)
     return made
 
 
@@ -250,21 +251,38 @@ def _refuse_another(before: Artifact | None, made: Artifact) -> None:
         )
 
 
+def use_newest(client: FleetClient, pushed: Sequence[Pushed], *, by: str) -> VersionReply | None:
+    """Let everybody who gets one of these bundles have its archive of now; None when everybody has.
+
+    That is a new version of the mapping, so that it is known who changed what, and can be undone. What a push that was
+    cut left undone is done by the next one.
+    """
+    from inaetics.api.provisioning_client import change
+    from inaetics.api.provisioning_wire import VersionRequest
+
+    asked = VersionRequest(replaced=tuple(each.artifact.key for each in pushed), by=by)
+    try:
+        reply = change(client, asked)
+    except NotFound:
+        return None  # no mapping was ever applied
+    return reply if reply.version != reply.before else None
+
+
 def push_demonstrator(
     client: FleetClient, cluster: str, *, by: str, progress: Callable[[str], None] = lambda step: None
 ) -> tuple[int, str]:
     """Push the demonstrator's bundles, and put its mapping in force unless there is another one.
 
-    A bundle whose code changed under its version is replaced: these come with the software. Returns how many were new,
-    and what became of the mapping, in words.
+    A bundle whose code changed under its version is replaced, also where another mapping gives it: these come with the
+    software. Returns how many were new, and what became of the mapping, in words.
     """
     with demonstrator() as found:
         pushed = push_bundles(client, depot(cluster), found, by=by, replace=True, progress=progress)
     progress("mapping")
-    return sum(not each.unchanged for each in pushed), _apply_shipped(client, by)
+    return sum(not each.unchanged for each in pushed), _apply_shipped(client, pushed, by)
 
 
-def _apply_shipped(client: FleetClient, by: str) -> str:
+def _apply_shipped(client: FleetClient, pushed: Sequence[Pushed], by: str) -> str:
     from inaetics.api.provisioning_client import change, version
     from inaetics.api.provisioning_wire import VersionRequest
 
@@ -274,6 +292,9 @@ def _apply_shipped(client: FleetClient, by: str) -> str:
     except NotFound:
         current = None
     if current is not None and current.text != text:
+        made = use_newest(client, pushed, by=by)
+        if made is not None:
+            return f"version {made.version} of the mapping is in force now: {made.note}; it is not the demonstrator's"
         return f"version {current.version} of the mapping stays in force: it is not the demonstrator's"
     number = current.version if current else 0
     planned = change(client, VersionRequest(text=text, by=by, expected=number, plan=True))

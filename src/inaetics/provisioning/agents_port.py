@@ -4,7 +4,7 @@ A thread serves a connection, so a held question costs a thread that sleeps. The
 whoever connects and says nothing keeps nobody waiting. Paths::
 
     GET  /deployments/TARGET?after=VERSION&wait_s=S&running=VERSION&error=TEXT&where=TEXT
-    GET  /bundles/NAME/VERSION
+    GET  /bundles/NAME/VERSION?sha256=HASH
     POST /reports/TARGET
 """
 
@@ -178,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
             case ["deployments", target]:
                 return self.server.answers.deployment(target, query, where=self._peer())
             case ["bundles", name, version]:
-                return self.server.answers.bundle(name, version)
+                return self.server.answers.bundle(name, version, query)
             case _:
                 raise NotFound(
                     f"there is no /{'/'.join(parts)} for agents (there are /deployments/TARGET and /bundles/…)"

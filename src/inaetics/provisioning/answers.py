@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from inaetics.bundles.exchange import Report
+from inaetics.bundles.given import Pinned
 from inaetics.bundles.records import check_target
 from inaetics.errors import Conflict, InaeticsError, InvalidInput, NotFound
 from inaetics.provisioning.desk import Contact, Desk
@@ -46,11 +47,13 @@ class Answers:
         found = self._desk.ask(contact, after=query.get("after", ""), wait_s=seconds(query))
         return Answer(status=304) if found is None else Answer(body=msgspec.json.encode(found))
 
-    def bundle(self, name: str, version: str) -> Answer:
-        """The archive of one version of a bundle."""
-        artifact = self._desk.known.get((name, version))
-        if artifact is None:
+    def bundle(self, name: str, version: str, query: Mapping[str, str]) -> Answer:
+        """The archive of one version of a bundle: the one with the query's `sha256`, else the newest."""
+        known, sha256 = self._desk.known, query.get("sha256")
+        newest = known.newest.get((name, version))
+        if newest is None:
             raise NotFound(f"there is no bundle {name} {version}")
+        artifact = known.find(Pinned(name=name, version=version, sha256=sha256)) if sha256 else newest
         path = self._stager.archive(artifact).path
         try:
             return Answer(body=path.read_bytes(), kind="application/zip")

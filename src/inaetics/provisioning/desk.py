@@ -15,11 +15,13 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from inaetics.bundles.deployment import Artifacts, content_of, counter_of, deployment_for
+from inaetics.bundles.deployment import content_of, counter_of, deployment_for
 from inaetics.bundles.exchange import Deployment, Report
-from inaetics.bundles.mapping import Mapping, parse_mapping
+from inaetics.bundles.given import used
 from inaetics.bundles.records import Artifact, Entry, Version
-from inaetics.errors import InvalidInput, Unavailable
+from inaetics.bundles.repository import Repository
+from inaetics.bundles.resolve import resolved
+from inaetics.errors import InvalidInput, NotFound, Unavailable
 
 log = structlog.get_logger()
 
@@ -49,11 +51,12 @@ class Contact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """What is in force, if anything; and why a newer one was refused."""
+    """What is in force, if anything, with the archives it names; and why a newer one was refused."""
 
-    mapping: Mapping | None = None
     version: Version | None = None
-    artifacts: Artifacts = field(default_factory=dict)
+    """With what each rule gives."""
+    needed: tuple[Artifact, ...] = ()
+    repository: Repository = field(default_factory=Repository)
     error: str = ""
 
     @property
@@ -78,7 +81,7 @@ class Desk:
         self._shown = threading.Condition()
         """Taken inside `_changed`, never around it: agents and pages wait for different things."""
         self._state = State(error=EMPTY)
-        self._known: Artifacts = {}
+        self._known = Repository()
         self._ready: frozenset[str] = frozenset()
         self._troubles: dict[str, str] = {}
         self._contacts: dict[str, Contact] = {}
@@ -92,8 +95,8 @@ class Desk:
             return self._state
 
     @property
-    def known(self) -> Artifacts:
-        """Every artifact of the repository, deployed or not."""
+    def known(self) -> Repository:
+        """Every archive there is, deployed or not."""
         with self._changed:
             return self._known
 
@@ -108,38 +111,33 @@ class Desk:
         with self._changed:
             return tuple(self._troubles[key] for key in sorted(self._troubles))
 
-    def use(self, version: Version | None, artifacts: Artifacts) -> None:
+    def use(self, version: Version | None, known: Repository) -> None:
         """Put a version in force, or keep the one before and remember why."""
         if version is None:
-            self._set(replace(self.state, error=EMPTY), artifacts)
+            self._set(replace(self.state, error=EMPTY), known)
             return
         try:
-            mapping = parse_mapping(
-                version.text,
-                [artifact.manifest for artifact in artifacts.values()],
-                source=f"version {version.version}",
-                lock=version.lock,
-                held=version.held,
-            )
-        except InvalidInput as error:
+            found = resolved(version, known)
+            needed = tuple(known.find(pinned) for pinned in used(found))
+        except (InvalidInput, NotFound) as error:
             log.error("mapping refused, the one before stays", error=str(error))  # noqa: TRY400 - made for people
-            self._set(replace(self.state, error=str(error)), artifacts)
+            self._set(replace(self.state, error=str(error)), known)
             return
-        if version != self.state.version:
-            log.info("mapping in force", version=version.version, by=version.by, rules=len(mapping.rules))
-        self._set(State(mapping=mapping, version=version, artifacts=artifacts), artifacts)
+        if found != self.state.version:
+            log.info("mapping in force", version=version.version, by=version.by, rules=len(found.rules or ()))
+        self._set(State(version=found, needed=needed, repository=known), known)
 
-    def _set(self, state: State, known: Artifacts) -> None:
+    def _set(self, state: State, known: Repository) -> None:
         with self._changed:
             self._state, self._known = state, known
-            needed = {artifact.sha256 for artifact in self._needed()}
+            needed = {artifact.sha256 for artifact in state.needed}
             self._troubles = {key: words for key, words in self._troubles.items() if key in needed}
             self._changes()
 
     def missing(self) -> tuple[Artifact, ...]:
         """Artifacts that somebody may be given and that are not `ready` yet."""
         with self._changed:
-            return tuple(artifact for artifact in self._needed() if artifact.sha256 not in self._ready)
+            return tuple(artifact for artifact in self._state.needed if artifact.sha256 not in self._ready)
 
     def staged(self, ready: frozenset[str], troubles: dict[str, str]) -> None:
         """Say which archives (by sha256) can be given, and why others cannot."""
@@ -212,14 +210,9 @@ class Desk:
         self._changed.notify_all()
         self.touch()
 
-    def _needed(self) -> list[Artifact]:
-        state = self._state
-        used = state.mapping.used if state.mapping else ()
-        return [state.artifacts[manifest.name, manifest.version] for manifest in used]
-
     def _news(self, contact: Contact, after: str) -> Deployment | None:
         """What is new to who has `after`; None when nothing is, or when it cannot be given yet."""
-        if self._state.mapping is None and after and not self._closed:
+        if self._state.version is None and after and not self._closed:
             return None
         try:
             found = self._deployment(contact.target)
@@ -244,9 +237,9 @@ class Desk:
         state = self._state
         if self._closed:
             raise Unavailable("the provisioning server is stopping: ask again, or ask another one")
-        if state.mapping is None:
+        if state.version is None:
             raise Unavailable(f"there is no mapping: {state.error or 'it has not been read yet'}")
-        return deployment_for(target, state.mapping, state.artifacts, counter=state.counter)
+        return deployment_for(target, state.version, state.repository)
 
     def _give(self, contact: Contact, found: Deployment) -> None:
         if self._given.get(contact.target) == found.version:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from inaetics.bundles.deployment import content_of
+from inaetics.bundles.given import why
 from inaetics.bundles.manifest import version_order
 from inaetics.bundles.records import Entry
 from inaetics.errors import Unavailable
@@ -42,8 +43,6 @@ def _target(desk: Desk, contact: Contact, last: Entry | None) -> dict[str, Any]:
     except Unavailable:
         version, bundles = "", []
     state = desk.state
-    rule = state.mapping.rule_for(contact.target) if state.mapping else None
-    held = state.version.held.get(contact.target) if state.version else None
     current = bool(version) and content_of(version) == content_of(contact.running)
     return {
         "target": contact.target,
@@ -53,7 +52,7 @@ def _target(desk: Desk, contact: Contact, last: Entry | None) -> dict[str, Any]:
         "state": "current" if current and not contact.error else "failed" if contact.error else "changing",
         "bundles": bundles,
         "error": contact.error,
-        "rule": f"held at version {held.version}" if held else f"rule {rule.name}" if rule else "no rule fits",
+        "rule": why(state.version, contact.target) if state.version else "no rule fits",
         "there": contact.held > 0,
         "seen_s": round(max(time.monotonic() - contact.at, 0), 1),
         "last": _entry(last) if last else None,
@@ -61,16 +60,16 @@ def _target(desk: Desk, contact: Contact, last: Entry | None) -> dict[str, Any]:
 
 
 def _rules(desk: Desk) -> list[dict[str, Any]]:
-    mapping = desk.state.mapping
-    rules = mapping.rules if mapping else ()
-    return [{"rule": rule.name, "bundles": [f"{b.name} {b.version}" for b in rule.bundles]} for rule in rules]
+    version = desk.state.version
+    rules = version.rules or () if version else ()
+    return [{"rule": rule.title, "bundles": [key.replace("@", " ") for key in rule.bundles]} for rule in rules]
 
 
 def _bundles(desk: Desk) -> list[dict[str, Any]]:
-    """The newest version of a bundle first."""
-    mapping = desk.state.mapping
-    used = {(manifest.name, manifest.version) for manifest in (mapping.used if mapping else ())}
-    known = sorted(desk.known.values(), key=lambda each: version_order(each.version), reverse=True)
+    """The newest version of a bundle first. `used` is what somebody gets; an archive that was replaced only if so."""
+    used = {(artifact.name, artifact.version, artifact.sha256) for artifact in desk.state.needed}
+    replaced = [artifact for key, artifact in desk.known.replaced.items() if key in used]
+    known = sorted((*desk.known.newest.values(), *replaced), key=lambda each: version_order(each.version), reverse=True)
     return [
         {
             "name": artifact.name,
@@ -80,7 +79,7 @@ def _bundles(desk: Desk) -> list[dict[str, Any]]:
             "by": artifact.by,
             "at": artifact.at,
             "signed": artifact.signature is not None,
-            "used": (artifact.name, artifact.version) in used,
+            "used": (artifact.name, artifact.version, artifact.sha256) in used,
             "provides": artifact.provides,
             "requires": artifact.requires,
         }

@@ -11,10 +11,12 @@ import structlog
 from pelix.framework import Framework
 from pelix.http import HTTP_SERVLET, HTTP_SERVLET_PATH
 
-from inaetics.bundles.deployment import Artifacts
 from inaetics.bundles.exchange import SERVERS, Registration
-from inaetics.bundles.records import ARTIFACTS, CURRENT, PREFIX, Artifact, Version
+from inaetics.bundles.given import read_version
+from inaetics.bundles.records import ARTIFACTS, CURRENT, PREFIX, REPLACED, Artifact
+from inaetics.bundles.repository import Repository
 from inaetics.containers.artifacts import ArtifactRegistry
+from inaetics.errors import InvalidInput
 from inaetics.provisioning.agents_port import AgentsPort
 from inaetics.provisioning.answers import Answers
 from inaetics.provisioning.audit import Audit
@@ -100,13 +102,12 @@ class Server:
 
     def _use(self, records: dict[str, KeyValue]) -> None:
         current = records.get(CURRENT)
-        artifacts = _artifacts(records)
         try:
-            version = msgspec.json.decode(current.value, type=Version) if current else None
-        except msgspec.DecodeError as error:
+            version = read_version(current.value) if current else None
+        except InvalidInput as error:
             log.error("version not understood, the one before stays", error=str(error))  # noqa: TRY400 - for people
             version = self._desk.state.version
-        self._desk.use(version, artifacts)
+        self._desk.use(version, _repository(records))
         self._stager.wake()
 
     async def _register(self, store: Store) -> None:
@@ -118,20 +119,22 @@ class Server:
 
 
 def _concerns(key: str) -> bool:
-    return key == CURRENT or key.startswith(ARTIFACTS)
+    return key == CURRENT or key.startswith((ARTIFACTS, REPLACED))
 
 
-def _artifacts(records: dict[str, KeyValue]) -> Artifacts:
-    found: dict[tuple[str, str], Artifact] = {}
+def _repository(records: dict[str, KeyValue]) -> Repository:
+    return Repository.of(_artifacts(records, ARTIFACTS), _artifacts(records, REPLACED))
+
+
+def _artifacts(records: dict[str, KeyValue], prefix: str) -> list[Artifact]:
+    found = []
     for key, item in records.items():
-        if key == CURRENT:
+        if not key.startswith(prefix):
             continue
         try:
-            artifact = msgspec.json.decode(item.value, type=Artifact)
+            found.append(msgspec.json.decode(item.value, type=Artifact))
         except msgspec.DecodeError as error:
             log.warning("record of a bundle not understood", key=key, error=str(error))
-            continue
-        found[artifact.name, artifact.version] = artifact
     return found
 
 

@@ -108,7 +108,7 @@ class Stager:
         self._desk.staged(self._ready, troubles)
         if missing and not troubles:
             log.info("archives ready", bundles=[artifact.manifest.key for artifact in missing])
-        self._cache.trim({artifact.sha256 for artifact in self._desk.known.values() if artifact.sha256 in ready})
+        self._cache.trim({artifact.sha256 for artifact in self._desk.known.all if artifact.sha256 in ready})
 
 
 def _verified(artifact: Artifact, anchors: Path) -> None:

@@ -14,11 +14,13 @@ from typing_extensions import override
 
 from inaetics.api.provisioning import Provisioning
 from inaetics.api.provisioning_wire import VersionRequest
-from inaetics.bundles.records import KEPT_VERSIONS, Artifact, Entry, Standing, standing_key
+from inaetics.bundles.given import given as given_by
+from inaetics.bundles.records import CURRENT, KEPT_VERSIONS, REPLACED, Artifact, Entry, Standing, standing_key
 from inaetics.errors import Conflict, InaeticsError, InvalidInput, NotFound, Unavailable
 from inaetics.store.fake import FakeStore
 from inaetics.store.protocol import Guard, Listing, Op
 from tests.support.signing import signing
+from tests.support.versions import gives as gives_by
 
 
 def artifact(name: str, version: str = "1.0.0", digit: str = "1", **fields: object) -> Artifact:
@@ -49,7 +51,16 @@ async def apply(desk: Provisioning, text: str, **fields: object) -> int:
 async def gives(desk: Provisioning, target: str) -> list[str]:
     known = await desk.known()
     assert known.version is not None
-    return [bundle.key for bundle in known.mapping(known.version).bundles_for(target)]
+    return gives_by(known.version, target)
+
+
+async def archive(desk: Provisioning, target: str) -> str:
+    """The first digit of what `target` gets of its only bundle."""
+    known = await desk.known()
+    assert known.version is not None
+    (pinned,) = given_by(known.version, target)
+    assert known.repository.find(pinned).sha256 == pinned.sha256, "its archive is kept"
+    return pinned.sha256[0]
 
 
 def test_versions_are_numbered_and_remember_who_applied_them() -> None:
@@ -266,6 +277,127 @@ def test_a_bundle_that_a_kept_version_needs_is_not_forgotten() -> None:
             await desk.remove_artifact("c", "1.0.0")
 
     with_desk(check, artifact("a"), artifact("b"), artifact("c"))
+
+
+def test_an_archive_that_takes_anothers_place_reaches_targets_only_by_a_version() -> None:
+    """Which says who asked for it, and is none where it changes nothing."""
+
+    async def check(desk: Provisioning) -> None:
+        await apply(desk, rule("x", "a"))
+        await desk.put_artifact(artifact("a", digit="2"), replace_it=True)
+        assert await archive(desk, "x") == "1"
+        asked = VersionRequest(replaced=("a@1.0.0", "b@1.0.0"), by="berta")
+        made = await desk.change(asked)
+        assert (made.version.version, made.version.by, made.version.note) == (2, "berta", "a@1.0.0 replaced")
+        assert [each.changed for each in made.changes] == [(("a", "1.0.0 (11111111)", "1.0.0 (22222222)"),)]
+        assert await archive(desk, "x") == "2"
+        again = await desk.change(asked)
+        assert (again.version.version, again.before, again.changes) == (2, 2, ())
+        assert [each.version for each in await desk.versions()] == [2, 1]
+
+    with_desk(check, artifact("a"), artifact("b"))
+
+
+def test_going_back_brings_back_the_very_archives() -> None:
+    async def check(desk: Provisioning) -> None:
+        await apply(desk, rule("*", "a"))
+        for digit in "234":
+            await desk.put_artifact(artifact("a", digit=digit), replace_it=True)
+            await desk.change(VersionRequest(replaced=("a@1.0.0",)))
+        await desk.change(VersionRequest(back_to=2, target="x"))
+        assert (await archive(desk, "x"), await archive(desk, "y")) == ("2", "4")
+        await desk.change(VersionRequest(back_to=1))
+        assert (await archive(desk, "x"), await archive(desk, "y")) == ("1", "1"), "nobody was held then"
+        await desk.change(VersionRequest(back_to=5))
+        await desk.put_artifact(artifact("a", digit="5"), replace_it=True)
+        await desk.change(VersionRequest(replaced=("a@1.0.0",)))
+        assert (await archive(desk, "x"), await archive(desk, "y")) == ("2", "5"), "who is held keeps its bytes"
+        await desk.change(VersionRequest(back_to=0, target="y"))
+        assert await archive(desk, "y") == "4"
+        await desk.put_artifact(artifact("a", digit="1"), replace_it=True)
+        await desk.change(VersionRequest())
+        assert (await archive(desk, "x"), await archive(desk, "y"), await archive(desk, "z")) == ("2", "4", "1")
+
+    with_desk(check, artifact("a"))
+
+
+def test_other_bundles_of_a_version_keep_theirs_when_one_is_replaced() -> None:
+    async def check(desk: Provisioning) -> None:
+        await apply(desk, rule("x", "a") + rule("y", "b"))
+        for name in "ab":
+            await desk.put_artifact(artifact(name, digit="2"), replace_it=True)
+        await desk.change(VersionRequest(replaced=("b@1.0.0",)))
+        assert (await archive(desk, "x"), await archive(desk, "y")) == ("1", "2")
+
+    with_desk(check, artifact("a"), artifact("b"))
+
+
+def test_a_replaced_archive_is_kept_for_as_long_as_a_kept_version_names_it() -> None:
+    async def check(desk: Provisioning) -> None:
+        await apply(desk, rule("x", "a"))
+        await desk.put_artifact(artifact("a", digit="2"), replace_it=True)
+        await desk.put_artifact(artifact("a", digit="3"), replace_it=True)
+        await desk.change(VersionRequest(replaced=("a@1.0.0",)))
+        assert [key[2][0] for key in (await desk.known()).repository.replaced] == ["1"], "nobody ever named the second"
+        for _ in range(KEPT_VERSIONS - 2):
+            await apply(desk, rule("x", "a"))
+        assert len((await desk.known()).repository.replaced) == 1
+        await apply(desk, rule("x", "a"))
+        assert (await desk.versions())[-1].version == 2
+        assert (await desk.known()).repository.replaced == {}
+
+    with_desk(check, artifact("a"))
+
+
+def test_a_bundle_is_forgotten_with_the_archives_it_had() -> None:
+    store = FakeStore()
+
+    async def check(desk: Provisioning) -> None:
+        await desk.put_artifact(artifact("a", digit="2"), replace_it=True)
+        await desk.remove_artifact("a", "1.0.0")
+        assert (await store.list(REPLACED)).items == ()
+
+    with_desk(check, artifact("a"), store=store)
+
+
+def test_signatures_of_replaced_archives_are_made_anew_too(tmp_path: Path) -> None:
+    ours = signing(tmp_path)
+
+    async def main() -> None:
+        store = FakeStore()
+        unsigned = Provisioning(store)
+        await unsigned.put_artifact(artifact("a"))
+        await unsigned.put_artifact(artifact("a", digit="2"), replace_it=True)
+        desk = Provisioning(store, anchors=ours.anchors)
+        for digit in "12":
+            signature = ours.sign(digit * 64)
+            await desk.sign(msgspec.structs.replace(artifact("a", digit=digit), signature=signature))
+        found = (await desk.known()).repository
+        assert all(each.signature is not None for each in found.all)
+        assert found.newest["a", "1.0.0"].sha256 == "2" * 64
+        with pytest.raises(NotFound, match="is not kept any more"):
+            await desk.sign(msgspec.structs.replace(artifact("a", digit="3"), signature=ours.sign("3" * 64)))
+        with pytest.raises(InvalidInput, match="not signed"):
+            await desk.sign(artifact("a"))
+
+    asyncio.run(main())
+
+
+def test_a_version_of_older_software_is_read_and_followed_by_one_that_says_everything() -> None:
+    store = FakeStore()
+
+    async def check(desk: Provisioning) -> None:
+        old = {"version": 7, "text": rule("x", "a") + rule("y", "a"), "lock": {"a": "1.0.0"}}
+        held = {"y": {"version": 3, "bundles": ["b@1.0.0"]}}
+        await store.put(CURRENT, msgspec.json.encode(old | {"held": held}))
+        made = await desk.change(VersionRequest(replaced=("a@1.0.0",)))
+        assert made.version.version == 8
+        assert made.changes[0].empty, "it gives what was given before"
+        assert (await desk.known()).version == made.version
+        assert made.version.archives == {"a@1.0.0": "1" * 64}
+        assert made.version.held["y"].archives == {"b@1.0.0": "2" * 64}
+
+    with_desk(check, artifact("a"), artifact("b", digit="2"), store=store)
 
 
 def test_history_is_bounded() -> None:

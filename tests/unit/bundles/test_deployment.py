@@ -7,26 +7,38 @@ import pytest
 
 from inaetics.bundles.deployment import deployment_for
 from inaetics.bundles.exchange import DeployedBundle, Deployment
-from inaetics.bundles.manifest import Manifest
-from inaetics.bundles.mapping import parse_mapping
-from inaetics.bundles.records import Artifact
+from inaetics.bundles.records import Artifact, Version
+from inaetics.bundles.repository import Repository
+from inaetics.bundles.resolve import resolve
+from inaetics.errors import NotFound
 
-A, B = Manifest(name="a", version="1.0"), Manifest(name="b", version="1.0")
 TEXT = '[[rules]]\ntarget = "x"\ninstall = ["a", "b"]\n[[rules]]\ntarget = "y"\ninstall = ["b"]'
 
 
-def archives(**hashes: str) -> dict[tuple[str, str], Artifact]:
-    return {
-        (name, "1.0"): Artifact(name=name, version="1.0", sha256=digest * 64, size=1) for name, digest in hashes.items()
-    }
+def deployed(target: str, counter: int = 7, **hashes: str) -> Deployment:
+    """What a version gives that was made with these archives."""
+    known = [Artifact(name=name, version="1.0", sha256=digest * 64, size=1) for name, digest in hashes.items()]
+    repository = Repository.of(known)
+    return deployment_for(target, resolve(Version(version=counter, text=TEXT), repository), repository)
 
 
 def test_same_content_same_version_wherever_it_is_made() -> None:
-    mapping = parse_mapping(TEXT, (A, B))
-    one = deployment_for("x", mapping, archives(a="1", b="2"), counter=7)
-    assert one == deployment_for("x", parse_mapping(TEXT, (B, A)), archives(b="2", a="1"), counter=7)
+    one = deployed("x", a="1", b="2")
+    assert one == deployed("x", b="2", a="1")
     assert one.version.startswith("7-")
-    assert [bundle.url for bundle in one.bundles] == ["/bundles/a/1.0", "/bundles/b/1.0"]
+    hashes = ("1" * 64, "2" * 64)
+    assert [each.url for each in one.bundles] == [
+        f"/bundles/{name}/1.0?sha256={sha256}" for name, sha256 in zip("ab", hashes, strict=True)
+    ]
+
+
+def test_it_is_made_of_the_archives_that_the_version_names() -> None:
+    first, then = (Artifact(name="b", version="1.0", sha256=digit * 64, size=1) for digit in "12")
+    version = resolve(Version(version=1, text='[[rules]]\ninstall = ["b"]'), Repository.of([first]))
+    found = deployment_for("x", version, Repository.of([then], replaced=[first]))
+    assert [bundle.sha256 for bundle in found.bundles] == [first.sha256]
+    with pytest.raises(NotFound, match="is not kept any more"):
+        deployment_for("x", version, Repository.of([then]))
 
 
 @pytest.mark.parametrize(
@@ -38,13 +50,11 @@ def test_same_content_same_version_wherever_it_is_made() -> None:
     ],
 )
 def test_other_content_or_mapping_is_another_version(target: str, hashes: dict[str, str], counter: int) -> None:
-    mapping = parse_mapping(TEXT, (A, B))
-    one = deployment_for("x", mapping, archives(a="1", b="2"), counter=7)
-    assert deployment_for(target, mapping, archives(**hashes), counter=counter).version != one.version
+    assert deployed(target, counter, **hashes).version != deployed("x", a="1", b="2").version
 
 
 def test_it_travels_as_json() -> None:
-    one = deployment_for("x", parse_mapping(TEXT, (A, B)), archives(a="1", b="2"), counter=7)
+    one = deployed("x", a="1", b="2")
     assert msgspec.json.decode(msgspec.json.encode(one), type=Deployment) == one
 
 

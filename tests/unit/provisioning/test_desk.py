@@ -7,19 +7,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from inaetics.bundles.deployment import Artifacts
 from inaetics.bundles.exchange import Deployment, Report
 from inaetics.bundles.records import Artifact, Entry, Held, Version
+from inaetics.bundles.repository import Repository
+from inaetics.bundles.resolve import resolve
 from inaetics.errors import Unavailable
 from inaetics.provisioning.desk import Contact, Desk
 from inaetics.provisioning.overview import overview
 from tests.support.eventually import eventually
 
-ARTIFACTS: Artifacts = {
-    (name, "1.0.0"): Artifact(name=name, version="1.0.0", sha256=digit * 64, size=1)
-    for name, digit in (("a", "1"), ("b", "2"))
-}
-ALL = frozenset(artifact.sha256 for artifact in ARTIFACTS.values())
+ARTIFACTS = Repository.of(
+    Artifact(name=name, version="1.0.0", sha256=digit * 64, size=1) for name, digit in (("a", "1"), ("b", "2"))
+)
+ALL = frozenset(artifact.sha256 for artifact in ARTIFACTS.all)
 
 
 def version(number: int, install: str, **held: Held) -> Version:
@@ -117,6 +117,18 @@ def test_a_target_that_is_held_keeps_what_it_was_held_at(desk: Desk) -> None:
     desk.use(version(2, "b", x=Held(version=1, bundles=("a@1.0.0",))), ARTIFACTS)
     assert names(desk.deployment("x")) == ["a"]
     assert names(desk.deployment("y")) == ["b"]
+
+
+def test_an_archive_that_took_the_place_of_another_is_given_by_no_version_that_names_the_other(desk: Desk) -> None:
+    first = resolve(version(1, "a"), ARTIFACTS)
+    again = Artifact(name="a", version="1.0.0", sha256="3" * 64, size=1)
+    old, b = ARTIFACTS.newest["a", "1.0.0"], ARTIFACTS.newest["b", "1.0.0"]
+    desk.use(first, Repository.of([again, b], replaced=[old]))
+    assert [bundle.sha256 for bundle in desk.deployment("x").bundles] == [old.sha256]
+    assert overview(desk, None)["bundles"][0]["used"] is False, "the newest archive is nobody's"
+    desk.use(first, Repository.of([again, b]))
+    assert "is not kept any more" in desk.state.error
+    assert names(desk.deployment("x")) == ["a"], "what was in force stays"
 
 
 def test_refused_mapping_keeps_the_one_before_and_says_why(desk: Desk) -> None:
