@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-KEEP_S = 60.0
+KEEP_S = 5.0
 """So long a token that is the cluster's no more still moves sliders."""
 
 MOST = 100
