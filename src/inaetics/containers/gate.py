@@ -34,15 +34,19 @@ from inaetics.containers.replicate_plan import NAME, REFERENCE
 from inaetics.containers.replicate_room import refuse_full
 from inaetics.errors import InaeticsError, InvalidInput, Unavailable
 from inaetics.override import override
+from inaetics.strangers import Strangers
 
 IDLE_S = 75.0
-"""A connection on which nobody asks anything is closed after this; one that stalls in a request too."""
+"""A connection of the cluster's is closed when nobody asks anything for so long, or when it stalls in a request."""
 
 PART_S, LINGER_S = 1.0, 5.0
 LOOK_BYTES = 8 * 1024 * 1024
 """How often an upload looks whether there is still room."""
 
-MOST_CONNECTIONS = 256
+MOST_CONNECTIONS, MOST_WAITING = 256, 128
+"""Of the cluster's own: served at once, and those that wait for that."""
+MOST_STRANGERS = 128
+"""Connections that have not shown their certificate yet. All of these fit into the 1,024 files of a process."""
 REGISTRY_S = 60.0
 AWAY_S = 2.0
 """How long a request waits for a registry that is being restarted."""
@@ -101,36 +105,44 @@ class Gate(ThreadingMixIn, _Server):
     def __init__(self, address: tuple[str, int], context: Callable[[], ssl.SSLContext], doors: Doors) -> None:
         self.doors = doors
         self._context = context
-        self._places = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        self._strangers = Strangers(MOST_STRANGERS)
+        self._own = threading.BoundedSemaphore(MOST_CONNECTIONS + MOST_WAITING)
+        self._served = threading.BoundedSemaphore(MOST_CONNECTIONS)
         super().__init__(address, _Handler)
 
     @override
     def process_request(self, request: Any, client_address: Any) -> None:
-        self._places.acquire()
-        super().process_request(request, client_address)
+        try:
+            request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            tls = self._strangers.enter(request, client_address[0], self._context())
+        except (OSError, ValueError) as error:
+            log("connection refused", level="debug", client=client_address[0], reason=str(error))
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(tls, client_address)
+        except RuntimeError:  # no thread to be had
+            self._strangers.leave(tls)
+            tls.close()
+            raise
 
     @override
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
-            request.settimeout(IDLE_S)
-            request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            tls = self._context().wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+            self._strangers.shake_hands(request)
         except (OSError, ValueError) as error:
             log("connection refused", level="debug", client=client_address[0], reason=str(error))
-            self.shutdown_request(request)
-            self._places.release()
+            return
+        if not self._own.acquire(blocking=False):
+            most = MOST_CONNECTIONS + MOST_WAITING
+            log("too many connections", level="warning", client=client_address[0], most=most)
+            request.close()
             return
         try:
-            tls.do_handshake()
-        except (OSError, ValueError) as error:  # SSLError is an OSError
-            log("connection refused", level="debug", client=client_address[0], reason=str(error))
-            _part(tls)
-            self._places.release()
-            return
-        try:
-            super().process_request_thread(tls, client_address)
+            with self._served:
+                super().process_request_thread(request, client_address)
         finally:
-            self._places.release()
+            self._own.release()
 
     @override
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -141,16 +153,6 @@ class Gate(ThreadingMixIn, _Server):
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             log("request failed", level="error", reason=repr(error), trace=traceback.format_exc())
-
-
-def _part(tls: ssl.SSLSocket) -> None:
-    """Close a connection so that the other end reads why: with words of its unread, the kernel would cut it off."""
-    with suppress(OSError):
-        socket.socket.shutdown(tls, socket.SHUT_WR)
-        tls.settimeout(PART_S)
-        while socket.socket.recv(tls, 65536):
-            pass
-    tls.close()
 
 
 class _Handler(BaseHTTPRequestHandler):

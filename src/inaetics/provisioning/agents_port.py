@@ -25,6 +25,7 @@ from typing_extensions import override
 
 from inaetics.errors import InaeticsError, InvalidInput, NotFound, Unavailable
 from inaetics.provisioning.answers import MAX_REPORT, Answer, Answers, refusal
+from inaetics.strangers import Strangers
 from inaetics.tls import common_name, server_context
 
 log = structlog.get_logger()
@@ -32,6 +33,8 @@ log = structlog.get_logger()
 IDLE_S = 75.0
 """A connection on which nothing is asked for so long is closed; longer than any question is held."""
 MAX_CONNECTIONS = 2000
+MAX_STRANGERS = 512
+"""Connections that have not shown their certificate yet: as many as agents may come at once after a restart."""
 ANSWERED_S = 0.5
 """How long the end of the server waits for answers that are on their way."""
 
@@ -77,6 +80,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, at: tuple[str, int], answers: Answers, context: ssl.SSLContext | None) -> None:
         self.answers = answers
         self.context = context
+        self._strangers = Strangers(MAX_STRANGERS)
         self._free = threading.Semaphore(MAX_CONNECTIONS)
         self._answering = threading.Condition()
         self._asked = 0
@@ -108,14 +112,30 @@ class _Server(ThreadingHTTPServer):
 
     @override
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._free.acquire(blocking=False):
-            log.warning("too many connections of agents", most=MAX_CONNECTIONS)
-            self.shutdown_request(request)
+        request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.context is None:
+            super().process_request(request, client_address)
             return
-        super().process_request(request, client_address)
+        secure = self._strangers.enter(request, client_address[0], self.context)
+        try:
+            super().process_request(secure, client_address)
+        except RuntimeError:  # no thread to be had
+            self._strangers.leave(secure)
+            secure.close()
+            raise
 
     @override
     def process_request_thread(self, request: Any, client_address: Any) -> None:
+        if isinstance(request, ssl.SSLSocket):
+            try:
+                self._strangers.shake_hands(request)
+            except (OSError, ValueError):
+                self.handle_error(request, client_address)
+                return
+        if not self._free.acquire(blocking=False):
+            log.warning("too many connections of agents", most=MAX_CONNECTIONS)
+            request.close()
+            return
         try:
             super().process_request_thread(request, client_address)
         finally:
@@ -124,12 +144,7 @@ class _Server(ThreadingHTTPServer):
     @override
     def finish_request(self, request: Any, client_address: Any) -> None:
         request.settimeout(IDLE_S)
-        request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self.context is None:
-            _Handler(request, client_address, self)
-            return
-        with self.context.wrap_socket(request, server_side=True) as secure:
-            _Handler(secure, client_address, self)
+        _Handler(request, client_address, self)
 
     @override
     def handle_error(self, request: Any, client_address: Any) -> None:

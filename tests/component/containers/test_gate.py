@@ -7,10 +7,12 @@ import shutil
 import socket
 import ssl
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from inaetics.containers.gate import MOST_CONNECTIONS, MOST_WAITING
 from inaetics.containers.replicate_http import MOST_MANIFEST, Peer, Refused
 from inaetics.errors import InaeticsError, Unavailable
 from inaetics.hosts import pki
@@ -94,6 +96,20 @@ def test_a_stranger_gets_nowhere(two: list[GatedRegistry], tmp_path: Path) -> No
     shown = certificates(tmp_path / "shown", paths.pki / "operator", ca=two[0].reader / "ca.crt")
     with pytest.raises(Unavailable, match="alert"):
         Peer(two[0].address, shown).manifest(REPOSITORY, "latest")
+
+
+def test_strangers_who_say_nothing_shut_nobody_out(two: list[GatedRegistry], image: str) -> None:
+    """More of them than there are places of any kind: each is let in, and makes room for the next."""
+    host, _, port = two[0].address.rpartition(":")
+    at = (host, int(port))
+    with ExitStack() as stack:
+        silent = [stack.enter_context(socket.create_connection(at)) for _ in range(MOST_CONNECTIONS + MOST_WAITING)]
+        assert two[0].meaning(REPOSITORY, "latest") == image
+        silent[-1].setblocking(False)
+        with pytest.raises(BlockingIOError):
+            silent[-1].recv(1)  # it did not have to go first
+        silent[0].settimeout(10)
+        assert silent[0].recv(1) == b""
 
 
 @pytest.mark.parametrize(
