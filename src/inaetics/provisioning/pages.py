@@ -6,6 +6,7 @@ What differs from `pelix.http.basic`, whose servlets, requests and responses it 
   refuses the second and forgets it, so a page would vanish with every update of its bundle);
 - nobody waits for open connections when it stops (Pelix joins a thread for every one, and a held request would hold up
   the end of the process);
+- whoever connects is bounded in time and number (`page_server`);
 - no look-up of the host's name when it starts (Pelix asks for it, and in a container nobody may answer for seconds).
 """
 
@@ -13,16 +14,17 @@ from __future__ import annotations
 
 import socket
 import threading
-from socketserver import TCPServer
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 from pelix.framework import BundleContext
 from pelix.http import HTTP_SERVLET_PATH, AbstractHTTPServletRequest, Servlet
-from pelix.http.basic import HttpServiceImpl, _HttpServerFamily, _RequestHandler
+from pelix.http.basic import HttpServiceImpl
 from pelix.internals.registry import ServiceReference
 from pelix.ipopo.decorators import ComponentFactory, Validate
 from typing_extensions import override
+
+from inaetics.provisioning.page_server import PageHandler, PageServer
 
 FACTORY = "inaetics-pages"
 
@@ -38,20 +40,8 @@ def take_over(request: AbstractHTTPServletRequest) -> socket.socket:
     it, and the thread that served the request goes home."""
     handler = cast(Any, request)._handler
     handler.close_connection = True
+    handler.connection.settimeout(None)
     return socket.socket(fileno=handler.connection.detach())
-
-
-class _Server(_HttpServerFamily):
-    daemon_threads = True  # and so not joined at the end
-
-    @override
-    def server_bind(self) -> None:
-        try:
-            TCPServer.server_bind(self)
-        except OSError:
-            self.server_close()  # nobody else has it yet
-            raise
-        self.server_name, self.server_port = self.socket.getsockname()[:2]
 
 
 @ComponentFactory(FACTORY)
@@ -64,16 +54,16 @@ class Pages(HttpServiceImpl):
         """Listen. Overrides the parent's by its name: iPOPO calls the parent's otherwise."""
         self._normalize_configuration()
         self._setup_logger()
-        self._server = _Server((self._address, self._port), self._handler_class(), 64, self._logger)
+        self._server = PageServer((self._address, self._port), self._handler_class(), 64, self._logger)
         self._port = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, name="pages", daemon=True)
         self._thread.start()
         self._register_bound_servlets()
 
-    def _handler_class(self) -> type[_RequestHandler]:
+    def _handler_class(self) -> type[PageHandler]:
         service = self
 
-        class Handler(_RequestHandler):
+        class Handler(PageHandler):
             def __init__(self, *args: Any, **kwargs: Any) -> None:
                 super().__init__(service, *args, **kwargs)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -332,6 +334,29 @@ def _by_people(stage: Stage) -> list[Decision]:
 
 def _pages(stage: Stage) -> int:
     return int(stage.viewer._streams.open)
+
+
+def test_browsers_that_vanish_leave_nothing_behind(
+    stage: Stage, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    host, _, port = stage.url.removeprefix("http://").partition(":")
+    body = json.dumps({"utilisation": 35}).encode()
+    head = f"Host: {host}:{port}\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n"
+    post = f"POST /utilisation HTTP/1.1\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode()
+    asks = [b"GET / HTTP/1.1\r\n\r\n", b"GET /events HTTP/1.1\r\n\r\n", post + body, post + body[:5], post[:20]]
+    for ask_ in asks * 10:
+        with socket.create_connection((host, int(port)), timeout=30) as rude:
+            rude.sendall(ask_)
+            rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing resets it
+    eventually(lambda: _pages(stage) == 0 or None, within_s=30, what="no page is open")
+    eventually(lambda: not _serving() or None, within_s=30, what="nobody is served")
+    said = "".join(capfd.readouterr()) + caplog.text
+    assert "Traceback" not in said
+    assert ask(stage, "GET", "/utilisation")[0] == 200
+
+
+def _serving() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("HttpService-")]
 
 
 def test_without_coordinator_and_cluster_the_page_goes_on(stage: Stage) -> None:

@@ -142,6 +142,11 @@ def test_a_viewer_that_begins_learns_what_was_set_and_tells_who_does_not_know(kn
     knobs.bind("celix@2", later)
     eventually(lambda: sorted(later.heard) == everything or None, within_s=10, what="who starts later is told too")
     assert knobs.believed(MODE, []) == "burst"
+    stale = Knows(set_utilisation=(10, 400))  # it was away when the others were told
+    knobs.bind("celix@3", stale)
+    eventually(partial(_heard, stale, everything), within_s=10, what="it is told what holds")
+    assert knobs.believed(UTILISATION, []) == 40
+    assert (UTILISATION, 10) not in [*later.heard, *new.heard]
 
 
 def _heard(control: Control, everything: list[tuple[str, float | str]]) -> bool:
