@@ -33,6 +33,8 @@ final class Felix {
         properties.put(Constants.FRAMEWORK_STORAGE_CLEAN, Constants.FRAMEWORK_STORAGE_CLEAN_ONFIRSTINIT);
         properties.put(Constants.FRAMEWORK_SYSTEMPACKAGES_EXTRA, packagesOfJava());
         properties.put(Constants.FRAMEWORK_SYSTEMCAPABILITIES, capabilities());
+        // A bundle is updated beside itself: pushed anew with its version, or with one that hangs in its stop still there.
+        properties.put("org.osgi.framework.bsnversion", "multiple");
         properties.put("felix.log.level", "1");
         properties.put("gosh.args", "--noshutdown -c telnetd -i " + settings.shellAddress() + " -p "
                 + settings.shellPort() + " start");

@@ -55,6 +55,7 @@ final class Installer {
     private final HandOver handOver;
     private final Map<String, Bundle> running = Collections.synchronizedMap(new LinkedHashMap<>());
     private final Map<Thread, String> hanging = new ConcurrentHashMap<>();
+    private int installs;
 
     Installer(BundleContext context, HandOver handOver) {
         this.context = context;
@@ -84,7 +85,8 @@ final class Installer {
                 continue;
             }
             try {
-                Bundle bundle = context.installBundle("inaetics:" + key, new ByteArrayInputStream(each.jar()));
+                String place = "inaetics:" + key + " " + ++installs; // one that hangs in its stop keeps its own
+                Bundle bundle = context.installBundle(place, new ByteArrayInputStream(each.jar()));
                 fresh.put(key, bundle);
                 bounded(each.item().key(), "start", withinS, () -> {
                     bundle.start();
