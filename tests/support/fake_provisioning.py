@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,9 +20,9 @@ from inaetics.bundles.signature import Signature
 
 
 class FakeProvisioning:
-    """Serves `deploy`ed archives at `url` until `close`. Thread-safe."""
+    """Serves `deploy`ed archives at `url` until `close`; with `tls` over https. Thread-safe."""
 
-    def __init__(self, address: str = "127.0.0.1") -> None:
+    def __init__(self, address: str = "127.0.0.1", *, tls: ssl.SSLContext | None = None) -> None:
         self._changed = threading.Condition()
         self._deployments: dict[str, Deployment] = {}
         self._bodies: dict[str, bytes] = {}
@@ -31,9 +32,13 @@ class FakeProvisioning:
         self.fetched: list[str] = []
         self.cut = False
         """Break the connection in the middle of each download."""
+        self.callers: list[int] = []
+        """The serial numbers of the certificates that were shown, in order."""
         self._server = ThreadingHTTPServer((address, 0), _handler(self))
         self._server.daemon_threads = True
-        self.url = f"http://{address}:{self._server.server_port}"
+        self.url = f"http{'s' if tls else ''}://{address}:{self._server.server_port}"
+        if tls is not None:  # each connection makes its handshake on its own thread
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def deploy(
@@ -98,6 +103,13 @@ class FakeProvisioning:
 
 def _handler(server: FakeProvisioning) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
+        @override
+        def setup(self) -> None:
+            super().setup()
+            if isinstance(self.request, ssl.SSLSocket):
+                self.request.do_handshake()
+                server.callers.append(int(str((self.request.getpeercert() or {})["serialNumber"]), 16))
+
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             if parts.path.startswith("/bundles/"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from inaetics.containers.javac import JDK_PACKAGE, compile_jar
 from inaetics.containers.process import find_program
 from tests.support.agents import Program, Site
 from tests.support.etcd import etcd_server
-from tests.support.signing import signing
+from tests.support.signing import Signing, signing
 
 FELIX = Path(OSGI_JARS[0])
 JAVA = ("java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
@@ -68,7 +69,7 @@ class JavaSite(Site):
     """A site with certificates, where bundles are signed and Java agents may run."""
 
     agent_jar: Path
-    sign: Callable[[str], Signature]
+    signer: Signing
 
     def java_agent(self, name: str, **environment: str) -> Program:
         given = {"INAETICS_AGENT_JAR": str(self.agent_jar), "INAETICS_FELIX": str(FELIX.parent), **environment}
@@ -76,17 +77,22 @@ class JavaSite(Site):
 
     @override
     def publish(self, sign: Callable[[str], Signature | None] | None = None) -> None:
-        super().publish(sign or self.sign)
+        super().publish(sign or self.signer.sign)
 
 
 @pytest.fixture
 def site(tmp_path: Path, agent_jar: Path) -> Iterator[JavaSite]:
+    with java_site(tmp_path, agent_jar) as made:
+        yield made
+
+
+@contextmanager
+def java_site(place: Path, agent_jar: Path) -> Iterator[JavaSite]:
     with etcd_server(tls=True) as etcd:
-        made = JavaSite(etcd, tmp_path)
+        made = JavaSite(etcd, place)
         made.agent_jar = agent_jar
-        signer = signing(tmp_path / "signing")
-        made.sign = signer.sign
-        (Path(made.environment["INAETICS_TLS_DIR"]) / "signers.pem").write_text(signer.anchors.read_text())
+        made.signer = signing(place / "signing")
+        (Path(made.environment["INAETICS_TLS_DIR"]) / "signers.pem").write_text(made.signer.anchors.read_text())
         try:
             yield made
         finally:

@@ -92,7 +92,7 @@ final class Archives {
     }
 
     void remember(Deployment deployment) throws IOException {
-        replace(directory.resolve("deployment.json"), deployment.text().getBytes(StandardCharsets.UTF_8));
+        replace(directory.resolve("deployment.json"), deployment.text());
         try (var files = Files.list(directory)) {
             for (Path each : files.filter(file -> file.toString().endsWith(".zip")).toList()) {
                 if (deployment.bundles().stream().noneMatch(item -> path(item).equals(each))) {
@@ -104,6 +104,11 @@ final class Archives {
 
     private Path path(Deployment.Item item) {
         return directory.resolve(item.key() + "-" + item.sha256().substring(0, 16) + ".zip");
+    }
+
+    /** Writes a file that is whole or not there. */
+    static void replace(Path path, String text) throws IOException {
+        replace(path, text.getBytes(StandardCharsets.UTF_8));
     }
 
     private static void replace(Path path, byte[] data) throws IOException {

@@ -28,6 +28,7 @@ final class Deployer {
     private final Provisioning provisioning;
     private final Installer installer;
     private final Archives archives;
+    private final Tries tries;
     private final Path signers;
     private final Thread thread = new Thread(this::run, "deployer");
     private final Deque<Map<String, Object>> reports = new ArrayDeque<>();
@@ -41,10 +42,11 @@ final class Deployer {
     private volatile boolean stopping;
 
     /** {@code signers} is a file of who may sign bundles; null: everything is taken unsigned. */
-    Deployer(Provisioning provisioning, Installer installer, Archives archives, Path signers) {
+    Deployer(Provisioning provisioning, Installer installer, Archives archives, Tries tries, Path signers) {
         this.provisioning = provisioning;
         this.installer = installer;
         this.archives = archives;
+        this.tries = tries;
         this.signers = signers;
         if (signers == null) {
             Log.warning("nobody says whose signatures count: bundles are taken unsigned");
@@ -76,7 +78,7 @@ final class Deployer {
             follow();
         } catch (InterruptedException ended) {
             Log.debug("deployer ended");
-        } catch (RuntimeException | IOException error) {
+        } catch (RuntimeException | IOException | Error error) {
             Log.bug("deployer failed", error);
             System.exit(1); // an agent that does not follow any more must end
         }
@@ -84,18 +86,18 @@ final class Deployer {
 
     private void follow() throws InterruptedException, IOException {
         long giveUpAt = System.nanoTime() + FIRST_ANSWER_MS * 1_000_000L;
-        int tries = 0;
+        int unanswered = 0;
         while (!stopping) {
             if (askAnyone()) {
-                tries = 0;
+                unanswered = 0;
                 continue;
             }
             if (seen.isEmpty() && giveUpAt != 0 && System.nanoTime() >= giveUpAt) {
                 giveUpAt = 0;
                 restore("provisioning is away, running what ran last");
             }
-            tries++;
-            provisioning.await(Math.min(RETRY_MS * tries, MOST_RETRY_MS));
+            unanswered++;
+            provisioning.await(Math.min(RETRY_MS * unanswered, MOST_RETRY_MS));
         }
     }
 
@@ -125,19 +127,33 @@ final class Deployer {
 
     private void deploy(String server, Deployment deployment) throws IOException, InterruptedException {
         long began = System.nanoTime();
-        List<Archives.Opened> opened = new ArrayList<>();
+        if (current.isEmpty() && tries.tried(deployment.version())) {
+            restore("the agent ended in this install before, running what ran last first");
+        }
         try {
-            for (Deployment.Item item : deployment.bundles()) {
-                opened.add(Archives.open(item, fetched(server, item)));
-            }
-            Installer.Switched steps = installer.switchTo(opened, deployment.withinS());
-            accept(deployment, steps, seconds(began));
+            tries.begin(deployment.version());
+            accept(deployment, install(server, deployment), seconds(began));
         } catch (IllegalArgumentException error) {
             refuse(deployment, error.getMessage(), List.of(), seconds(began));
         } catch (Installer.NotInstalled error) {
             refuse(deployment, error.getMessage(), error.rolledBack(), seconds(began));
         }
         sendReports(server);
+    }
+
+    private Installer.Switched install(String server, Deployment deployment)
+            throws IOException, InterruptedException, Installer.NotInstalled {
+        try {
+            List<Archives.Opened> opened = new ArrayList<>();
+            for (Deployment.Item item : deployment.bundles()) {
+                opened.add(Archives.open(item, fetched(server, item)));
+            }
+            return installer.switchTo(opened, deployment.withinS());
+        } finally {
+            if (!stopping) { // a bundle that ends the process comes this way, too
+                tries.end();
+            }
+        }
     }
 
     /** What is on disk was checked when it came; its signer may have ended since. */

@@ -62,8 +62,9 @@ public final class Main {
         parts.push(installer::stopAll); // bundles go first, while everything they use is there
         String where = (settings.host() + " " + settings.address()).strip();
         Provisioning provisioning = new Provisioning(settings.agent(), where, tls);
-        Archives archives = new Archives(settings.data().resolve("agent"));
-        Deployer deployer = new Deployer(provisioning, installer, archives, settings.signers());
+        Path memory = settings.data().resolve("agent");
+        Deployer deployer =
+                new Deployer(provisioning, installer, new Archives(memory), new Tries(memory), settings.signers());
         Health health = started(new Health(settings, deployer, installer, server, importer));
         Shell.register(context, health);
         started(new Watcher(etcd, Provisioning.PREFIX, provisioning::announced));

@@ -46,11 +46,19 @@ final class Signatures {
             Signature check = Signature.getInstance("SHA256withECDSA");
             check.initVerify(signer.getPublicKey());
             check.update(bundle.sha256().getBytes(StandardCharsets.US_ASCII));
-            if (!check.verify(Base64.getDecoder().decode(bundle.signature()))) {
+            if (!check.verify(decoded(bundle.signature()))) {
                 throw new IllegalArgumentException("its signature by '" + name + "' is of another archive");
             }
         } catch (GeneralSecurityException | IOException error) {
             throw new IllegalArgumentException("its signature does not hold: " + error.getMessage() + " (" + RENEW + ")", error);
+        }
+    }
+
+    private static byte[] decoded(String base64) throws GeneralSecurityException {
+        try {
+            return Base64.getDecoder().decode(base64);
+        } catch (IllegalArgumentException error) {
+            throw new GeneralSecurityException(error.getMessage(), error);
         }
     }
 
