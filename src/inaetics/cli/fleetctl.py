@@ -14,7 +14,7 @@ import click
 from inaetics.cli.common import LazyGroup, cluster_option, run
 from inaetics.cli.obsolete import NAMES as OBSOLETE
 from inaetics.cli.obsolete import obsolete_options
-from inaetics.cli.session import Session, tls_options
+from inaetics.cli.session import Session, some_seconds, tls_options
 
 _HERE = "inaetics.cli.fleetctl_commands"
 
@@ -88,6 +88,7 @@ LONG_OPTIONS = {
     default=10.0,
     show_default=True,
     envvar="FLEETCTL_REQUEST_TIMEOUT",
+    callback=some_seconds,
     help="How long to wait.",
 )
 @click.version_option(package_name="inaetics-cluster", prog_name="fleetctl", message="%(prog)s version %(version)s")

@@ -6,15 +6,18 @@ template's file beside where the unit's file would be. A `.container` file holds
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from inaetics.errors import InvalidInput, NotFound
-from inaetics.units.names import complete_name, expand_ranges, parse_name
+from inaetics.units.names import CONTAINER_SUFFIX, SUFFIXES, complete_name, expand_ranges, parse_name
 
-FILE_SUFFIXES = (".service", ".container")
+FILE_SUFFIXES = (*SUFFIXES, CONTAINER_SUFFIX)
+"""Also of types that the fleet does not run: whoever submits one is told so, not that there is no such file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +52,16 @@ def expand(arguments: Iterable[str]) -> list[str]:
 
 def unit_name(argument: str) -> str:
     """The unit an argument means, be it a name or a path; raises `InvalidInput` for what is no unit's name."""
-    name = complete_name(argument.rstrip("/").rpartition("/")[2])
+    last = argument.rstrip("/").rpartition("/")[2]
+    if last in ("", ".", ".."):
+        raise _nameless(argument)
+    name = complete_name(last)
     parse_name(name)
     return name
+
+
+def _nameless(argument: str) -> InvalidInput:
+    return InvalidInput(f"{argument!r} names no unit (write hello.service, or the path of a unit file)")
 
 
 def select(patterns: Iterable[str], names: Iterable[str]) -> list[str]:
@@ -124,13 +134,43 @@ def resolve(argument: str, stored: Mapping[str, str], read: Callable[[str], str]
 
 
 def local_file(argument: str) -> LocalFile | None:
-    """The file an argument means: as it is written, or with the suffix of a unit or container file."""
-    path = Path(argument)
-    candidates = [path] if path.suffix in FILE_SUFFIXES else [path.with_name(path.name + end) for end in FILE_SUFFIXES]
-    if path.suffix == ".service":
-        candidates.append(path.with_suffix(".container"))
-    found = next((candidate for candidate in candidates if candidate.is_file()), None)
+    """The file an argument means: as it is written, or with the suffix of a unit or container file.
+
+    Raises `InvalidInput` for an argument that can mean no file, and for a file that cannot be read.
+    """
+    found = next((each for each in _candidates(argument) if each.is_file()), None)
     return LocalFile(path=found, text=read_text(found)) if found else None
+
+
+def file_of(argument: str) -> LocalFile:
+    """As `local_file`, where there has to be one; raises `InvalidInput` or `NotFound` that says what is there."""
+    if found := local_file(argument):
+        return found
+    for candidate in _candidates(argument):
+        if os.path.lexists(candidate):
+            raise InvalidInput(f"cannot read {candidate}: {_oddity(candidate)}")
+    if Path(argument).is_file():
+        raise InvalidInput(f"{argument!r} is no unit file: the fleet runs NAME.service and NAME.container files")
+    raise NotFound(f"there is no unit file {argument!r} (an instance needs none: fleetctl start {argument})")
+
+
+def _oddity(path: Path) -> str:
+    """What is there instead of a file."""
+    try:
+        return "it is a directory" if stat.S_ISDIR(path.stat().st_mode) else "it is no regular file"
+    except OSError as error:
+        return error.strerror or type(error).__name__
+
+
+def _candidates(argument: str) -> list[Path]:
+    path = Path(argument)
+    if path.name in ("", ".."):
+        raise _nameless(argument)
+    if path.suffix == ".service":
+        return [path, path.with_suffix(".container")]
+    if path.suffix in FILE_SUFFIXES:
+        return [path]
+    return [path.with_name(path.name + end) for end in (".service", ".container")]
 
 
 def read_text(path: Path) -> str:

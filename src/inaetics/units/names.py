@@ -15,6 +15,8 @@ from inaetics.override import override
 
 SUFFIXES = (".service", ".socket", ".timer", ".path", ".target")
 CONTAINER_SUFFIX = ".container"
+FOREIGN_SUFFIXES = (".mount", ".automount", ".swap", ".slice", ".scope", ".device", ".snapshot", ".busname")
+"""systemd's other types: no name is completed to a service of such a name, and nothing here runs them."""
 
 MAX_NAME_CHARS = 255
 """systemd's UNIT_NAME_MAX: a name is also a file's name."""
@@ -90,7 +92,7 @@ def complete_name(text: str) -> str:
     """What people may leave out: `felix@1` is `felix@1.service`, and so is `felix@1.container`."""
     if text.endswith(CONTAINER_SUFFIX):
         return text.removesuffix(CONTAINER_SUFFIX) + ".service"
-    return text if text.endswith(SUFFIXES) else text + ".service"
+    return text if text.endswith((*SUFFIXES, *FOREIGN_SUFFIXES)) else text + ".service"
 
 
 def unit_name_of_file(filename: str) -> str:
@@ -147,4 +149,6 @@ def _oddity(prefix: str, instance: str) -> str:
 def _suffix_help(text: str) -> str:
     if text.endswith(CONTAINER_SUFFIX):
         return f"the unit of a container file is {text.removesuffix(CONTAINER_SUFFIX)}.service"
+    if text.endswith(FOREIGN_SUFFIXES):
+        return f"the fleet runs services and containers, and no {text[text.rindex('.') :]} units"
     return f"it must end in one of {' '.join(SUFFIXES)}"

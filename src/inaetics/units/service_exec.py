@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Callable, Iterable
 
@@ -190,7 +189,7 @@ def _unescaped(text: str) -> str:
 def _decoded(text: str) -> bytes:
     try:
         return base64.b64decode("".join(text.split()), validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # not only binascii.Error: letters beyond ASCII have one of their own
         raise UnitFileError(f"{text[:40]!r} is no Base64") from error
 
 

@@ -14,18 +14,25 @@ _ANY_ENGINE = ContainerEngine(command=("podman",))
 _ANY_INSTANCE = "1"
 """Stands for the instance when a template is checked."""
 
+_INSTEAD = {
+    ".timer": "nothing here starts units by the clock: let a service run and sleep, or end and be restarted after"
+    " RestartSec=",
+    ".socket": "nothing here listens for a unit: let the service listen itself",
+    ".path": "nothing here watches paths for a unit: let the service watch them itself",
+    ".target": "nothing here groups units: name those that belong together in Wants= or Requires= of a service",
+}
+
 _NOT_WITH_GLOBAL = ("MachineID", "MachineOf", "Replaces")
 
 
 def verify(unit: UnitFile, name: Name) -> None:
     """Raise `UnitFileError` with the line, where there is one, for the first thing that is wrong with `unit`.
 
-    A unit that passes can be scheduled, and every host's supervisor understands it. Templates are checked as one of
-    their instances.
+    A unit that passes can be scheduled, and the supervisor of every host understands it. Templates are checked as one
+    of their instances.
     """
     if name.suffix != ".service":
-        message = f"{name}: this fleet runs services and containers; {name.suffix} units need systemd on their machine"
-        raise unit.error(message, None)
+        raise unit.error(f"{name}: {_INSTEAD[name.suffix]} (the fleet runs .service and .container units)", None)
     concrete = name.with_instance(_ANY_INSTANCE) if name.is_template else name
     _refuse_contradictions(unit, concrete, fleet_section(unit, concrete))
     service = to_service(unit, concrete, _ANY_ENGINE) if is_container(unit) else unit

@@ -115,7 +115,7 @@ def test_a_template_is_not_started() -> None:
     [
         pytest.param("a", service(), InvalidInput, "no unit name", id="a name without a type"),
         pytest.param("a/b.service", service(), InvalidInput, "no unit name", id="a name with a slash"),
-        pytest.param("a.timer", service(), UnitFileError, "systemd", id="a type hosts cannot run"),
+        pytest.param("a.timer", service(), UnitFileError, "by the clock", id="a type hosts cannot run"),
         pytest.param("a.service", "[Service\n", UnitFileError, "line 1", id="a file that is none"),
         pytest.param("a.service", service("Colour=red"), UnitFileError, "Colour", id="an option nobody knows"),
         pytest.param("a.service", service("OnLost=stop"), UnitFileError, "TimeoutStopSec=1 or", id="a stop too long"),

@@ -84,6 +84,18 @@ def test_a_dead_socket_is_an_error_that_teaches(tmp_path: Path) -> None:
         pytest.param(["start", "x", "--block-attempts=-1"], "-1 is not in the range", id="attempts"),
         pytest.param(["--endpoint", "ftp://x", "list-units"], "neither unix:///PATH nor https://", id="endpoint"),
         pytest.param(["--endpoint", "https://127.0.0.1:1", "--ca-file", "/nowhere", "list-units"], "/nowhere", id="ca"),
+        pytest.param(["--endpoint", "https://[::1", "list-units"], "'https://[::1' is no URL", id="half-an-address"),
+        pytest.param(["--endpoint", "http://a..b", "list-units"], "'http://a..b' names no host", id="no-hosts-name"),
+        pytest.param(["--request-timeout=-1", "list-units"], "-1 is no time to wait", id="less-than-no-time"),
+        pytest.param(["--request-timeout=0", "list-units"], "0 is no time to wait", id="no-time"),
+        pytest.param(["--request-timeout=nan", "list-units"], "nan is no time to wait", id="no-number"),
+        pytest.param(["--request-timeout=inf", "list-units"], "inf is no time to wait", id="for-ever"),
+        pytest.param(["submit", ""], "'' names no unit", id="submit-nothing"),
+        pytest.param(["submit", "."], "'.' names no unit", id="submit-here"),
+        pytest.param(["--endpoint=unix:///x", "start", "/"], "'/' names no unit", id="start-the-root"),
+        pytest.param(["verify", "."], "'.' names no unit", id="verify-here"),
+        pytest.param(["verify", "a.mount"], "no .mount units", id="verify-a-mount"),
+        pytest.param(["--endpoint=unix:///x", "update", ""], "'' names no unit", id="update-nothing"),
     ],
 )
 def test_wrong_usage_exits_with_2(arguments: list[str], words: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from inaetics.cli.unit_arguments import (
     New,
     content_hash,
     expand,
+    file_of,
     local_file,
     matches,
     resolve,
@@ -131,6 +133,43 @@ def test_nothing_of_that_name_says_where_was_looked(folder: Path) -> None:
 def test_a_directory_is_no_file(folder: Path) -> None:
     (folder / "hello.service").mkdir()
     assert local_file("hello") is None
+
+
+@pytest.mark.parametrize("argument", ["", ".", "/", "..", "./", "a/.."])
+def test_what_can_name_no_file_is_refused(folder: Path, argument: str) -> None:
+    with pytest.raises(InvalidInput, match="names no unit"):
+        local_file(argument)
+
+
+@pytest.mark.parametrize(
+    ("argument", "error", "words"),
+    [
+        pytest.param("nothing.service", NotFound, "there is no unit file 'nothing.service'", id="nothing"),
+        pytest.param("folder.service", InvalidInput, "cannot read folder.service: it is a directory", id="a-directory"),
+        pytest.param("folder", InvalidInput, "cannot read folder.service: it is a directory", id="without-its-suffix"),
+        pytest.param("loop.service", InvalidInput, "Too many levels of symbolic links", id="a-looping-link"),
+        pytest.param("gone.service", InvalidInput, "cannot read gone.service: No such file", id="a-dangling-link"),
+        pytest.param("pipe.service", InvalidInput, "it is no regular file", id="a-pipe"),
+        pytest.param("net.network", InvalidInput, "NAME.service and NAME.container", id="another-kind-of-file"),
+    ],
+)
+def test_where_a_file_has_to_be_what_is_there_is_told(
+    folder: Path, argument: str, error: type[Exception], words: str
+) -> None:
+    (folder / "folder.service").mkdir()
+    (folder / "loop.service").symlink_to("loop.service")
+    (folder / "gone.service").symlink_to("nowhere")
+    os.mkfifo(folder / "pipe.service")
+    (folder / "net.network").write_text("[Network]\n")
+    with pytest.raises(error, match=words):
+        file_of(argument)
+
+
+def test_a_file_of_a_type_that_the_fleet_does_not_run_is_read_so_that_it_can_be_refused(folder: Path) -> None:
+    (folder / "backup.timer").write_text(FILE)
+    assert file_of("backup.timer").text == FILE
+    with pytest.raises(InvalidInput, match=r"services and containers, and no \.mount units"):
+        unit_name("a.mount")
 
 
 def test_a_file_that_is_no_text_is_refused(folder: Path) -> None:

@@ -89,7 +89,13 @@ def test_files_that_are_no_units(filename: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "name"),
-    [("felix@1", "felix@1.service"), ("felix@1.container", "felix@1.service"), ("a.timer", "a.timer")],
+    [
+        ("felix@1", "felix@1.service"),
+        ("felix@1.container", "felix@1.service"),
+        ("a.timer", "a.timer"),
+        ("a.mount", "a.mount"),
+        ("a.mount@1", "a.mount@1.service"),
+    ],
 )
 def test_completes_what_people_leave_out(text: str, name: str) -> None:
     assert complete_name(text) == name

@@ -38,7 +38,13 @@ def test_takes(name: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "line", "words"),
     [
-        pytest.param("a.timer", "[Timer]\n", None, "need systemd", id="a timer"),
+        pytest.param("a.timer", "[Timer]\n", None, "let a service run and sleep", id="a timer"),
+        pytest.param("a.socket", "[Socket]\n", None, "let the service listen itself", id="a socket"),
+        pytest.param("a@.path", "[Path]\n", None, "let the service watch them itself", id="a path"),
+        pytest.param("a.target", "[Unit]\n", None, "Wants= or Requires=", id="a target"),
+        pytest.param(
+            "a.service", SERVICE + "StandardInputData=é\n", 3, "'é' is no Base64", id="data that is no Base64"
+        ),
         pytest.param("a.service", "", None, "nothing to run", id="nothing in it"),
         pytest.param("a.service", SERVICE + "Frobnicate=1\n", 3, r"\[Service\] Frobnicate=", id="unknown directive"),
         pytest.param("a.service", SERVICE + "RestartSec=soon\n", 3, "no time span", id="a bad value"),

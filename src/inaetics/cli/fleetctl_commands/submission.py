@@ -77,10 +77,11 @@ def destroy_all(client: FleetClient, names: Iterable[str]) -> None:
 
 def _replaced(argument: str, stored: dict[str, UnitEntry]) -> Known | New:
     """With `--replace` the file counts, whatever is stored."""
+    name = unit_name(argument)
     file = local_file(argument)
     if file is None:
         raise click.UsageError(f"--replace needs a file, and there is none for {argument!r}")
-    return New(name=unit_name(argument), text=file.text, origin=str(file.path))
+    return New(name=name, text=file.text, origin=str(file.path))
 
 
 def _entry(unit: Known | New, before: UnitEntry | None, desired: str | None, replace: bool) -> BatchEntry | None:

@@ -8,8 +8,7 @@ from inaetics.cli.fleetctl_commands.arguments import files_argument
 from inaetics.cli.fleetctl_commands.submission import submit_all
 from inaetics.cli.obsolete import sign_option
 from inaetics.cli.session import Session, pass_session
-from inaetics.cli.unit_arguments import expand, local_file, unit_name
-from inaetics.errors import NotFound
+from inaetics.cli.unit_arguments import expand, file_of, unit_name
 
 
 @click.command("submit")
@@ -30,11 +29,7 @@ def command(session: Session, units: tuple[str, ...], replace: bool) -> None:
     """
     from inaetics.api.wire import BatchEntry
 
-    files = [(argument, local_file(argument)) for argument in expand(units)]
-    for argument, file in files:
-        if file is None:
-            raise NotFound(f"there is no unit file {argument!r} (an instance needs none: fleetctl start {argument})")
+    units_of = {unit_name(argument): file_of(argument).text for argument in expand(units)}
     with session.client() as client:
-        units_of = {unit_name(argument): file.text for argument, file in files if file is not None}
         submit_all(client, [BatchEntry(name=name, text=text, replace=replace) for name, text in units_of.items()])
         click.echo("\n".join(f"Submitted {name}" for name in units_of))

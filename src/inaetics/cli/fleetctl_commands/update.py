@@ -56,10 +56,8 @@ def _update(client: FleetClient, argument: str, at_once: int, *, plan: bool, blo
     from inaetics.api.rollouts_client import begin
     from inaetics.api.rollouts_wire import RolloutRequest
 
-    file = local_file(argument)
-    asked = RolloutRequest(
-        name=unit_name(argument), text=file.text if file else None, at_once=at_once, by=who(), plan=plan
-    )
+    name, file = unit_name(argument), local_file(argument)
+    asked = RolloutRequest(name=name, text=file.text if file else None, at_once=at_once, by=who(), plan=plan)
     reply = begin(client, asked)
     if plan:
         print_plan(reply.rollout, output)
