@@ -1,4 +1,4 @@
-"""The one tree of errors.
+"""The tree of errors: its root and the branches that every room may catch.
 
 Every message says what could not be done, to what, where, why, and what would help. Libraries' errors are
 translated at the edge, with ``from``. A subclass exists only where a caller acts differently::
@@ -12,6 +12,11 @@ translated at the edge, with ``from``. A subclass exists only where a caller act
     │   └── LeaseLost         a lease ended: what was written under it is gone
     ├── Forbidden             who asks may not do this: a token or a certificate does not allow it
     └── CommandFailed         a program we ran failed; carries its own words
+
+A room adds leaves to it where its own callers act differently, in the module that raises them: registries
+(`containers`: Refusal, Refused, Cut, Lie, NoRoom), bodies of requests (`api.replies`, the viewer's `answers`), remote
+services (`node.remote.errors`), bundles (`node`: Overdue, NotInstalled). Outside the room they are what they hang from.
+An exception that never leaves its module, or stands for a library's, is outside the tree.
 """
 
 from __future__ import annotations
