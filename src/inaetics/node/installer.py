@@ -46,7 +46,10 @@ class NotInstalled(InvalidInput):
 
 
 class Installer:
-    """Switches what runs. `switch` is for one thread at a time; the rest may be called from any."""
+    """Switches what runs. `switch` is for one thread at a time; the rest may be called from any.
+
+    `busy` names whoever is inside the code of a package: calls in flight.
+    """
 
     def __init__(
         self,

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.agents import Program, Site, deployed
 from tests.support.bundles import packed
 from tests.support.eventually import eventually
@@ -140,3 +142,56 @@ def test_update_of_a_bundle_under_load_loses_no_call(site: Site, tmp_path: Path)
         assert seen["failed"] == []
         assert seen["sent"] - seen["answered"] in (0, 1), "one may be under way"
         assert seen["versions"] == VERSIONS
+
+
+LATER = """
+    import threading
+    from concurrent.futures import Future
+    from pelix.ipopo.decorators import ComponentFactory, Instantiate, Invalidate, Property, Provides, Validate
+
+    @ComponentFactory(f"{__name__}.echo")
+    @Provides("echo")
+    @Property("_exported", "service.exported.interfaces", "*")
+    @Instantiate(f"{__name__}.echo")
+    class Echo:
+        @Validate
+        def validate(self, context):
+            self._open = True
+
+        @Invalidate
+        def invalidate(self, context):
+            self._open = False
+
+        def echo(self, number, seconds):
+            future = Future()
+            threading.Timer(3.0, self._answer, (future, number)).start()
+            return future
+
+        def _answer(self, future, number):
+            if self._open:
+                future.set_result([number, VERSION])
+            else:
+                future.set_exception(RuntimeError("stopped while a call was in flight"))
+
+    VERSION = %r
+"""
+
+
+@pytest.mark.soak
+def test_update_waits_for_futures_that_others_wait_for(site: Site, tmp_path: Path) -> None:
+    for version in VERSIONS[:2]:
+        packed(tmp_path, "echo", version, init=LATER % version)
+    packed(tmp_path, "caller", init=CALLER)
+    site.provisioning()
+    provider, caller = site.agent("p"), site.agent("c")
+    site.map_all(p=[f"echo@{VERSIONS[0]}"], c=["caller"])
+    deployed(caller, "caller-1.0.0", within_s=60)
+    for version in VERSIONS[:2]:
+        site.map_all(p=[f"echo@{version}"], c=["caller"])
+        deployed(provider, f"echo-{version}", within_s=40)
+        eventually(
+            lambda version=version: all(seen["versions"][-1:] == [version] for seen in calls(caller)),  # type: ignore[misc]
+            within_s=40,
+            what=f"every thread is answered by {version}",
+        )
+    assert [seen["failed"] for seen in calls(caller)] == [[]] * len(calls(caller))

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,13 +16,18 @@ from pelix.rsa import ECF_SERVICE_EXPORTED_ASYNC_INTERFACES, SERVICE_EXPORTED_IN
 from pelix.rsa.endpointdescription import EndpointDescription
 from pelix.rsa.topologymanagers.basic import instantiate_basic_topology_manager
 
+from inaetics.bundles.archive import open_archive
 from inaetics.node import api
 from inaetics.node.agent import REMOTE_BUNDLES
+from inaetics.node.installer import Installer
+from inaetics.node.loader import BundleLoader
+from inaetics.node.remote import distribution
 from inaetics.node.remote.discovery import decode_endpoint, encode_endpoint
 from inaetics.node.remote.distribution import Distribution
 from inaetics.node.remote.errors import Unreachable, Withdrawn
 from inaetics.node.remote.proxies import asynchronous
 from inaetics.node.remote.reachability import SERVICE_REACHABILITY, SERVICE_SUSPICIONS, Presence
+from tests.support.bundles import packed
 from tests.support.eventually import eventually
 
 SPECIFICATION = "greeting"
@@ -112,6 +118,64 @@ def test_bundle_stops_when_calls_under_way_have_ended(bench: Bench) -> None:
         bench.service.leave.set()
         assert under_way.result(10) == "left"
         stopping.result(10)
+
+
+LATER = """
+    from concurrent.futures import Future
+    from pelix.constants import BundleActivator
+
+    class Service:
+        def __init__(self, pending):
+            self.pending = pending
+
+        def answer_later(self):
+            self.pending.append(Future())
+            return self.pending[-1]
+
+    @BundleActivator
+    class Activator:
+        def start(self, context):
+            self.pending = context.get_property("pending")
+            context.register_service("later", Service(self.pending), {"service.exported.interfaces": "*"})
+
+        def stop(self, context):
+            self.pending.append(VERSION)
+
+    VERSION = %r
+"""
+
+
+def test_bundle_is_not_stopped_while_a_caller_waits_for_a_future_of_it(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A future holds no thread, so it cannot be seen on any stack that the bundle is still at it."""
+    monkeypatch.setattr(distribution, "DRAIN_S", 0.0)
+    pending: list[Any] = []
+    bench.context.get_framework().add_property("pending", pending)
+    first, second = (
+        open_archive(packed(tmp_path, "later", version, init=LATER % version)) for version in ("1.0.0", "2.0.0")
+    )
+    busy: list[list[str]] = []
+
+    def inside(package: str) -> list[str]:
+        busy.append(bench.distribution.inside(package))
+        return busy[-1]
+
+    installer = Installer(BundleLoader(bench.context), busy=inside)
+    installer.switch([first])
+    answer = asynchronous(bench.imported()).answer_later()
+    eventually(lambda: pending, within_s=10, what="the call is over there")
+    with ThreadPoolExecutor(1) as pool:
+        switching = pool.submit(installer.switch, [second])
+        eventually(lambda: len(busy) > 3, within_s=10, what="the call is waited for")
+        assert len(busy[-1]) == 1
+        assert "1.0.0" not in pending, "the old version is not stopped"
+        pending[0].set_result("answered")
+        assert answer.result(10) == "answered"
+        switching.result(20)
+    assert pending[1:] == ["1.0.0"]
+    assert busy[-1] == []
+    installer.stop_all()
 
 
 def test_services_wait_together_when_the_framework_is_about_to_stop(bench: Bench) -> None:

@@ -4,7 +4,8 @@ A framework has one container that exports and one that imports. The exporter's 
 address at any free port; an endpoint says where, in its container id: ``inaetics://127.17.8.101:40123``.
 
 A service that is withdrawn takes no more calls, and its bundle goes on stopping when the calls under way have ended, or
-after `DRAIN_S`. Until importers know, calls for it go to its successor (`successors`), if there is one.
+after `DRAIN_S`; who replaces bundles may wait longer (`inside`). Until importers know, calls for it go to its successor
+(`successors`), if there is one.
 
 The providers are plain services, not components: iPOPO keeps a parent's callbacks beside overriding ones of another
 name, and nothing here needs injection. Methods that Pelix calls override the parents' by exactly their names.
@@ -98,6 +99,10 @@ class Distribution:
             (SERVICE_REACHABILITY, _Reachability(self._peers)),
         ):
             self._registrations.append(self._context.register_service(name, provider, {}))
+
+    def inside(self, package: str) -> list[str]:
+        """Whose calls services of a bundle's `package` carry out, also when no thread does: they returned a future."""
+        return self._exports.endpoints.inside(package)
 
     def hurry(self, within_s: float) -> None:
         """The framework is about to stop: services that are withdrawn from now on wait `within_s` all together."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from pelix.utilities import get_remote_method
@@ -45,10 +46,11 @@ class Method:
 
 
 class Endpoint:
-    """One exported service."""
+    """One exported service; `package` is the top package of its class, which is a bundle's own."""
 
     def __init__(self, service: Any) -> None:
         self._service = service
+        self.package = type(service).__module__.partition(".")[0]
         self._methods: dict[str, Method] = {}
         self._under_way: dict[CurrentCall, None] = {}
         self._withdrawn = False
@@ -80,14 +82,20 @@ class Endpoint:
         if self._withdrawn:
             self._ended.set()
 
+    @property
+    def under_way(self) -> list[CurrentCall]:
+        """The calls that are carried out now, also those whose future is not done, but for this thread's own."""
+        mine = current_call()
+        return [call for call in list(self._under_way) if call is not mine]
+
     def withdraw(self, within_s: float) -> bool:
         """Take no more calls, and wait for those under way; returns whether they ended in time.
 
         A call that withdraws its own service is not waited for.
         """
         self._withdrawn = True
-        mine, end = current_call(), time.monotonic() + within_s
-        while any(call is not mine for call in list(self._under_way)):
+        end = time.monotonic() + within_s
+        while self.under_way:
             if not self._ended.wait(max(end - time.monotonic(), 0)):
                 return False
             self._ended.clear()
@@ -102,6 +110,8 @@ class Endpoints:
 
     def __init__(self, heir: Callable[[str], str | None] = lambda name: None) -> None:
         self._endpoints: dict[str, Endpoint] = {}
+        self._leaving: list[Endpoint] = []
+        """Withdrawn with calls under way."""
         self._past = (0, 0)
         self._heir = heir
 
@@ -113,7 +123,12 @@ class Endpoints:
         endpoint = self._endpoints.pop(name, None)
         if endpoint is None:
             return True
+        self._leaving.append(endpoint)
         ended = endpoint.withdraw(within_s)
+        for each in list(self._leaving):
+            if not each.under_way:
+                with suppress(ValueError):  # another thread did it
+                    self._leaving.remove(each)
         self._past = (self._past[0] + endpoint.calls, self._past[1] + endpoint.raised)
         return ended
 
@@ -122,6 +137,14 @@ class Endpoints:
         """Calls that were carried out since the start, and how many of them raised."""
         there = list(self._endpoints.values())
         return self._past[0] + sum(e.calls for e in there), self._past[1] + sum(e.raised for e in there)
+
+    def inside(self, package: str) -> list[str]:
+        """Whose calls services of `package` carry out, those that were withdrawn too.
+
+        A call whose service returned a future holds no thread: that it is under way is known here alone.
+        """
+        found = [each for each in (*self._endpoints.copy().values(), *self._leaving) if each.package == package]
+        return [f"call of {call.caller}" for endpoint in found for call in endpoint.under_way]
 
     def has(self, name: str) -> bool:
         """Whether it is exported itself; so is the empty name, which only asks whether somebody is there."""
