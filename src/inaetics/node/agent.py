@@ -23,6 +23,7 @@ from inaetics.node.remote.discovery import Discovery
 from inaetics.node.remote.distribution import Distribution
 from inaetics.node.remote.tls import tls_contexts
 from inaetics.node.shell_commands import ShellCommands
+from inaetics.node.whose import visitors
 from inaetics.provisioning.etcd_thread import EtcdThread
 from inaetics.provisioning.framework import FrameworkSettings, StopRequest, start_framework, stop_framework
 from inaetics.provisioning.settings import Settings
@@ -56,11 +57,15 @@ class Agent:
         break_locks()
         framework = self._framework = start_framework(_framework_settings(self._settings), *REMOTE_BUNDLES)
         instantiate_basic_topology_manager(framework.get_bundle_context())
-        self._distribution = Distribution(framework, self._tls)
-        self._distribution.start()
+        distribution = self._distribution = Distribution(framework, self._tls)
+        distribution.start()
         self._discovery = Discovery(framework, self._etcd)
         self._discovery.start()
-        self._installer = Installer(BundleLoader(framework.get_bundle_context()), stuck=self._stuck)
+        self._installer = Installer(
+            BundleLoader(framework.get_bundle_context()),
+            busy=lambda package: [*visitors(package), *distribution.inside(package)],
+            stuck=self._stuck,
+        )
         self._deployer = Deployer(
             self._settings.agent,
             self._installer,
