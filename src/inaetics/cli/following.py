@@ -65,13 +65,13 @@ class Printer:
         click.echo(f"{unit:<{self._width}} | {text}" if self._width else text)
 
 
-def print_last(session: Session, names: list[str], *, lines: int) -> int:
-    """Print the last lines of every unit, and return; the exit code says whether each had a journal."""
+def print_last(session: Session, names: list[str], *, lines: int, machine: str | None = None) -> int:
+    """Print the last lines of every unit, and return; the exit code says whether each had a journal everywhere."""
     printer, code = Printer(names), 0
     with session.client() as client:
         for name in names:
             try:
-                _print_one(client, printer, name, lines)
+                code = max(code, _print_one(client, printer, name, lines, machine))
             except NotFound as error:
                 if len(names) == 1:
                     raise
@@ -80,23 +80,38 @@ def print_last(session: Session, names: list[str], *, lines: int) -> int:
     return code
 
 
-def _print_one(client: FleetClient, printer: Printer, name: str, lines: int) -> None:
+def _print_one(client: FleetClient, printer: Printer, name: str, lines: int, machine: str | None) -> int:
     try:
-        for text in client.journal(name, lines=lines):
+        for text in client.journal(name, lines=lines, machine=machine):
             printer.line(name, text)
-    except Conflict:  # a global unit has a journal on each of its machines
-        for state in client.states().states:
-            if state.name == name:
-                say(f"{name} on {state.machine.name}:")
+    except Conflict:
+        if machine is not None:
+            raise
+        return _print_everywhere(client, printer, name, lines)
+    return 0
+
+
+def _print_everywhere(client: FleetClient, printer: Printer, name: str, lines: int) -> int:
+    """The journals of a global unit, machine by machine; one that cannot be read keeps nobody from the others."""
+    code = 0
+    for state in client.states().states:
+        if state.name == name:
+            say(f"{name} on {state.machine.name}:")
+            try:
                 for text in client.journal(name, lines=lines, machine=state.machine.id):
                     printer.line(name, text)
+            except InaeticsError as error:
+                say(str(error))
+                code = error.exit_code
+    return code
 
 
 class Following:
-    """Follows units until interrupted, or until none of them is submitted any more."""
+    """Follows units until interrupted, or until none of them is submitted any more; on one `machine` if named."""
 
-    def __init__(self, session: Session, names: list[str], *, lines: int) -> None:
+    def __init__(self, session: Session, names: list[str], *, lines: int, machine: str | None = None) -> None:
         self._session = session
+        self._machine = machine
         self._names = names
         self._lines = lines
         self._events: queue.Queue[Line | Ended | News] = queue.Queue(_WAITING)
@@ -133,9 +148,22 @@ class Following:
                 say(f"{name}: it was destroyed")
                 gone.add(name)
                 continue
-            self._moved(name, _machines_of(entry, news.machines))
-            self._tell(name, f"it waits: {entry.reason}" if entry.reason else "")
+            machines = _machines_of(entry, news.machines)
+            chosen = self._chosen(machines)
+            self._moved(name, chosen)
+            if machines and not chosen:
+                self._tell(
+                    name, f"it is not on machine {self._machine!r} but on {', '.join(sorted(machines.values()))}"
+                )
+            else:
+                self._tell(name, f"it waits: {entry.reason}" if entry.reason else "")
         return gone
+
+    def _chosen(self, machines: dict[str, str]) -> dict[str, str]:
+        wanted = self._machine
+        if wanted is None:
+            return machines
+        return {at: name for at, name in machines.items() if name == wanted or at.startswith(wanted)}
 
     def _moved(self, name: str, machines: dict[str, str]) -> None:
         before = self._where.get(name)

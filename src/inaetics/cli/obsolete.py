@@ -1,5 +1,8 @@
 """Options of the original that have no meaning here: taken where they ask for what is so anyway, refused with a
 sentence where they ask for something else. They are not shown in the help.
+
+The original also took each of its global options from the environment, `FLEETCTL_TUNNEL` for `--tunnel`: these are
+refused alike, so that whoever means a cluster elsewhere does not command the one that is here.
 """
 
 from __future__ import annotations
@@ -8,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -58,13 +62,13 @@ def ssh_port_option(command: Command) -> Command:
 
 
 def _option(name: str, callback: Callable[..., None]) -> Callable[[Command], Command]:
-    return click.option(f"--{name}", hidden=True, expose_value=False, callback=callback)
+    return click.option(f"--{name}", hidden=True, expose_value=False, callback=callback, envvar=_variable(name))
 
 
 def _taking(name: str, taken: frozenset[str], why: str) -> Callable[..., None]:
     def look(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
         if value is not None and value.lower() not in taken:
-            raise click.UsageError(f"--{name}={value} cannot be had: {why}")
+            raise click.UsageError(f"{_given(context, parameter, name)}={value} cannot be had: {why}")
 
     return look
 
@@ -72,9 +76,19 @@ def _taking(name: str, taken: frozenset[str], why: str) -> Callable[..., None]:
 def _refusing(name: str, why: str) -> Callable[..., None]:
     def look(context: click.Context, parameter: click.Parameter, value: str | bool | None) -> None:
         if value:
-            raise click.UsageError(f"--{name} cannot be had: {why}")
+            raise click.UsageError(f"{_given(context, parameter, name)} cannot be had: {why}")
 
     return look
+
+
+def _variable(name: str) -> str:
+    return f"FLEETCTL_{name.upper().replace('-', '_')}"
+
+
+def _given(context: click.Context, parameter: click.Parameter, name: str) -> str:
+    """How an option was given: by its name, or by its variable."""
+    source = context.get_parameter_source(parameter.name or "")
+    return _variable(name) if source is ParameterSource.ENVIRONMENT else f"--{name}"
 
 
 def _debug(context: click.Context, parameter: click.Parameter, value: bool) -> None:

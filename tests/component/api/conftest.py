@@ -24,6 +24,7 @@ def fleet(running: LiveFleet) -> Iterator[LiveFleet]:
     yield running
     running.script.reports.clear()
     running.script.giving_up_s = 0.0
+    running.script.silent.clear()
     running.script.starts_in_s = None
     with running.client() as client:
         for unit in client.units().units:

@@ -65,6 +65,8 @@ class Script:
     """How long a machine takes to give a unit up."""
     starts_in_s: tuple[float, float, float] | None = None
     """How long after a placement its image is there, it was launched, and is active; None: times are all long ago."""
+    silent: set[MachineId] = field(default_factory=set)
+    """Machines that have no journals."""
     restarts: list[str] = field(default_factory=list)
     followers: asyncio.Event = field(default_factory=asyncio.Event)
     """Set it to let journals that are followed go on by one line."""
@@ -316,7 +318,7 @@ class ScriptedSupervisor(FakeSupervisor):
     async def journal(self, name: str, *, lines: int = 10, follow: bool = False) -> AsyncIterator[str]:
         script = self._fleet.script
         known = script.journals.get(name)
-        if known is None:
+        if known is None or self._machine in script.silent:
             raise NotFound(f"no journal of {name!r}")
         for line in known[len(known) - lines :] if lines else ():
             yield line

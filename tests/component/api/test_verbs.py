@@ -17,6 +17,7 @@ from inaetics.api.client import FleetClient
 from inaetics.api.exec_client import run_in_unit
 from inaetics.errors import Conflict, InaeticsError, InvalidInput, NotFound, Unavailable
 from inaetics.fleet.frames import Kind
+from inaetics.fleet.model import MachineId
 from tests.component.api.live import LiveFleet
 from tests.support.eventually import eventually
 
@@ -194,6 +195,47 @@ def test_logs_of_a_global_unit_come_from_all_its_machines(fleet: LiveFleet, clie
     done = fleetctl(fleet, "logs", "all")
     assert (done.returncode, done.stdout) == (0, b"hello\n" * 3)
     assert b"all.service on worker-2:" in done.stderr
+
+
+def test_a_machine_without_a_journal_keeps_nobody_from_the_others(fleet: LiveFleet, client: FleetClient) -> None:
+    fleet.script.journals["all.service"] = ["hello"]
+    client.submit("all.service", GLOBAL, desired="launched")
+    eventually(lambda: len(client.states().states) == 3, within_s=20, what="it runs everywhere")
+    first = client.states().states[0].machine
+    fleet.script.silent.add(MachineId(first.id))
+    done = fleetctl(fleet, "journal", "all")
+    assert (done.returncode, done.stdout) == (4, b"hello\n" * 2)
+    assert b"has no journal of 'all.service' yet" in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["journal", "logs"])
+def test_the_journal_of_one_machine(fleet: LiveFleet, client: FleetClient, verb: str) -> None:
+    fleet.script.journals["all.service"] = ["hello"]
+    client.submit("all.service", GLOBAL, desired="launched")
+    eventually(lambda: len(client.states().states) == 3, within_s=20, what="it runs everywhere")
+    done = fleetctl(fleet, verb, "--machine", "worker-2", "all")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"hello\n", b"")
+    elsewhere = fleetctl(fleet, verb, "--machine", "worker-9", "all")
+    assert elsewhere.returncode == 4
+    assert b"not on machine 'worker-9'" in elsewhere.stderr
+    fleet.script.followers.clear()
+    with following(fleet, verb, "-f", "--machine", "worker-9", "all") as (_, out, err):
+        told = ["all.service: it is not on machine 'worker-9' but on worker-1, worker-2, worker-3\n"]
+        eventually(lambda: err == told, within_s=20, what="it is said that it is elsewhere")
+        assert out == []
+
+
+@pytest.mark.parametrize("verb", ["events", "rollouts"])
+def test_what_is_remembered_of_nobody_is_an_error(fleet: LiveFleet, client: FleetClient, verb: str) -> None:
+    done = fleetctl(fleet, verb, "--unit", "nobody")
+    assert (done.returncode, done.stdout) == (4, b"")
+    assert b"no unit 'nobody.service' is submitted" in done.stderr
+
+
+def test_no_updates_of_a_unit_are_told(fleet: LiveFleet, client: FleetClient) -> None:
+    client.submit("hello.service", TEXT)
+    done = fleetctl(fleet, "rollouts", "--unit", "hello")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"no updates of hello.service are remembered\n")
 
 
 def pinned(number: int) -> str:

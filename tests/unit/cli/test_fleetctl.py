@@ -138,6 +138,21 @@ def test_what_the_original_had_and_makes_no_sense_here_is_refused_with_a_sentenc
 
 
 @pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        pytest.param("FLEETCTL_ETCD_KEYFILE", "x", "FLEETCTL_ETCD_KEYFILE cannot be had", id="refused"),
+        pytest.param("FLEETCTL_DRIVER", "etcd", "FLEETCTL_DRIVER=etcd cannot be had", id="another-value"),
+        pytest.param("FLEETCTL_DRIVER", "api", "no fleet API answers", id="what-is-done-anyway"),
+        pytest.param("FLEETCTL_ETCD_KEYFILE", "", "no fleet API answers", id="empty"),
+    ],
+)
+def test_the_originals_variables_count_as_its_options(variable: str, value: str, words: str, tmp_path: Path) -> None:
+    done = run("--endpoint", f"unix://{tmp_path}/none.sock", "list-units", **{variable: value})
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         pytest.param(["--driver", "API"], id="driver"),

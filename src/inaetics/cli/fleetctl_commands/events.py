@@ -11,6 +11,7 @@ import click
 
 from inaetics.cli.common import output_option, print_json, say
 from inaetics.cli.fleetctl_commands.fields import record
+from inaetics.cli.fleetctl_commands.submission import check_known
 from inaetics.cli.session import Session, pass_session
 from inaetics.cli.unit_arguments import unit_name
 
@@ -82,6 +83,8 @@ def _list(
 
     listed = events(client, **query)
     session.warn(client)
+    if not listed.events and (unit := query.get("unit")):
+        check_known(client, str(unit), "events")
     if output == "json":
         print_json([record(event) for event in listed.events])
         return

@@ -14,7 +14,7 @@ from inaetics.cli.unit_arguments import select
 @units_argument
 @journal_options
 @pass_session
-def command(session: Session, units: tuple[str, ...], lines: int, follow: bool) -> int:
+def command(session: Session, units: tuple[str, ...], lines: int, follow: bool, machine: str | None) -> int:
     """Print what units have written; of several, with the unit in front of each line.
 
     With -f it goes on, also when a unit moves to another machine, and says so.
@@ -29,5 +29,5 @@ def command(session: Session, units: tuple[str, ...], lines: int, follow: bool) 
     with session.client() as client:
         names = [name for name in select(units, [unit.name for unit in client.units().units]) if "@." not in name]
     if follow:
-        return Following(session, names, lines=lines).run()
-    return print_last(session, names, lines=lines)
+        return Following(session, names, lines=lines, machine=machine).run()
+    return print_last(session, names, lines=lines, machine=machine)

@@ -8,6 +8,7 @@ import click
 
 from inaetics.cli.common import output_option, print_json, print_table
 from inaetics.cli.fleetctl_commands.fields import record
+from inaetics.cli.fleetctl_commands.submission import check_known
 from inaetics.cli.rollout_display import change, when
 from inaetics.cli.session import Session, pass_session
 from inaetics.cli.unit_arguments import unit_name
@@ -34,6 +35,8 @@ def command(session: Session, unit: str, output: str) -> None:
     with session.client() as client:
         listed = rollouts(client, unit_name(unit) if unit else "")
         session.warn(client)
+        if unit and not listed.rollouts:
+            check_known(client, unit_name(unit), "updates")
     if output == "json":
         print_json([record(rollout) for rollout in listed.rollouts])
         return

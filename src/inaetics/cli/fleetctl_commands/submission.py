@@ -13,7 +13,7 @@ import click
 
 from inaetics.cli.common import say
 from inaetics.cli.unit_arguments import Known, New, expand, local_file, resolve, unit_name
-from inaetics.errors import Conflict
+from inaetics.errors import Conflict, NotFound
 from inaetics.units.names import parse_name
 
 if TYPE_CHECKING:
@@ -50,6 +50,13 @@ def stored_units(client: FleetClient, arguments: Sequence[str]) -> dict[str, Uni
         return {}
     listed = client.changes(sorted(names)) if len(names) <= _FEW else client.units()
     return {unit.name: unit for unit in listed.units}
+
+
+def check_known(client: FleetClient, name: str, what: str) -> None:
+    """Raise `NotFound` for a unit that is not submitted: there is none of `what` because nobody knows it."""
+    if name not in stored_units(client, [name]):
+        raise NotFound(f"no unit {name!r} is submitted, and no {what} of it are remembered (fleetctl list-unit-files)")
+    say(f"no {what} of {name} are remembered")
 
 
 def submit_all(client: FleetClient, entries: Sequence[BatchEntry]) -> None:
