@@ -22,7 +22,7 @@ from inaetics.api.client import FleetClient
 from inaetics.api.wire import UnitList
 from inaetics.errors import Unavailable
 from inaetics.fleet import keys
-from inaetics.hosts.cluster import PEER_PORT, Cluster, control_of, machine_id, save
+from inaetics.hosts.cluster import Cluster, control_of, machine_id, save
 from inaetics.hosts.formation import FORMING
 from inaetics.hosts.halt import halt_hosts
 from inaetics.hosts.host_files import ETCD, write_host
@@ -32,6 +32,7 @@ from inaetics.hosts.paths import SHELL, ClusterPaths
 from inaetics.hosts.pki import ensure_authorities
 from inaetics.hosts.processes import alive, power_cut, processes
 from inaetics.hosts.progress import Silence
+from inaetics.ports import PEER_PORT
 from inaetics.supervisor.client import EmbeddedSupervisor
 from inaetics.supervisor.protocol import Active, UnitStatus
 from tests.fault import history

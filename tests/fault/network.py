@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from inaetics.hosts.cluster import AGENT_PORT, API_PORT
+from inaetics.ports import AGENT_PORT, API_PORT
 
 SUBNET = "10.213.0"
 _SWITCH_ADDRESS = f"{SUBNET}.1"

@@ -18,8 +18,8 @@ import msgspec
 from inaetics.api.exchange import Exchange
 from inaetics.errors import Conflict, InaeticsError, NotFound, Unavailable
 from inaetics.fleet.agent_server import EXEC_PROTOCOL, Restarted
+from inaetics.ports import AGENT_PORT
 
-AGENT_PORT = 49154
 CONNECT_TIMEOUT_S = 3.0
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]

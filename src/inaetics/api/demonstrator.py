@@ -22,12 +22,11 @@ from inaetics.api.replies import error_reply, read_body
 from inaetics.api.services import Services
 from inaetics.errors import Unavailable
 from inaetics.fleet.model import Snapshot, UnitName
+from inaetics.ports import PAGE_PORT, PAGE_UNIT
 
 PATH = "/demonstrator"
-UNIT = UnitName("felix@1.service")
-"""It carries the viewer, see the shipped mapping."""
-
-PORT = 8080
+UNIT = UnitName(PAGE_UNIT)
+PORT = PAGE_PORT
 CONNECT_S = 2.0
 ANSWER_S = 30.0
 """Until the head of an answer; its body may go on for ever."""

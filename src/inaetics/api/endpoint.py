@@ -15,12 +15,10 @@ from urllib.parse import urlsplit
 
 from inaetics.errors import InvalidInput
 from inaetics.override import override
+from inaetics.ports import API_PORT
 
 if TYPE_CHECKING:
     import ssl
-
-
-API_PORT = 49153
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,11 +16,12 @@ from urllib.parse import quote, urlencode, urlsplit
 import h11
 import msgspec
 
-from inaetics.api.endpoint import API_PORT, ClientTls, client_context, socket_path
+from inaetics.api.endpoint import ClientTls, client_context, socket_path
 from inaetics.api.replies_read import error_of
 from inaetics.errors import InaeticsError, InvalidInput, Unavailable
 from inaetics.fleet import frames
 from inaetics.fleet.frames import Exited, Failed, Frame, Frames, Kind
+from inaetics.ports import API_PORT
 from inaetics.store.background import beside
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from inaetics.api.endpoint import API_PORT, ClientTls
+from inaetics.api.endpoint import ClientTls
 from inaetics.errors import InvalidInput
+from inaetics.ports import API_PORT
 
 SOCKET = "fleet.sock"
 

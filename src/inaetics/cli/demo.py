@@ -32,8 +32,9 @@ from inaetics.hosts.paths import ClusterPaths, natural
 from inaetics.hosts.processes import alive, processes
 from inaetics.hosts.progress import Progress, Step
 from inaetics.hosts.settle import Request
-from inaetics.hosts.status import PAGE_PORT, PAGE_UNIT, page
+from inaetics.hosts.status import page
 from inaetics.hosts.up import up
+from inaetics.ports import PAGE_PORT, PAGE_UNIT
 
 AGENTS = 2
 """Of each kind, unless there are agents already."""
@@ -183,7 +184,7 @@ def _refuse_hopeless(units: Collection[UnitEntry], waited: float) -> None:
 def _page(client: FleetClient, step: Step) -> str:
     """Wait until the page tells of stored samples; return its address."""
     end = time.monotonic() + PAGE_S
-    last = "felix@1.service has no address yet"
+    last = f"{PAGE_UNIT} has no address yet"
     while time.monotonic() < end:
         address = page(client.units().units, PAGE_UNIT)
         if address is not None:

@@ -16,6 +16,7 @@ from inaetics.cli.unit_arguments import content_hash, local_file
 from inaetics.cli.verdicts import judge_start
 from inaetics.cli.waiting import FAILED, wait_for, wait_until_gone
 from inaetics.errors import NotFound
+from inaetics.ports import PAGE_UNIT
 
 if TYPE_CHECKING:
     from inaetics.api.client import FleetClient
@@ -79,14 +80,17 @@ def stop(session: Session) -> int:
 
 def status(session: Session, output: str) -> int:
     """Print the machines, the units, and where the page is."""
+    from inaetics.hosts.status import page
+
     with session.client() as client:
         machines, units = client.machines(), client.units().units
         session.warn(client)
+    web = page(units, PAGE_UNIT)
     if output == "json":
         entities = {"machines": [record(one) for one in machines], "units": [record(one) for one in units]}
-        print_json({**entities, "web": _page(units)})
+        print_json({**entities, "web": web})
     else:
-        _show(machines, units)
+        _show(machines, units, web)
     return 0
 
 
@@ -159,26 +163,16 @@ def apply(client: FleetClient, action: scaling.Action, files: Mapping[str, scali
                 say(f"{action.name}: its unit file has changed; if it runs, it takes the new one with its next start")
 
 
-def _show(machines: Iterable[MachineEntry], units: Iterable[UnitEntry]) -> None:
+def _show(machines: Iterable[MachineEntry], units: Iterable[UnitEntry], web: str | None) -> None:
     click.echo("\nMachines:")
     print_table(("MACHINE", "ADDRESS", "UNITS"), [(one.name, one.address, str(one.units)) for one in machines])
     click.echo("\nUnits:")
     rows = [_row(unit) for unit in units if unit.desired != "inactive"]
     print_table(("UNIT", "MACHINE", "ADDRESS", "ACTIVE", "SUB", "WAITS BECAUSE"), rows)
-    page = _page(units)
-    click.echo(f"\nPage: {page}" if page else "\nPage: not yet, felix@1.service does not run")
+    click.echo(f"\nPage: {web}" if web else f"\nPage: not yet, {PAGE_UNIT} does not run")
 
 
 def _row(unit: UnitEntry) -> tuple[str, str, str, str, str, str]:
     machine = unit.machine
     where = (machine.name, machine.address) if machine else ("", "")
     return unit.name, *where, unit.active or "", unit.sub or "", unit.reason or ""
-
-
-def _page(units: Iterable[UnitEntry]) -> str | None:
-    return scaling.page_address(
-        scaling.Running(
-            name=unit.name, active=unit.active == "active", address=unit.machine.address if unit.machine else None
-        )
-        for unit in units
-    )

@@ -7,7 +7,7 @@ system (another instance name, another prefix) are left alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from inaetics.errors import InvalidInput
@@ -122,24 +122,3 @@ def _bring(name: str, template: str, stored: Mapping[str, Stored], file: File, *
         yield Submit(name=name, template=template, launch=launch, changed=before is not None)
     elif launch and before.desired != "launched":
         yield Launch(name=name)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Running:
-    """A unit as it is: the address of its machine, None while it has none."""
-
-    name: str
-    active: bool
-    address: str | None
-
-
-PAGE_UNIT = "felix@1.service"
-PAGE_PORT = 8080
-
-
-def page_address(units: Iterable[Running]) -> str | None:
-    """The demonstrator's page: at the agent that carries the viewer, once it runs."""
-    for unit in units:
-        if unit.name == PAGE_UNIT and unit.active and unit.address:
-            return f"http://{unit.address}:{PAGE_PORT}"
-    return None

@@ -27,6 +27,7 @@ import structlog
 from inaetics.errors import Conflict, Forbidden, InaeticsError, InvalidInput, NotFound, Unavailable
 from inaetics.fleet.agent_exec import Conversation
 from inaetics.fleet.unit_commands import UnitCommands
+from inaetics.ports import AGENT_PORT
 from inaetics.store.background import beside
 from inaetics.supervisor.protocol import Supervisor
 from inaetics.tls import server_context
@@ -34,7 +35,6 @@ from inaetics.units.names import parse_name
 
 _log = structlog.get_logger()
 
-PORT = 49154
 EXEC_PROTOCOL = "inaetics-exec"
 _REQUEST_WITHIN_S = 10.0
 _MAX_HEAD_BYTES = 16 * 1024
@@ -99,7 +99,7 @@ class AgentServer:
             ("POST", "exec"): self._exec,
         }
 
-    async def run(self, address: str, *, port: int = PORT, context: ssl.SSLContext) -> None:
+    async def run(self, address: str, *, port: int = AGENT_PORT, context: ssl.SSLContext) -> None:
         """Serve until cancelled; raises Unavailable when the address is taken."""
         try:
             server = await asyncio.start_server(self._serve, address, port, ssl=context, limit=_MAX_HEAD_BYTES)

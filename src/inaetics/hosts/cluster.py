@@ -14,16 +14,11 @@ from pathlib import Path
 from inaetics.errors import Conflict, InvalidInput, NotFound
 from inaetics.files import replace_file
 from inaetics.hosts.paths import ClusterPaths, HostPaths, natural
+from inaetics.ports import AGENT_PORT, API_PORT, ETCD_PORT, PEER_PORT, REGISTRY_PORT
 
 DEFAULT_WORKERS = 5
 MAX_WORKERS = 150
 FIRST_SUBNET = (127, 17, 8)
-
-ETCD_PORT = 2379
-PEER_PORT = 2380
-REGISTRY_PORT = 5000
-API_PORT = 49153
-AGENT_PORT = 49154
 
 VERSION = 1
 """Of cluster.json."""

@@ -27,6 +27,7 @@ from inaetics.hosts.processes import processes
 from inaetics.hosts.programs import PROGRAMS, install_command
 from inaetics.hosts.renewal import SOON_DAYS, inventory, warning
 from inaetics.hosts.versions import program_version
+from inaetics.ports import NODE_AGENT_PORTS
 from inaetics.supervisor.cgroups import possible_groups
 
 PYTHON = (3, 11)
@@ -36,8 +37,6 @@ FREE_BYTES = 3_000_000_000
 """Images, five container stores and the registry of the demonstrator take 1.5 GB."""
 
 SOCKET_PATH = 107
-UNIT_PORTS = (8080, 8081, 2019, 2020)
-"""Where the demonstrator's agents listen on their hosts' addresses."""
 
 
 class Level(StrEnum):
@@ -199,7 +198,7 @@ def _hosts(paths: ClusterPaths, cluster: Cluster) -> Iterator[Finding]:
 
 def _ports(off: list[Host]) -> Iterator[Finding]:
     wanted = [(host.address, port) for host in off for port in host.ports]
-    wanted += [(host.address, port) for host in off if host.role is Role.WORKER for port in UNIT_PORTS]
+    wanted += [(host.address, port) for host in off if host.role is Role.WORKER for port in NODE_AGENT_PORTS]
     taken = in_use(wanted)
     named = {f"{address}:{port}": holder(listener.inode) for address, port, listener in taken}
     found = "; ".join(f"{address} by {who}" for address, who in list(named.items())[:5]) or "free"

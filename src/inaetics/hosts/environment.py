@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from inaetics.errors import NotFound
-from inaetics.hosts.cluster import PEER_PORT, Cluster, Host, Role
+from inaetics.hosts.cluster import Cluster, Host, Role
 from inaetics.hosts.paths import SHELL, SUPERVISED, ClusterPaths, HostPaths
 from inaetics.hosts.pki import pushers
 from inaetics.hosts.power import SOCKET as SWITCH
+from inaetics.ports import PEER_PORT
 from inaetics.units.values import environment_file
 
 PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "XDG_RUNTIME_DIR")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from inaetics.errors import CommandFailed, Conflict, InvalidInput, NotFound, Unavailable
 from inaetics.files import replace_file
-from inaetics.hosts.cluster import ETCD_PORT, PEER_PORT, Cluster, Host, command, load
+from inaetics.hosts.cluster import Cluster, Host, command, load
 from inaetics.hosts.environment import read
 from inaetics.hosts.etcd_join import settings_from, write_config
 from inaetics.hosts.formation import BEFORE, DATA, FORMATION, FORMING, JOINING
@@ -27,6 +27,7 @@ from inaetics.hosts.rights import operator
 from inaetics.hosts.rolling import start, stop
 from inaetics.hosts.settle import Request
 from inaetics.hosts.up import up
+from inaetics.ports import ETCD_PORT, PEER_PORT
 from inaetics.store import administration
 from inaetics.store.administration import StoreStatus
 from inaetics.store.endpoints import Tls

@@ -20,10 +20,10 @@ import structlog
 
 from inaetics.errors import Conflict, InaeticsError, InvalidInput, Unavailable
 from inaetics.files import replace_file
-from inaetics.hosts.cluster import PEER_PORT
 from inaetics.hosts.formation import DATA, FORMATION, FORMING, JOINING
 from inaetics.hosts.services import etcd_config
 from inaetics.logs import configure_logs
+from inaetics.ports import PEER_PORT
 from inaetics.store.protocol import KeyValue, Relisted, Store, Synced
 
 PREFIX = "/inaetics/formation/"

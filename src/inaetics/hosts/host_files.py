@@ -15,13 +15,14 @@ from importlib.resources import files
 from inaetics.errors import NotFound
 from inaetics.files import replace_file
 from inaetics.hosts.certificates import Authority
-from inaetics.hosts.cluster import PEER_PORT, Cluster, Host, Role, machine_id
+from inaetics.hosts.cluster import Cluster, Host, Role, machine_id
 from inaetics.hosts.environment import host_environment, to_text
 from inaetics.hosts.etcd_join import settings_from, write_config
 from inaetics.hosts.paths import HostPaths
 from inaetics.hosts.pki import ensure_host
 from inaetics.hosts.services import etcd_config, registry_config
 from inaetics.hosts.wrappers import write_commands
+from inaetics.ports import PEER_PORT
 
 AGENT, API, ETCD, JOIN = "fleet-agent.service", "fleet-api.service", "etcd.service", "etcd-join.service"
 DISCOVERY, REGISTRY, GATE = "discovery.service", "registry.service", "registry-gate.service"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from inaetics.hosts.cluster import ETCD_PORT, PEER_PORT
+from inaetics.ports import ETCD_PORT, PEER_PORT
 
 HEARTBEAT_MS = 200
 """Between the leader and its followers. etcd's own 100 ms costs an idle cluster twice the CPU; loopback and local

@@ -14,15 +14,11 @@ from inaetics.hosts.cluster import Cluster, load
 from inaetics.hosts.observe import HostState, Observation, observe
 from inaetics.hosts.paths import ClusterPaths
 from inaetics.hosts.renewal import warning
+from inaetics.ports import PAGE_PORT, PAGE_UNIT
 from inaetics.units.names import parse_name
 
-PAGE_UNIT = "felix@1.service"
-"""Its machine's address is where the demonstrator's page is."""
-
 PROVISIONING_UNIT = "provisioning.service"
-"""And this one's where the provisioning server's is."""
-
-PAGE_PORT = 8080
+"""The provisioning server's page is where this one is."""
 
 
 def status(paths: ClusterPaths) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from inaetics.errors import InvalidInput
+from inaetics.ports import PAGE_PORT, SHELL_PORT
 from inaetics.store.etcd import Tls
 
 TLS_DIRECTORY = "/run/inaetics/tls"
@@ -28,9 +29,9 @@ class Settings:
     """The host's name. From INAETICS_HOST."""
     etcd_endpoints: tuple[str, ...]
     """From INAETICS_ETCD_ENDPOINTS, separated by commas."""
-    page_port: int = 8080
+    page_port: int = PAGE_PORT
     """From INAETICS_PAGE_PORT."""
-    shell_port: int = 2019
+    shell_port: int = SHELL_PORT
     """From INAETICS_SHELL_PORT."""
     debug_port: int | None = None
     """From INAETICS_DEBUG_PORT; no debugger without it."""
@@ -80,8 +81,8 @@ def read_settings(environment: Mapping[str, str], *, agent: str | None = None) -
         address=_address(_needed(environment, "INAETICS_ADDRESS")),
         host=environment.get("INAETICS_HOST", ""),
         etcd_endpoints=tuple(filter(None, _needed(environment, "INAETICS_ETCD_ENDPOINTS").split(","))),
-        page_port=_port(environment, "INAETICS_PAGE_PORT", 8080),
-        shell_port=_port(environment, "INAETICS_SHELL_PORT", 2019),
+        page_port=_port(environment, "INAETICS_PAGE_PORT", PAGE_PORT),
+        shell_port=_port(environment, "INAETICS_SHELL_PORT", SHELL_PORT),
         debug_port=_port(environment, "INAETICS_DEBUG_PORT", 0) if debug else None,
         tls_directory=_tls_directory(environment),
         data=Path(environment.get("INAETICS_DATA", DATA_DIRECTORY)) / name,

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from inaetics.files import replace_file
 from inaetics.hosts import pki
-from inaetics.hosts.cluster import ETCD_PORT, PEER_PORT, Host, Role
+from inaetics.hosts.cluster import Host, Role
 from inaetics.hosts.paths import ClusterPaths
 from inaetics.hosts.rights import operator
 from inaetics.hosts.services import etcd_config
+from inaetics.ports import ETCD_PORT, PEER_PORT
 from inaetics.store.endpoints import Tls
 from tests.support.etcd import free_subnet
 from tests.support.eventually import eventually

@@ -14,8 +14,8 @@ import pytest
 from inaetics.errors import InaeticsError, InvalidInput, Unavailable
 from inaetics.fleet.model import MachineId
 from inaetics.hosts import pki
-from inaetics.hosts.cluster import ETCD_PORT
 from inaetics.hosts.rights import is_ours, rights_of
+from inaetics.ports import ETCD_PORT
 from inaetics.store.etcd import connect
 from inaetics.store.protocol import Relisted
 from inaetics.store.rights import Right, Rights, ensure_rights

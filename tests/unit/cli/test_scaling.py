@@ -16,10 +16,8 @@ from inaetics.cli.scaling import (
     Destroy,
     File,
     Launch,
-    Running,
     Stored,
     Submit,
-    page_address,
     plan,
     system_units,
     wanted_units,
@@ -125,17 +123,3 @@ def test_a_plan_applied_leaves_nothing_to_plan(f1: int, c1: int, f2: int, c2: in
 def test_numbers_that_make_no_sense_are_refused(felix: int, celix: int) -> None:
     with pytest.raises(InvalidInput, match="agents: give a number from 0 to 1000"):
         wanted_units(felix=felix, celix=celix)
-
-
-@pytest.mark.parametrize(
-    ("units", "page"),
-    [
-        pytest.param([Running(name="felix@1.service", active=True, address="127.17.8.103")], "103", id="runs"),
-        pytest.param([Running(name="felix@1.service", active=False, address="127.17.8.103")], None, id="not-active"),
-        pytest.param([Running(name="felix@1.service", active=True, address=None)], None, id="nowhere"),
-        pytest.param([Running(name="felix@2.service", active=True, address="127.17.8.104")], None, id="another"),
-        pytest.param([], None, id="nothing"),
-    ],
-)
-def test_the_pages_address(units: list[Running], page: str | None) -> None:
-    assert page_address(units) == (f"http://127.17.8.{page}:8080" if page else None)

@@ -7,6 +7,7 @@ import pytest
 from inaetics import resources
 from inaetics.containers.images import check_names, image_names, local_reference, split_tag, usual_names
 from inaetics.errors import NotFound
+from inaetics.ports import NODE_AGENT_PORTS
 from inaetics.units.fleet_section import fleet_section
 from inaetics.units.grammar import parse
 from inaetics.units.names import parse_name
@@ -44,6 +45,7 @@ def test_units_are_as_the_design_has_them(file: str) -> None:
     assert unit.get("Container", "Network") == "host"
     environment = " ".join(unit.get_all("Container", "Environment"))
     assert f"INAETICS_PAGE_PORT={page} INAETICS_SHELL_PORT={shell}" in environment
+    assert {int(page), int(shell)} <= set(NODE_AGENT_PORTS)
     for wanted in ("INAETICS_AGENT=", "INAETICS_ADDRESS=", "INAETICS_HOST=", "INAETICS_ETCD_ENDPOINTS="):
         assert wanted in environment
     assert unit.get("Service", "Restart") == "always"

@@ -65,9 +65,16 @@ def test_the_documented_object() -> None:
     }
 
 
-def test_there_is_no_page_while_felix_1_starts() -> None:
-    units = [entry("felix@1.service", machine=FOUR, active="activating", sub="start")]
-    assert shape(CLUSTER, ALL, units, None)["web"] is None
+@pytest.mark.parametrize(
+    "unit",
+    [
+        pytest.param(entry("felix@1.service", machine=FOUR, active="activating", sub="start"), id="starts"),
+        pytest.param(entry("felix@1.service", reason="full"), id="nowhere"),
+        pytest.param(entry("felix@2.service", machine=FOUR, active="active", sub="running"), id="another"),
+    ],
+)
+def test_there_is_no_page_while_felix_1_does_not_run(unit: UnitEntry) -> None:
+    assert shape(CLUSTER, ALL, [unit], None)["web"] is None
 
 
 def test_the_page_of_provisioning_is_named_while_it_runs(capsys: pytest.CaptureFixture[str]) -> None:
