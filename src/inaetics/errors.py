@@ -80,3 +80,23 @@ class CommandFailed(InaeticsError):
         super().__init__(message)
         self.status = status
         self.output = output
+
+
+def error_of_status(status: int) -> type[InaeticsError]:
+    """The error that an answer with this HTTP status stands for; the root itself for what nobody can act on."""
+    return _STATUSES.get(status, InaeticsError)
+
+
+_STATUSES: dict[int, type[InaeticsError]] = {
+    400: InvalidInput,
+    401: Forbidden,
+    403: Forbidden,
+    404: NotFound,
+    408: InvalidInput,
+    409: Conflict,
+    413: InvalidInput,
+    415: InvalidInput,
+    502: Unavailable,
+    503: Unavailable,
+    504: Unavailable,
+}

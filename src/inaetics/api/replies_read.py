@@ -5,20 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from inaetics.api.wire import ErrorEntity
-from inaetics.errors import Conflict, Forbidden, InaeticsError, InvalidInput, NotFound, Unavailable
-
-_ERRORS: dict[int, type[InaeticsError]] = {
-    400: InvalidInput,
-    401: Forbidden,
-    403: Forbidden,
-    404: NotFound,
-    409: Conflict,
-    413: InvalidInput,
-    415: InvalidInput,
-    502: Unavailable,
-    503: Unavailable,
-    504: Unavailable,
-}
+from inaetics.errors import InaeticsError, error_of_status
 
 
 def error_of(status: int, reason: str, body: bytes) -> InaeticsError:
@@ -27,4 +14,4 @@ def error_of(status: int, reason: str, body: bytes) -> InaeticsError:
         message = msgspec.json.decode(body, type=ErrorEntity).error.message
     except (msgspec.DecodeError, UnicodeDecodeError):
         message = ""
-    return _ERRORS.get(status, InaeticsError)(message or f"the API answered {status} {reason}")
+    return error_of_status(status)(message or f"the API answered {status} {reason}")

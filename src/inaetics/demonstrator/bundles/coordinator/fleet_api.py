@@ -16,21 +16,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from inaetics.errors import Conflict, Forbidden, InaeticsError, InvalidInput, NotFound, Unavailable
+from inaetics.errors import Forbidden, InaeticsError, Unavailable, error_of_status
 from inaetics.tls import client_context
 
 CONNECT_S = 2.0
 ANSWER_S = 10.0
 
 T = TypeVar("T")
-
-_ERRORS: dict[int, type[InaeticsError]] = {
-    400: InvalidInput,
-    401: Forbidden,
-    403: Forbidden,
-    404: NotFound,
-    409: Conflict,
-}
 
 
 class _Said(msgspec.Struct):
@@ -190,4 +182,6 @@ def _error(status: int, body: bytes) -> InaeticsError:
         said: Any = msgspec.json.decode(body, type=_Refused).error.message
     except (msgspec.DecodeError, UnicodeDecodeError):
         said = ""
-    return _ERRORS.get(status, Unavailable)(said or f"a control host answered {status}")
+    kind = error_of_status(status)
+    words = said or f"a control host answered {status}"
+    return Unavailable(words) if kind is InaeticsError else kind(words)  # the next control host may fare better
