@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 import msgspec
 
 from inaetics.api.provisioning_client import targets
-from inaetics.bundles.records import Entry, Standing, standing_key
+from inaetics.bundles.records import Entry, Standing, log_prefix, standing_key
 from inaetics.errors import InaeticsError
 from tests.component.api.live import LiveFleet
 
@@ -36,6 +37,7 @@ def pretend_agents(fleet: LiveFleet, cannot: Mapping[str, str]) -> Iterator[None
 def _run(fleet: LiveFleet, cannot: dict[str, str], stopping: threading.Event) -> None:
     standings: dict[str, Standing] = {}
     seen: dict[str, str] = {}
+    numbers = itertools.count()
     with fleet.client() as client:
         while not stopping.wait(AGAIN_S):
             for target, bundle in cannot.items():
@@ -52,8 +54,13 @@ def _run(fleet: LiveFleet, cannot: dict[str, str], stopping: threading.Event) ->
                     said.append(_end(entry.deployment, bundle if bundle in names else ""))
                 for each in said:
                     standings[target] = Standing.after(standings.get(target), each)
-                value = msgspec.json.encode(standings[target])
-                fleet.call(lambda target=target, value=value: fleet.store.put(standing_key(target), value))  # type: ignore[misc]
+                    number = next(numbers)
+                    _put(fleet, f"{log_prefix(target)}{int(each.at * 1000):015d}-pretended-{number:06d}", each)
+                _put(fleet, standing_key(target), standings[target])
+
+
+def _put(fleet: LiveFleet, key: str, value: msgspec.Struct) -> None:
+    fleet.call(lambda: fleet.store.put(key, msgspec.json.encode(value)))
 
 
 def _end(version: str, bad: str) -> Entry:

@@ -1,8 +1,8 @@
 """The way from a browser to the cluster's pages: a server on this machine's loopback that shows our certificate for it.
 
 Promises: only who knows the key in the address it prints gets through (other users of the machine share its loopback);
-what passes is looking, and what the demonstrator's page asks for, with the cluster's token where this person has it and
-the page sent none; when a control host dies, the next request goes to another one.
+what passes is looking, what the demonstrator's page asks for, and versions of the mapping, with the cluster's token
+where this person has it and the page sent none; when a control host dies, the next request goes to another one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import structlog
 
@@ -28,6 +28,9 @@ log = structlog.get_logger()
 
 ADDRESS = "127.0.0.1"
 COOKIE = "inaetics-dashboard"
+WHO = "inaetics-who"
+"""A cookie that scripts see: who asks, for histories."""
+VERSIONS = "/inaetics/v1/provisioning/versions"
 MAX_BODY = 1024 * 1024
 CONNECT_S = 3.0
 PIECE = 64 * 1024
@@ -45,12 +48,13 @@ class Gateway(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(
-        self, way: Callable[[], Way], *, token: Callable[[], str | None] = lambda: None, port: int = 0
+        self, way: Callable[[], Way], *, token: Callable[[], str | None] = lambda: None, who: str = "", port: int = 0
     ) -> None:
-        """`token` gives the cluster's control token, None where it is not known. Raises `Unavailable` when the port is
-        taken."""
+        """`token` gives the cluster's control token, None where it is not known; `who` is for histories. Raises
+        `Unavailable` when the port is taken."""
         self.way = way
         self.token = token
+        self.who = who
         self.key = secrets.token_urlsafe(24)
         try:
             super().__init__((ADDRESS, port), _Handler)
@@ -104,13 +108,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response(303)
             self.send_header("Location", "/dashboard/")
             self.send_header("Set-Cookie", f"{COOKIE}={offered}; Path=/; HttpOnly; SameSite=Strict")
+            self.send_header("Set-Cookie", f"{WHO}={quote(self.server.who, safe='')}; Path=/; SameSite=Strict")
             self.send_header("Content-Length", "0")
             self.end_headers()
         elif self._is_let_in():
             self._pass_on("GET", b"")
 
     def do_POST(self) -> None:
-        """Only what the demonstrator's page asks for, and only from that page itself."""
+        """Only what the demonstrator's page asks for, and versions of the mapping; only from the pages themselves."""
         length = self.headers.get("Content-Length", "")
         if not length.isascii() or not length.isdigit() or int(length) > MAX_BODY:
             self._refuse(413, "a body of known length, up to 1 MB, is needed")
@@ -118,10 +123,13 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(length))
         if not self._is_ours() or not self._is_let_in():
             return
-        if not self.path.startswith("/demonstrator/") or self.headers.get("Origin") != self.server.origin:
+        ours = self.path.startswith("/demonstrator/") or self.path == VERSIONS
+        if not ours or self.headers.get("Origin") != self.server.origin:
             self._refuse(403, "this way is for looking (changes: fleetctl, inaetics)")
-            return
-        self._pass_on("POST", body)
+        elif self.path == VERSIONS and "Authorization" not in self.headers and not self.server.token():
+            self._refuse(401, "changing what agents run needs the cluster's token")
+        else:
+            self._pass_on("POST", body)
 
     def _is_ours(self) -> bool:
         """A page elsewhere may point a name of its own at our address; its requests carry that name."""

@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from inaetics.api import demonstrator
 from inaetics.api.client import FleetClient
-from inaetics.api.gateway import COOKIE, Gateway
+from inaetics.api.gateway import COOKIE, VERSIONS, Gateway
 from tests.component.api.live import LiveFleet
 from tests.component.api.test_fleet_v1 import ask
 from tests.support.browser import chromium, faultless
@@ -189,6 +189,7 @@ def test_pictures(page: Page, fleet: LiveFleet, client: FleetClient) -> None:
         pytest.param("DELETE", "/inaetics/v1/units/x.service", {"own": "yes"}, 501, id="a change by DELETE"),
         pytest.param("POST", "/inaetics/v1/rebalance", {"own": "yes"}, 403, id="a change by POST"),
         pytest.param("POST", "/demonstrator/x", {"own": "yes"}, 403, id="a page elsewhere that posts"),
+        pytest.param("POST", VERSIONS, {"own": "yes"}, 403, id="a page elsewhere that changes what agents run"),
         pytest.param("GET", "/dashboard/nothing", {"own": "yes"}, 404, id="no such file"),
         pytest.param("GET", "/dashboard/../__init__.py", {"own": "yes"}, 404, id="a way out of the folder"),
     ],
@@ -233,6 +234,9 @@ class Viewer(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == "/kill":  # its own worker
+            self.close_connection = True
+            return
         self._say(f"POST {self.path} {self.headers.get('Authorization')} ".encode() + body)
 
     def _say(self, text: bytes) -> None:
@@ -287,6 +291,8 @@ def test_the_demonstrators_page_is_found_wherever_it_runs(
                     gateway, "POST", "/demonstrator/utilisation", key=gateway.key, body=b"5", headers=headers
                 )
                 assert (answer[0], answer[2]) == (200, b"POST /utilisation Bearer %b 5" % token)
+            answer = request(gateway, "POST", "/demonstrator/kill", key=gateway.key, body=b"{}", headers=headers)
+            assert (answer[0], b"closed the connection without an answer" in answer[2]) == (503, True)
 
 
 def test_the_demonstrators_page_lives_and_is_used_through_it_wherever_it_runs(

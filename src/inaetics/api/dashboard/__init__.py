@@ -1,7 +1,8 @@
-"""The cluster's own page: machines, units with their reasons, events and journals as they come. Looking, no touching.
+"""The cluster's own page: machines, units and their reasons, events and journals as they come, the agents' software.
 
-The page lives off the same API as everybody. It is reached with a certificate of the cluster; `inaetics dashboard` is
-the way there for a browser that has none (`inaetics.api.gateway`).
+What can be changed here is the mapping alone, each time after a plan. The page lives off the same API as everybody. It
+is reached with a certificate of the cluster; `inaetics dashboard` is the way there for a browser that has none
+(`inaetics.api.gateway`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ _FILES = {
     "dashboard.js": ("inaetics.api.dashboard", "dashboard.js"),
     "details.js": ("inaetics.api.dashboard", "details.js"),
     "events.js": ("inaetics.api.dashboard", "events.js"),
+    "software.js": ("inaetics.api.dashboard", "software.js"),
+    "software_change.js": ("inaetics.api.dashboard", "software_change.js"),
     "dashboard.css": ("inaetics.api.dashboard", "dashboard.css"),
+    "software.css": ("inaetics.api.dashboard", "software.css"),
     "parts.js": ("inaetics.look", "parts.js"),
     "theme.css": ("inaetics.look", "theme.css"),
     "icon.svg": ("inaetics.look", "icon.svg"),

@@ -1,9 +1,10 @@
 // The cluster's page: machines with their units, the table of units; the events and a unit's details are modules beside.
-// Everything is held requests: the API answers when something changed, and nothing is asked for on a clock but health.
+// Held requests: the API answers when something changed; on a clock are only health and what agents run asked for.
 import { activeOf, everywhere, get, stale, stateWords, units } from "./common.js";
 import { openDetails, refreshDetails } from "./details.js";
 import { showEvents } from "./events.js";
 import { age, element, keepFocus, mark, showLive } from "./parts.js";
+import { watchSoftware } from "./software.js";
 
 const HELD_S = 30;
 const RETRY_MS = 1000;
@@ -155,4 +156,5 @@ byId("filter").addEventListener("input", showUnits);
 void follow("/changes", takeChanges);
 void follow("/machines", (answer) => { machines = answer.machines; });
 void watchHealth();
+void watchSoftware();
 showEvents(byId("events"), byId("all-events"), openDetails);
