@@ -176,6 +176,8 @@ def _reply(made: Made, *, planned: bool) -> VersionReply:
             changed=each.changed,
             kept=each.kept,
             why=each.why,
+            starts=each.starts,
+            stops=each.stops,
         )
         for each in made.changes
     )

@@ -53,7 +53,10 @@ class VersionRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ChangeEntry(Struct, frozen=True, kw_only=True):
-    """At one target: what comes, goes, and changes its version (name, old, new). `why` names the rule."""
+    """At one target: what comes, goes, and changes its version (name, old, new). `why` names the rule.
+
+    `starts` and then `stops` are its steps, in order; targets take them side by side.
+    """
 
     target: str
     added: tuple[str, ...] = ()
@@ -61,6 +64,8 @@ class ChangeEntry(Struct, frozen=True, kw_only=True):
     changed: tuple[tuple[str, str, str], ...] = ()
     kept: int = 0
     why: str = ""
+    starts: tuple[str, ...] = ()
+    stops: tuple[str, ...] = ()
 
 
 class VersionReply(Struct, frozen=True, kw_only=True):

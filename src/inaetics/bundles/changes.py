@@ -14,6 +14,8 @@ class Change:
     """At `target`: bundles (``name@version``) that come and go; `changed` has ``name`` with both versions.
 
     Where the version is the same and its archive another, each has the beginning of its hash: ``1.0.0 (12ab34cd)``.
+    `starts` and `stops` are what the agent does, in its order, provided that it runs what it shall by now: all that
+    starts stands beside what runs before anything stops.
     """
 
     target: str
@@ -23,6 +25,8 @@ class Change:
     kept: int = 0
     why: str = ""
     """Which rule, or that it is held."""
+    starts: tuple[str, ...] = ()
+    stops: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -36,8 +40,8 @@ def changes(before: Version | None, after: Version, targets: Collection[str]) ->
 
 
 def _change(before: Version | None, after: Version, target: str) -> Change:
-    old = {bundle.name: bundle for bundle in (given(before, target) if before else ())}
-    new = {bundle.name: bundle for bundle in given(after, target)}
+    running, wanted = given(before, target) if before else (), given(after, target)
+    old, new = ({bundle.name: bundle for bundle in bundles} for bundles in (running, wanted))
     both = [name for name in new if name in old]
     return Change(
         target=target,
@@ -46,6 +50,8 @@ def _change(before: Version | None, after: Version, target: str) -> Change:
         changed=tuple((name, *_differs(old[name], new[name])) for name in both if old[name] != new[name]),
         kept=sum(old[name] == new[name] for name in both),
         why="held" if target in after.held else why(after, target),
+        starts=tuple(bundle.key for bundle in wanted if bundle not in running),
+        stops=tuple(bundle.key for bundle in reversed(running) if bundle not in wanted),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import click
+
 from inaetics.cli.common import print_json, print_table, say
 from inaetics.cli.rollout_display import when
 
@@ -46,8 +48,13 @@ def print_change(reply: VersionReply, output: str, *, waited: bool = False) -> N
     rows = [(each.target, *_columns(each), each.why) for each in reply.changes]
     if rows:
         print_table(("TARGET", "ADDED", "CHANGED", "REMOVED", "KEPT", "WHY"), rows)
-    concerned = sum(bool(each.added or each.changed or each.removed) for each in reply.changes)
-    where = f"{concerned} of {len(reply.changes)} known targets change"
+    changed = [each for each in reply.changes if each.added or each.changed or each.removed]
+    if reply.planned and changed:
+        click.echo("\nside by side, each as one step: what starts stands beside what runs before anything stops")
+        steps = [(each.target, " → ".join(each.starts), " → ".join(each.stops)) for each in changed]
+        print_table(("TARGET", "STARTS, IN THIS ORDER", "THEN STOPS"), steps)
+        click.echo()
+    where = f"{len(changed)} of {len(reply.changes)} known targets change"
     if reply.planned:
         say(f"version {reply.version} would be: {reply.note}, {reply.rules} rules; {where}; nothing was changed")
     else:

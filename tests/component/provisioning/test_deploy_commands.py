@@ -104,6 +104,7 @@ def test_from_nothing_to_versions_and_back(fleet: LiveFleet, tmp_path: Path) -> 
     file.write_text(rule("celix@*", "a", "b@1.0.0"))
     planned = done(fleet, "deploy", "plan", str(file))
     assert "celix@7  a@1.0.0, b@1.0.0" in planned
+    assert "celix@7  a@1.0.0 → b@1.0.0      -" in planned
     assert "version 1 would be: applied, 1 rules; 1 of 1 known targets change; nothing was changed" in planned
     assert inaetics(fleet, "deploy", "show").returncode == 4, "a plan changes nothing"
 

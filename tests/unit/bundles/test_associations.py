@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inaetics.bundles.archive import Archive
 from inaetics.bundles.changes import changes
 from inaetics.bundles.given import given as given_by
 from inaetics.bundles.given import read_version, used, why
@@ -17,6 +19,7 @@ from inaetics.bundles.records import Held, Version, check_target
 from inaetics.bundles.repository import Repository
 from inaetics.bundles.resolve import resolve, resolved
 from inaetics.errors import InvalidInput, NotFound
+from inaetics.node.plan import plan
 from tests.support.versions import artifact_of, gives, version_of
 
 A1, A2, B, C = (Manifest(name=n, version=v) for n, v in (("a", "1.0"), ("a", "1.10"), ("b", "1.0"), ("c", "1.0")))
@@ -188,6 +191,28 @@ def test_a_change_says_what_comes_goes_and_differs() -> None:
         0,
     )
     assert (other.target, other.empty, other.why) == ("y", True, "no rule fits")
+
+
+def test_a_change_has_its_steps_in_the_order_in_which_an_agent_takes_them() -> None:
+    page = Manifest(name="page", version="1.0", requires=("b", "c"))
+    bundles = (*KNOWN, page)
+    before = version_of('[[rules]]\ntarget = "x"\ninstall = ["a@1.0", "b"]', bundles)
+    after = version_of('[[rules]]\ntarget = "x"\ninstall = ["page", "c", "b", "a"]', bundles)
+    (there,), (back,) = changes(before, after, ["x"]), changes(after, before, ["x"])
+    assert (there.starts, there.stops) == (("c@1.0", "page@1.0", "a@1.10"), ("a@1.0",))
+    assert (back.starts, back.stops) == (("a@1.0",), ("a@1.10", "page@1.0", "c@1.0"))
+    archives = [
+        [
+            Archive(
+                path=Path(), manifest=next(m for m in bundles if m.name_and_version == b.key), sha256=b.sha256, size=0
+            )
+            for b in given_by(version, "x")
+        ]
+        for version in (before, after)
+    ]
+    steps = plan(*archives)
+    assert tuple(each.manifest.name_and_version for each in steps.start) == there.starts
+    assert tuple(each.manifest.name_and_version for each in steps.stop) == there.stops
 
 
 def test_a_change_of_an_archive_alone_is_a_change() -> None:

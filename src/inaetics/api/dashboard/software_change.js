@@ -47,7 +47,8 @@ function changesTable(planned) {
     element("td", {}, element("ul", {},
       ...each.added.map((name) => element("li", {}, `+ ${name}`)),
       ...each.changed.map(([name, old, now]) => element("li", {}, `${name} ${old} → ${now}`)),
-      ...each.removed.map((name) => element("li", {}, `− ${name}`)))),
+      ...each.removed.map((name) => element("li", {}, `− ${name}`))),
+      element("p", { class: "muted" }, [each.starts.length && `starts ${each.starts.join(" → ")}`, each.stops.length && `then stops ${each.stops.join(" → ")}`].filter(Boolean).join("; "))),
     element("td", {}, each.why)));
   const words = `${some.length} of ${planned.changes.length} known targets change.`;
   if (!some.length) return element("p", {}, words);
