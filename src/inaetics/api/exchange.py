@@ -70,4 +70,7 @@ class Exchange:
             event = self._http.next_event()
             if event is not h11.NEED_DATA:
                 return event
-            self._http.receive_data(await self._reader.read(_CHUNK))
+            data = await self._reader.read(_CHUNK)
+            if not data and not self.status:
+                raise h11.RemoteProtocolError("it closed the connection without an answer")
+            self._http.receive_data(data)

@@ -49,6 +49,13 @@ const TONES = {
   activating: "wait", restarting: "wait", cordoned: "wait", deactivating: "wait", kept: "wait", withdrawn: "wait",
 };
 
+const VERBS = { placed: "placed on", moved: "moved to", failover: "runs again on", withdrawn: "withdrawn from", removed: "removed from", kept: "stays on" };
+
+/** "celix@1 moved to worker-5"; `where` is empty for what has no place, or is one. */
+export function happened(subject, kind, where) {
+  return `${subject} ${where ? `${VERBS[kind] ?? `${kind} on`} ${where}` : kind}`;
+}
+
 /** Steps of everyday life, shown when every change is asked for. */
 export const SMALL = new Set(["activating", "deactivating", "loaded", "withdrawn", "removed", "wanted", "inactive", "reloading"]);
 

@@ -163,7 +163,7 @@ def test_agents_more_and_less(browser: Browser, stage: Stage) -> None:
         expect(page.locator("#processors-count")).to_have_text("6")
         (new,) = set(stage.world.fakes) - before
         expect(page.locator(f".graph[data-agent='{new}']")).to_be_visible()
-        expect(page.locator("#decisions li").first).to_have_attribute("data-by", "person")
+        expect(page.locator("#decisions li[data-by=person]").first).to_contain_text("5 → 6 processors: asked for")
         expect(page.get_by_role("switch", name="Scale by itself")).to_have_attribute("aria-checked", "false")
         expect(less).to_be_disabled()
         page.get_by_role("button", name="One more of the producers").click()
@@ -208,6 +208,7 @@ def test_a_worker_is_killed_and_started(browser: Browser, stage: Stage) -> None:
         world.step(3)
         moved = page.locator(f"[data-unit='celix@1.service'].new:has-text('from {victim}')")
         expect(moved).to_be_visible()
+        expect(page.locator("#events [data-kind=moved]").first).to_contain_text(" moved to worker-")
         told = page.locator("#events [data-kind=failover]:has-text('celix@1')").first
         expect(told).to_contain_text(f"from {victim}")
         step = r" → {} \+[\d,.]+ m?s"
@@ -251,9 +252,12 @@ def test_a_page_that_lost_its_server_comes_back(browser: Browser) -> None:
             page.goto(stage.url)
             expect(page.locator("#live")).to_have_attribute("data-state", "live")
         expect(page.locator("#live")).to_have_attribute("data-state", "lost")
+        page.get_by_role("button", name="One more of the processors").click()
+        expect(page.get_by_role("alert")).to_contain_text("cannot be reached")
         with Stage(World(agents=6), port=int(stage.url.rpartition(":")[2])):
             expect(page.locator("#live")).to_have_attribute("data-state", "live")
             expect(page.locator(".graph[data-agent='celix@3']")).to_be_visible()
+            expect(page.get_by_role("alert")).to_be_hidden()
 
 
 def test_without_a_coordinator_nothing_can_be_scaled(browser: Browser) -> None:

@@ -1,6 +1,6 @@
 // Events as they happen, the newest first; a failover shows its timeline as a bar.
 import { API } from "./common.js";
-import { SMALL, element, eventItem } from "./parts.js";
+import { SMALL, element, eventItem, happened } from "./parts.js";
 
 const MOST = 200;
 const STEPS = ["decided", "pulled", "started", "active"];
@@ -14,7 +14,7 @@ function steps(timeline) {
 /** An event as the API tells it; `open` is called with the unit's name when it is chosen. */
 export function fleetEvent(event, open) {
   const subject = event.unit || event.machine || "";
-  const what = event.message || `${subject} ${event.kind}${event.unit && event.machine ? ` on ${event.machine}` : ""}`;
+  const what = event.message || happened(subject, event.kind, event.unit && event.machine);
   const words = event.unit && !what.startsWith(event.unit) ? `${event.unit}: ${what}` : what;
   const link = () => element("a", { href: `#${encodeURIComponent(event.unit)}`, onclick: (click) => { click.preventDefault(); open(event.unit); } }, words);
   return eventItem({

@@ -1,7 +1,7 @@
 // The hosts and what runs on them, what moves where, and what happened, a failover with its timeline.
 import { ask, change } from "./ask.js";
 import { problem } from "./controls.js";
-import { SMALL, element, eventItem, keepFocus, mark } from "./parts.js";
+import { SMALL, element, eventItem, happened, keepFocus, mark } from "./parts.js";
 
 const MOST_EVENTS = 60;
 const MOVED_MS = 20000; // so long a unit that moved says where it came from
@@ -72,7 +72,7 @@ function chips(units) {
     const name = unit.name.replace(/\.service$/, "");
     const moved = moves.get(unit.name);
     const state = unit.host ? unit.active || "activating" : "waits";
-    return element("li", { class: moved ? "chip new" : "chip", "data-active": state, "data-unit": unit.name, "data-stage": stageOf(name), title: unit.reason || `${name}: ${state}` },
+    return element("li", { class: moved ? "chip new" : "chip", style: moved ? { "animation-delay": `${moved.at - performance.now()}ms` } : {}, "data-active": state, "data-unit": unit.name, "data-stage": stageOf(name), title: unit.reason || `${name}: ${state}` },
       mark(), element("span", {}, name), moved ? element("small", {}, `from ${moved.from}`) : null, element("span", { class: "visually-hidden" }, `, ${state}`));
   }));
 }
@@ -97,7 +97,8 @@ async function at(path, host) {
     await change(path, { host });
     problem("");
   } catch (error) {
-    problem(error.message);
+    const died = path === "kill" && cluster.hosts.some((each) => each.name === host && each.state === "lost");
+    problem(died ? "" : error.message); // with the host that this page comes from, the answer dies too
   }
 }
 
@@ -112,7 +113,7 @@ function showEvents() {
     const telling = event.text.includes(subject);
     return eventItem({
       kind: event.kind, at_ms: event.at_ms, steps: event.failover,
-      what: telling ? event.text : `${subject} ${event.kind}${event.unit && event.host ? ` on ${event.host}` : ""}`,
+      what: telling ? event.text : happened(subject, event.kind, event.unit && event.host),
       why: telling ? "" : event.text,
     });
   }));

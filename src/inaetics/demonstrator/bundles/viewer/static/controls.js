@@ -91,7 +91,13 @@ export function showScaling(scaling) {
   for (const set of scaling.sets) showSet(set);
   byId("decisions").replaceChildren(...scaling.decisions.map((each) => element("li", { "data-by": each.by },
     element("time", { datetime: new Date(each.at_ms).toISOString() }, clock.format(each.at_ms)),
-    element("span", {}, each.reason || `${each.before} → ${each.after} ${each.kind}`))));
+    element("span", {}, decided(each)))));
+}
+
+/** The autoscaler's reasons name the numbers themselves. */
+function decided({ before, after, kind, reason }) {
+  const numbers = `${before} → ${after} ${kind}`;
+  return !reason ? numbers : reason.includes(numbers) ? reason : `${numbers}: ${reason}`;
 }
 
 function showSet(set) {

@@ -1,6 +1,6 @@
 // The demonstrator's page. One stream of server-sent events feeds it; every part of the page draws what it is handed.
 import { showCluster, tellAgents } from "./cluster.js";
-import { showScaling, showUtilisation } from "./controls.js";
+import { problem, showScaling, showUtilisation } from "./controls.js";
 import { Graphs, FillChart } from "./graphs.js";
 import { age, element, showLive } from "./parts.js";
 import { showPipeline } from "./pipeline.js";
@@ -15,10 +15,13 @@ const agents = new Map(); // name → what `hello` said of it; series carry thei
 let interval = 500;
 let hosts = null; // null until the cluster is known
 let heard = 0;
+let lost = false;
 
 const on = {
   hello(data) {
     interval = data.interval_ms;
+    if (lost) problem(""); // what was refused or not answered then says nothing about now
+    lost = false;
     const before = new Map(agents);
     agents.clear();
     for (const agent of data.agents) {
@@ -80,6 +83,7 @@ function connect() {
     source.addEventListener(name, (message) => { heard = performance.now(); handle(JSON.parse(message.data)); });
   }
   source.onerror = () => {
+    lost = true;
     showLive("lost", "no answer – trying again");
     source.close();
     clearInterval(watch);
