@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ import msgspec
 
 from inaetics.bundles.archive import open_archive
 from inaetics.bundles.records import CURRENT, Artifact, Held, Version, artifact_key
+from inaetics.bundles.repository import Repository
+from inaetics.bundles.resolve import resolve
 from inaetics.bundles.signature import Signature
 from inaetics.errors import InvalidInput
 from tests.support.blobs import BlobServer
@@ -153,8 +156,9 @@ class Site:
         """Where agents ask: the port of one server; empty without any."""
         return next(iter(self.agents_urls()), "")
 
-    def publish(self, sign: Callable[[str], Signature | None] = lambda sha256: None) -> None:
-        """Make every whole archive known, as the API does."""
+    def publish(self, sign: Callable[[str], Signature | None] = lambda sha256: None) -> list[Artifact]:
+        """Make every whole archive known, as the API does; returns them."""
+        published = []
         for path in sorted(self.bundles.glob("*.zip")):
             try:
                 archive = open_archive(path)
@@ -174,12 +178,19 @@ class Site:
                 signature=sign(archive.sha256),
             )
             self.put(artifact_key(manifest.name, manifest.version), msgspec.json.encode(artifact))
+            published.append(artifact)
+        return published
 
     def set_mapping(self, text: str, **held: Held) -> None:
-        """Publish what is in `bundles`, and put a mapping in force as its next version."""
-        self.publish()
+        """Publish what is in `bundles`, and put a mapping in force as its next version.
+
+        One that is wrong is put in force as no API would: a server has to refuse it.
+        """
+        repository = Repository.of(self.publish())
         self.version += 1
         version = Version(version=self.version, text=text, by="tester", at=time.time(), held=held)
+        with suppress(InvalidInput):
+            version = resolve(version, repository)
         self.put(CURRENT, msgspec.json.encode(version))
 
     def put(self, key: str, value: bytes) -> None:

@@ -15,6 +15,7 @@ from inaetics.node import api
 from inaetics.node.deployer import Deployer, Trust
 from inaetics.node.health import Doctor
 from inaetics.node.health_page import PATHS, HealthPage, of_bundles
+from inaetics.node.in_force import InForce
 from inaetics.node.installer import Installer
 from inaetics.node.journal import Journal
 from inaetics.node.loader import BundleLoader
@@ -66,16 +67,19 @@ class Agent:
             busy=lambda package: [*visitors(package), *distribution.inside(package)],
             stuck=self._stuck,
         )
+        in_force = InForce()
         self._deployer = Deployer(
             self._settings.agent,
             self._installer,
             self._settings.data / "agent",
             where=f"{self._settings.host} {self._settings.address}".strip(),
             failed=self._failed,
-            trust=Trust(tls=self._tls.client if self._tls else None, anchors=self._settings.anchors),
+            trust=Trust(tls=self._tls.client if self._tls else None, anchors=self._settings.anchors, in_force=in_force),
+            address=self._settings.address,
         )
         self._show(framework.get_bundle_context(), self._installer, self._deployer, self._discovery)
         self._etcd.add("provisioning servers", self._deployer.follow_servers)
+        self._etcd.add("version in force", in_force.follow)
         self._etcd.start()
         self._deployer.start()
 

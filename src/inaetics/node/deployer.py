@@ -1,10 +1,10 @@
 """Keeps an agent at what provisioning says: asks, downloads what is new, switches as one step, says what came of it.
 
 Whatever goes wrong, what runs goes on running: no server, a download cut short, an archive that is not what it should
-be or signed by nobody we know, a requirement nobody meets, a bundle that does not start. A deployment that was refused
-is not tried again until there is another one; the server is told why. The last good deployment and its archives are on
-disk (`inaetics.node.memory`), so an agent that starts while nobody answers, or while the deployment it is given does
-not work, still runs.
+be or signed by nobody we know, a server that gives what is not in force (`inaetics.node.in_force`), a requirement
+nobody meets, a bundle that does not start. A deployment that was refused is not tried again until there is another
+one; the server is told why. The last good deployment and its archives are on disk (`inaetics.node.memory`), so an agent
+that starts while nobody answers, or while the deployment it is given does not work, still runs.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 import structlog
 
@@ -25,6 +26,7 @@ from inaetics.bundles.archive import Archive
 from inaetics.bundles.exchange import DeployedBundle, Deployment, Report
 from inaetics.bundles.signature import verify
 from inaetics.errors import InaeticsError, InvalidInput, Unavailable
+from inaetics.node.in_force import FalseAnswer, InForce
 from inaetics.node.installer import Installer, NotInstalled
 from inaetics.node.memory import Memory
 from inaetics.node.plan import Plan
@@ -42,6 +44,8 @@ MOST_RETRY_S = 10.0
 MOST_WITHIN_S = 600.0
 MOST_REPORTS = 20
 """Kept for a server that does not answer; the oldest go first."""
+BREATH_S = 0.05
+"""Between two questions that are answered at once: a server that always has something new is one that lies."""
 FIRST_ANSWER_S = 3.0
 """An agent that starts waits so long for provisioning before it runs what it ran last."""
 
@@ -51,11 +55,12 @@ class Trust:
     """How to know a provisioning server and what it gives.
 
     `tls` is for servers that ask for a certificate; `anchors` a file of who may sign bundles. Without it everything is
-    taken unsigned.
+    taken unsigned. `in_force` says what may be given; without it everything is taken that is given (tests).
     """
 
     tls: ssl.SSLContext | None = None
     anchors: Path | None = None
+    in_force: InForce | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +79,8 @@ class Standing:
 class Deployer:
     """Works on a thread of its own from `start` to `stop`. `directory` is its own, and outlives it.
 
-    `where` is for people: the agent's host. `failed` is told of what should not happen at all: an agent that does not
-    follow any more must end.
+    `where` is for people: the agent's host; `address` is that host's. `failed` is told of what should not happen at
+    all: an agent that does not follow any more must end.
     """
 
     def __init__(
@@ -87,6 +92,8 @@ class Deployer:
         where: str,
         failed: Callable[[str], None],
         trust: Trust = Trust(),
+        address: str = "",
+        random: Random | None = None,
     ) -> None:
         self._target = target
         self._where = where
@@ -94,7 +101,9 @@ class Deployer:
         self._memory = Memory(directory)
         self._trust = trust
         self._failed = failed
-        self._servers = Servers(on_change=self._servers_changed, certificates=trust.tls is not None)
+        self._servers = Servers(
+            on_change=self._servers_changed, certificates=trust.tls is not None, own=address, random=random
+        )
         self._thread = threading.Thread(target=self._run, name="deployer", daemon=True)
         self._stopping = threading.Event()
         self._wake = threading.Event()
@@ -110,6 +119,8 @@ class Deployer:
         self._counts = {"installed": 0, "failed": 0}
         self._tries = 0
         self._told: tuple[str, str] = ("", "")
+        self._stay = ""
+        """Who gave the last deployment: what comes with it is asked over the same connection."""
         self._reports: deque[Report] = deque(maxlen=MOST_REPORTS)
         if trust.anchors is None:
             log.warning("nobody says whose signatures count: bundles are taken unsigned")
@@ -143,6 +154,8 @@ class Deployer:
         """Ask no more, finish the switch that is under way. Bundles go on running. Idempotent."""
         self._stopping.set()
         self._wake.set()
+        if self._trust.in_force is not None:
+            self._trust.in_force.close()
         self._cancel(unless=())
         if self._thread.is_alive():
             self._thread.join(timeout_s)
@@ -160,7 +173,9 @@ class Deployer:
     def _follow(self) -> None:
         give_up_at = time.monotonic() + FIRST_ANSWER_S
         while not self._stopping.is_set():
+            began = time.monotonic()
             if self._ask_anyone():
+                self._stopping.wait(max(began + BREATH_S - time.monotonic(), 0))
                 continue
             if not self._seen and time.monotonic() >= give_up_at:
                 self._restore("provisioning is away, running what ran last")
@@ -169,7 +184,7 @@ class Deployer:
 
     def _ask_anyone(self) -> bool:
         """Ask the servers in turn until one answers; whether one did."""
-        for url in self._servers.urls:
+        for url in self._servers.in_turn(first=self._stay):
             if self._stopping.is_set():
                 return False
             try:
@@ -182,17 +197,19 @@ class Deployer:
                 self._unanswered(str(error))
                 continue
             self._trouble, self._tries, self._unfit = "", 0, ""
+            self._stay = url if found is not None else ""
             return True
         return False
 
     def _pause(self, seconds: float) -> None:
         """Wait before the next try, but not longer than until there is another deployment or another server."""
-        if self._unfit and (urls := self._servers.urls):
+        if self._unfit and (urls := self._servers.in_turn()):
+            began = time.monotonic()
             with suppress(Unavailable), self._at(urls[0]) as client:
                 self._send_reports(client)
                 self._ask(client, after=self._unfit, wait_s=seconds)
-                return
-        self._wake.wait(seconds)
+                seconds = began + min(0.1 * self._tries, seconds) - time.monotonic()
+        self._wake.wait(max(seconds, 0))
         self._wake.clear()
 
     @contextmanager
@@ -218,6 +235,7 @@ class Deployer:
     def _deploy(self, client: ProvisioningClient, deployment: Deployment) -> None:
         """Fetch and switch. Raises `Unavailable` when a download fails: the same deployment is asked for again."""
         began = time.monotonic()
+        self._check(client, deployment)
         if not self._current.version and self._memory.tried(deployment.version):
             self._restore("the agent ended in this install before, running what ran last first")
         archives = self._fetch_all(client, deployment)
@@ -229,13 +247,29 @@ class Deployer:
             self._accept(deployment, steps, began)
         self._send_reports(client)
 
+    def _check(self, client: ProvisioningClient, deployment: Deployment) -> None:
+        """Before anything is fetched: only what the version in force gives. Raises `Unavailable` for all else."""
+        if self._trust.in_force is None:
+            return
+        try:
+            self._trust.in_force.check(deployment, self._target, server=client.url)
+        except FalseAnswer as error:
+            if self._told != (client.url, str(error)):
+                log.error("deployment is not what is in force", server=client.url, error=str(error))  # noqa: TRY400
+            self._report_once(client.url, Report(version="", state="failed", error=str(error)[:2000]))
+            raise
+        except Unavailable:
+            self._unfit = deployment.version
+            raise
+
     def _fetch_all(self, client: ProvisioningClient, deployment: Deployment) -> list[Archive]:
         """Everything, checked, before anything is touched. What is not what it should be may be right the next time."""
         try:
             return [self._fetch(client, bundle) for bundle in deployment.bundles]
         except InvalidInput as error:
             self._unfit = deployment.version
-            self._report_once(deployment, str(error))
+            report = Report(version=deployment.version, state="failed", error=str(error)[:2000])
+            self._report_once(deployment.version, report)
             raise Unavailable(str(error)) from error
 
     def _fetch(self, client: ProvisioningClient, bundle: DeployedBundle) -> Archive:
@@ -302,13 +336,13 @@ class Deployer:
         if not self._current.version:
             self._restore("running what ran last instead")
 
-    def _report_once(self, deployment: Deployment, error: str) -> None:
-        """A deployment that cannot be had is tried again and again; it is reported when it, or the reason, is new."""
-        if self._told == (deployment.version, error):
+    def _report_once(self, what: str, report: Report) -> None:
+        """What cannot be had is tried again and again; it is reported when it, or the reason, is new."""
+        if self._told == (what, report.error):
             return
-        self._told = (deployment.version, error)
+        self._told = (what, report.error)
         self._counts["failed"] += 1
-        self._reports.append(Report(version=deployment.version, state="failed", error=error[:2000]))
+        self._reports.append(report)
 
     def _send_reports(self, client: ProvisioningClient) -> None:
         """Say what came of deployments, the oldest first. What cannot be said now is kept for whoever answers next."""

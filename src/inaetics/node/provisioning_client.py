@@ -56,7 +56,7 @@ class ProvisioningClient:
     def fetch(self, bundle: DeployedBundle) -> bytes:
         """Download a bundle's archive, unchecked. Raises `Unavailable`."""
         url = urljoin(f"{self.url}/", bundle.url.lstrip("/"))
-        limit = bundle.size if bundle.size is not None else MAX_BYTES * 2
+        limit = min(bundle.size if bundle.size is not None else MAX_BYTES * 2, MAX_BYTES * 2)
         return self._ask("GET", url, limit=limit, timeout_s=TIMEOUT_S) or b""
 
     def report(self, target: str, report: Report) -> None:
@@ -95,7 +95,7 @@ class ProvisioningClient:
                     raise
                 # It was closed while nobody asked; a new one tells whether the server is there.
                 response, answer = self._exchange(method, url, body, limit=limit, timeout_s=timeout_s)
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:  # also an address that is none
             raise Unavailable(f"the provisioning server at {self.url} does not answer: {error}") from error
         if response.status in (204, 304):
             return None
@@ -133,11 +133,13 @@ class ProvisioningClient:
         return response, answer
 
     def _connect_to(self, scheme: str, host: str, port: int | None, timeout_s: float) -> http.client.HTTPConnection:
-        if scheme == "http" and host:
+        if scheme == "http" and host and self._tls is None:
             return http.client.HTTPConnection(host, port or 80, timeout=timeout_s)
         if scheme == "https" and host and self._tls is not None:
             return http.client.HTTPSConnection(host, port or 443, timeout=timeout_s, context=self._tls)
-        why = "we have no certificates" if scheme == "https" else "its address must be http(s)://HOST:PORT"
+        why = "its address must be http(s)://HOST:PORT"
+        if host:
+            why = "we have no certificates" if scheme == "https" else "it has no TLS, and we have certificates"
         raise Unavailable(f"cannot ask a provisioning server at {self.url!r}: {why}")
 
     def _begin(self, connection: http.client.HTTPConnection, timeout_s: float) -> None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
 import pytest
 from pelix.framework import BundleContext
+from typing_extensions import override
 
 from inaetics.bundles.archive import Archive, open_archive
-from inaetics.bundles.exchange import SERVERS, Registration
+from inaetics.bundles.exchange import SERVERS, WITHIN_S, Registration
+from inaetics.bundles.records import CURRENT, Rule, Version
 from inaetics.node.deployer import Deployer, Trust
+from inaetics.node.in_force import InForce
 from inaetics.node.installer import Installer
 from inaetics.node.loader import BundleLoader
 from inaetics.node.memory import MOST_TRIES, Memory
@@ -40,6 +45,14 @@ ACTIVATOR = """
 """
 
 
+class KeyOrder(Random):
+    """Draws servers in the order in which they were made."""
+
+    @override
+    def sample(self, population: Any, k: int, *, counts: Any = None) -> list[Any]:
+        return list(population)[:k]
+
+
 class Bench:
     """An agent's deployer in this process, and the servers it knows."""
 
@@ -59,11 +72,20 @@ class Bench:
     def start(self, trust: Trust | None = None) -> Deployer:
         """A deployer that knows the servers made so far."""
         installer = Installer(BundleLoader(self.context))
+        trust = trust or Trust()
         deployer = Deployer(
-            "a", installer, self.directory, where="here", failed=self.failures.append, trust=trust or Trust()
+            "a",
+            installer,
+            self.directory,
+            where="here",
+            failed=self.failures.append,
+            trust=trust,
+            random=KeyOrder(),
         )
         thread = EtcdThread(self._open, failed=self.failures.append)
         thread.add("servers", deployer.follow_servers)
+        if trust.in_force is not None:
+            thread.add("in force", trust.in_force.follow)
         thread.start()
         deployer.start()
         self._running.append((deployer, thread, installer))
@@ -76,6 +98,18 @@ class Bench:
             deployer.stop()
             installer.stop_all()
             thread.stop()
+
+    def put_in_force(self, number: int, archives: Sequence[Archive]) -> None:
+        """Let etcd say that this version gives these archives to every target."""
+        hashes = {archive.manifest.name_and_version: archive.sha256 for archive in archives}
+        rules = (Rule(target="*", bundles=tuple(hashes)),)
+        version = Version(version=number, text="", rules=rules, archives=hashes, within_s=WITHIN_S)
+        put = self._fake.put(CURRENT, msgspec.json.encode(version))
+        loop = self._running[-1][1].loop if self._running else None
+        if loop is None:
+            asyncio.run(put)
+        else:
+            asyncio.run_coroutine_threadsafe(put, loop).result(10)
 
     def close(self) -> None:
         self.stop()
@@ -296,3 +330,66 @@ def test_deployment_that_blocks_the_framework_ends_the_agent_and_is_not_tried_by
     bench.start()
     reported(server, ("1", "installed"), ("2", "failed"))
     eventually(lambda: bench.names() == {"x-1.0.0"}, within_s=10, what="what ran last runs")
+
+
+@pytest.mark.parametrize(
+    ("number", "gives", "words", "told"),
+    [
+        pytest.param(2, "", "x@1.1.0 is missing, which version 2 gives to a", True, id="nothing at all"),
+        pytest.param(2, "1.0.0", "x@1.1.0 is missing", True, id="what was in force before, under the number of now"),
+        pytest.param(1, "1.0.0", "it is of version 1 of the mapping, and 2 is in force", False, id="an older version"),
+        pytest.param(3, "1.0.0", "and 2 is in force, by what etcd has told us", False, id="a version there never was"),
+    ],
+)
+def test_what_a_lying_server_gives_is_refused_and_another_one_is_asked(
+    bench: Bench, tmp_path: Path, number: int, gives: str, words: str, told: bool
+) -> None:
+    """Whatever it gives was signed: by that alone it would be taken."""
+    ours = signing(tmp_path / "ours")
+    known = {version: bundle(tmp_path, "x", version) for version in ("1.0.0", "1.1.0")}
+    liar, honest = bench.server(), bench.server()
+    liar._counter = number - 1
+    liar.deploy("a", [known[gives]] if gives else [], sign=ours.sign)
+    bench.put_in_force(2, [known["1.1.0"]])
+    deployer = bench.start(Trust(anchors=ours.anchors, in_force=InForce()))
+    eventually(lambda: words in deployer.standing.trouble, within_s=10, what="it is not taken")
+    assert (bench.names(), deployer.standing.version) == (set(), "")
+    honest._counter = 1
+    honest.deploy("a", [known["1.1.0"]], sign=ours.sign)
+    eventually(lambda: ("2", "installed") in honest.states(), within_s=20, what="the other one is asked")
+    assert bench.names() == {"x-1.1.0"}
+    assert (("", "failed") in [*honest.states(), *liar.states()]) is told, "a server is accused of what it must know"
+
+
+def test_with_a_lying_server_alone_what_runs_runs_on(bench: Bench, tmp_path: Path) -> None:
+    old, new = bundle(tmp_path, "x"), bundle(tmp_path, "x", "1.1.0")
+    server = bench.server()
+    version = server.deploy("a", [old])
+    bench.put_in_force(1, [old])
+    deployer = bench.start(Trust(in_force=InForce()))
+    reported(server, ("1", "installed"))
+    bench.put_in_force(3, [new])
+    server.deploy("a", [old])
+    eventually(
+        lambda: "it is of version 2 of the mapping, and 3 is in force" in deployer.standing.trouble,
+        within_s=10,
+        what="it waits",
+    )
+    eventually(lambda: ("", "failed") in server.states(), within_s=10, what="told, when it is given a second time")
+    assert (deployer.standing.version, bench.names()) == (version, {"x-1.0.0"})
+    server.deploy("a", [new])
+    eventually(lambda: bench.names() == {"x-1.1.0"}, within_s=10, what="it is taken as soon as it fits")
+    assert deployer.standing.trouble == ""
+
+
+def test_nothing_is_taken_before_etcd_has_said_what_is_in_force(bench: Bench, tmp_path: Path) -> None:
+    """But what ran last runs."""
+    server = bench.server()
+    server.deploy("a", [bundle(tmp_path, "x")])
+    bench.start()
+    reported(server, ("1", "installed"))
+    bench.stop()
+    server.deploy("a", [bundle(tmp_path, "x", "1.1.0")])
+    deployer = bench.start(Trust(in_force=InForce()))
+    eventually(lambda: "no mapping is in force" in deployer.standing.trouble, within_s=10, what="it says why")
+    eventually(lambda: bench.names() == {"x-1.0.0"}, within_s=15, what="what ran last runs")
