@@ -106,7 +106,8 @@ class Outstanding(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Cut(msgspec.Struct, frozen=True, array_like=True):
-    """Everything a queue knows at one instant. `queue` names its life; `queued` and `in_flight` are its counters."""
+    """Everything a queue knows at one instant. `queue` names its life; `queued` and `in_flight` are its counters;
+    `forgotten` is how many lives of producers it no longer tells of (`SampleQueue.forget`)."""
 
     queue: str
     at_ms: int
@@ -114,6 +115,7 @@ class Cut(msgspec.Struct, frozen=True, array_like=True):
     in_flight: int
     producers: list[ProducerRecord]
     outstanding: list[Outstanding]
+    forgotten: int = 0
 
 
 class Ledger(msgspec.Struct, frozen=True, array_like=True):
@@ -287,6 +289,13 @@ class SampleQueue(Protocol):
 
     def cut(self) -> Cut:
         """Everything the queue knows, at one instant."""
+
+    def forget(self, lives: Sequence[tuple[str, int]]) -> int:
+        """Tell no more of these lives of producers, each with the frontier up to which its samples are accounted for.
+
+        Returns how many it lets go of: not one of which it holds samples, or was offered more since. What comes of a
+        life that is forgotten is a call given up long ago, and answered with -1.
+        """
 
 
 class Processor(Protocol):

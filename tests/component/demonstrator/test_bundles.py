@@ -20,6 +20,7 @@ from inaetics.demonstrator.api import (
     AccountingReport,
     AgentReport,
     BlockDelivery,
+    Cut,
     Delivery,
     Ledger,
     Result,
@@ -73,7 +74,10 @@ def test_a_taker_acknowledges_what_it_took_before(framework: BundleFramework) ->
     second = msgspec.convert(queue.take_blocks(1, 1, first.id), BlockDelivery)
     assert second.blocks[0].first == 1
     assert not queue.acknowledge(first.id), "it is acknowledged"
+    assert queue.forget([("mine", 2)]) == 0, "one is lent"
     assert queue.acknowledge(second.id)
+    assert queue.forget([("mine", 2)]) == 1
+    assert msgspec.convert(queue.cut(), Cut).forgotten == 1
 
 
 def test_the_deliveries_of_two_queues_are_not_mistaken_for_each_other() -> None:

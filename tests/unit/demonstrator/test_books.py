@@ -8,9 +8,9 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inaetics.demonstrator.api import AccountingReport, BlockDelivery, ResultBlock
+from inaetics.demonstrator.api import AccountingReport, BlockDelivery, Cut, ResultBlock
 from inaetics.demonstrator.blocks import part, waves
-from inaetics.demonstrator.bundles.accounting.books import SETTLE_S, Books
+from inaetics.demonstrator.bundles.accounting.books import KEEP_DEAD, OVER_S, SETTLE_S, Books
 from inaetics.demonstrator.bundles.datastore.database import Database
 from inaetics.demonstrator.bundles.producer.lives import Lives
 from inaetics.demonstrator.bundles.queue.buffer import SampleBuffer
@@ -76,12 +76,19 @@ class Pipeline:
         self.lent.clear()
         self.new_life(number)
 
+    def long(self, _number: int) -> None:
+        """So long that what is over is added up."""
+        self.now += OVER_S + 1
+
     def check(self) -> AccountingReport:
+        """As the accounting does it, the forgetting too."""
         cut = self.queue.cut(queue=str(self.queues), at_ms=int(self.now * 1000))
-        return self.books.snapshot(cut, self.store.count, self.producer.at, now_s=self.now)
+        report = self.books.snapshot(cut, self.store.count, self.producer.at, now_s=self.now)
+        self.queue.forget(self.books.over)
+        return report
 
 
-_ACTIONS = ("offer", "offer_unanswered", "lend", "keep", "acknowledge", "wait", "crash", "new_life")
+_ACTIONS = ("offer", "offer_unanswered", "lend", "keep", "acknowledge", "wait", "long", "crash", "new_life")
 _number = st.integers(1, 7)
 
 
@@ -120,6 +127,104 @@ def test_what_a_dead_queue_held_is_counted_as_lost(actions: list[tuple[str, int]
     assert report.produced == pipeline.producer.produced
     assert report.stored == pipeline.store.held()
     assert report.lost_with_queue == pipeline.producer.produced - pipeline.producer.refused - pipeline.store.held()
+
+
+@settings(max_examples=40, deadline=None)
+@given(_actions("new_queue", "new_queue", "new_life", "new_life"))
+def test_lives_that_are_over_are_added_up_and_the_sum_stays_exact(actions: list[tuple[str, int]]) -> None:
+    """However many there were, those that go on and those that hold something are all that is left to count."""
+    pipeline = Pipeline()
+    for action, number in actions:
+        getattr(pipeline, action)(number - (action in {"keep", "acknowledge", "crash"}))
+        pipeline.check()
+    for _ in range(KEEP_DEAD):
+        pipeline.new_queue(0)
+        pipeline.check()
+        pipeline.now += SETTLE_S + 1
+        pipeline.check()
+    pipeline.new_life(0)
+    pipeline.offer(3)
+    _something_lent(pipeline)  # all before it is stored
+    for _ in range(2):
+        pipeline.long(0)
+        pipeline.check()
+    report = pipeline.check()
+    assert report.holds, report.note
+    assert report.produced == pipeline.producer.produced
+    assert report.stored == pipeline.store.held()
+    assert report.lost_with_queue == report.produced - report.refused - report.queued - report.in_flight - report.stored
+    assert len(pipeline.queue.cut(queue="q", at_ms=0).producers) <= 1
+    assert len(pipeline.books._dead) <= KEEP_DEAD
+    assert len(pipeline.books._base) + len(pipeline.books._quiet) <= 2
+
+
+def test_thousands_of_lives_cost_no_more_than_one() -> None:
+    pipeline = Pipeline()
+    pipeline.queue = SampleBuffer(capacity=10_000, redeliver_after_s=3)
+    counted: list[int] = []
+
+    def count(cut: Cut) -> int:
+        counted.append(len(cut.producers))
+        return pipeline.store.count(cut)
+
+    for _ in range(3):
+        for _ in range(1000):
+            pipeline.offer(2)
+            pipeline.new_life(0)
+        pipeline.offer(1)
+        while (delivery := pipeline.queue.lend(1, 500, now=pipeline.now)).id:
+            pipeline.lent.append(delivery)
+            pipeline.acknowledge(len(pipeline.lent) - 1)
+        for _ in range(3):
+            counted.clear()
+            pipeline.long(0)
+            cut = pipeline.queue.cut(queue="0", at_ms=0)
+            report = pipeline.books.snapshot(cut, count, pipeline.producer.at, now_s=pipeline.now)
+            pipeline.queue.forget(pipeline.books.over)
+            assert report.holds, report.note
+            assert report.produced == report.stored == pipeline.producer.produced
+        assert sum(counted) <= 2
+        pipeline.new_life(0)
+
+
+def test_a_life_whose_sum_does_not_hold_is_looked_at_for_as_long_as_it_does_not() -> None:
+    pipeline = Pipeline()
+    pipeline.check()
+    pipeline.offer(5)
+    delivery = pipeline.queue.lend(1, 5, now=0)
+    pipeline.queue.acknowledge(delivery.id)  # before it is stored, as nobody should
+    for _ in range(5):
+        pipeline.new_life(0)
+        pipeline.offer(1)
+        pipeline.lend(9)
+        pipeline.acknowledge(len(pipeline.lent) - 1)
+        pipeline.long(0)
+        report = pipeline.check()
+        assert not report.holds
+        assert "5 samples are missing" in report.note
+    pipeline.lent.append(delivery)
+    pipeline.keep(len(pipeline.lent) - 1)
+    assert pipeline.check().holds
+
+
+def test_an_accounting_that_begins_after_the_queue_has_forgotten_says_what_it_leaves_out() -> None:
+    pipeline = Pipeline()
+    for _ in range(3):
+        pipeline.offer(4)
+        pipeline.lend(9)
+        pipeline.acknowledge(len(pipeline.lent) - 1)
+        pipeline.new_life(0)
+    for _ in range(3):
+        pipeline.long(0)
+        pipeline.check()
+    pipeline.offer(2)
+    pipeline.books = Books()
+    report = pipeline.check()
+    assert report.holds
+    assert "the queue had forgotten some of their producers" in report.note
+    assert (report.produced, report.since_ms) == (0, report.at_ms)
+    pipeline.offer(3)
+    assert pipeline.check().produced == 3
 
 
 @settings(max_examples=15, deadline=None)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from inaetics.demonstrator.api import Outstanding, ProducerRecord, SampleBlock
 from inaetics.demonstrator.blocks import waves
-from inaetics.demonstrator.bundles.queue.buffer import EMPTY, UNKNOWN, SampleBuffer
+from inaetics.demonstrator.bundles.queue.buffer import EMPTY, MOST_FORGOTTEN, UNKNOWN, SampleBuffer
 
 
 def _block(count: int, first: int = 0, producer: str = "p") -> SampleBlock:
@@ -105,6 +105,30 @@ def test_a_cut_names_what_is_offered_and_what_is_outstanding() -> None:
     assert cut.producers == [ProducerRecord("p", 0, 9, 9, 8, 1), ProducerRecord("q", 5, 7, 2, 0, 2)]
     assert cut.outstanding == [Outstanding("p", 5, 3, False), Outstanding("p", 2, 3, True)]
     assert (cut.queued, cut.in_flight) == (3, 3)
+
+
+def test_what_is_forgotten_is_told_no_more_and_taken_no_more() -> None:
+    buffer = SampleBuffer(capacity=9, redeliver_after_s=5)
+    buffer.put(_block(2))
+    buffer.put(_block(2, 0, "held"))
+    buffer.acknowledge(buffer.lend(1, 2, now=0).id)
+    buffer.lend(1, 1, now=0)
+    assert buffer.forget([("held", 2), ("nobody", 2), ("p", 1)]) == 0, "held, unknown, and was offered more since"
+    assert buffer.forget([("p", 2)]) == 1
+    cut = buffer.cut(queue="q", at_ms=0)
+    assert ([record.producer for record in cut.producers], cut.forgotten) == (["held"], 1)
+    assert buffer.put(_block(2, 2)) == UNKNOWN, "a call given up long ago"
+    assert buffer.accepted == 4
+
+
+def test_names_of_the_forgotten_are_bounded() -> None:
+    buffer = SampleBuffer(capacity=9, redeliver_after_s=5)
+    for number in range(MOST_FORGOTTEN + 10):
+        buffer.put(_block(1, 0, str(number)))
+        buffer.acknowledge(buffer.lend(1, 1, now=0).id)
+        buffer.forget([(str(number), 1)])
+    assert len(buffer._over) == MOST_FORGOTTEN
+    assert buffer.forgotten == MOST_FORGOTTEN + 10
 
 
 _actions = st.lists(

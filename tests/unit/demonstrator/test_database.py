@@ -133,3 +133,37 @@ def test_a_failed_store_keeps_nothing(database: Database) -> None:
     with pytest.raises(AttributeError):
         database.store([_block(0, 10), None])  # type: ignore[list-item]
     assert database.held() == 0
+
+
+def test_finding_by_time_goes_by_an_index_and_looks_at_no_other_row(database: Database) -> None:
+    for number in range(50):
+        database.store([_block(number * 10, 10)])
+    asked: list[str] = []
+    connection = database._connection
+    connection.set_trace_callback(asked.append)
+    assert len(database.find_between(100, 120, limit=10)) == 10
+    connection.set_trace_callback(None)
+    plans = [row[3] for query in asked for row in connection.execute(f"explain query plan {query}")]
+    on_rows = [plan for plan in plans if " block" in plan]
+    assert on_rows == ["SEARCH block USING INDEX block_times (time_from>? AND time_from<?)"]
+    assert not any("TEMP B-TREE" in plan for plan in plans)
+
+
+def test_the_longest_row_is_remembered_across_lives_and_by_files_made_before(tmp_path: Path) -> None:
+    path = tmp_path / "samples.sqlite"
+
+    def longest() -> list[tuple[int]]:
+        with sqlite3.connect(path) as connection:
+            return connection.execute("select span from longest").fetchall()
+
+    for count in (5, 9, 3):
+        database = Database(path, keep_bytes=KEEP)
+        database.store([_block(count * 100, count)])
+        database.close()
+    assert longest() == [(8,)]
+    with sqlite3.connect(path) as connection:  # as it was before there was such a table
+        connection.executescript("drop table longest; drop trigger block_longest")
+    database = Database(path, keep_bytes=KEEP)
+    assert [result.sample.sequence for result in database.find_between(908, 950, limit=9)] == [908]
+    database.close()
+    assert longest() == [(8,)]

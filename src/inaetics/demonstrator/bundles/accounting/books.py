@@ -10,7 +10,13 @@ the moment: only in this time is a figure a difference). A call that the dead qu
 unless its samples were stored.
 
 Books begin with the first cut. When the sum does not hold for what was offered before it, because the datastore's data
-stayed on another host, they are about what is offered from then on, and say so.
+stayed on another host, or the queue has forgotten lives of producers, they are about what is offered from then on, and
+say so.
+
+A producer has a new life after each outage, so lives that are over are added up and no longer looked at: when the same
+agent has a later one, nothing was offered in it for `OVER_S`, and all that was accepted is stored. One of which
+something is missing is looked at for as long as it is. The queue may forget those in `over`. In the same way only the
+last `KEEP_DEAD` queues that died are counted anew each time.
 """
 
 from __future__ import annotations
@@ -29,6 +35,14 @@ Ask = Callable[[str, int], Ledger | None]
 SETTLE_S = 20.0
 """Longer than a remote call waits and than a delivery may take."""
 
+OVER_S = 60.0
+"""Longer than any call, redelivery or outage of a producer that lives."""
+
+KEEP_DEAD = 4
+
+_NOT_HERE = "samples offered before this accounting began are left out: their data is not in this store"
+_LEFT_OUT = "samples offered before this accounting began are left out: the queue had forgotten some of their producers"
+
 LAST = -1
 
 
@@ -43,6 +57,24 @@ class _Dead:
     lost: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Closed:
+    """What is added up for good."""
+
+    produced: int = 0
+    refused: int = 0
+    stored: int = 0
+    lost: int = 0
+
+    def and_(self, *, produced: int, refused: int, stored: int, lost: int = 0) -> _Closed:
+        return _Closed(
+            produced=self.produced + produced,
+            refused=self.refused + refused,
+            stored=self.stored + stored,
+            lost=self.lost + lost,
+        )
+
+
 class Books:
     """The accounts of one datastore. Call `snapshot` with one cut after the other."""
 
@@ -50,6 +82,11 @@ class Books:
         self._last: Cut | None = None
         self._base: dict[str, ProducerRecord] = {}
         self._dead: list[_Dead] = []
+        self._closed = _Closed()
+        self._quiet: dict[str, tuple[ProducerRecord, float]] = {}
+        """Lives that are over, and since when nothing of them changed."""
+        self.over: list[tuple[str, int]] = []
+        """Lives in the last cut that are added up, with their frontiers: the queue may forget them."""
         self._compared: set[ProducerRecord] = set()
         self._since_ms = 0
         self._note = ""
@@ -60,20 +97,26 @@ class Books:
         last = self._last
         died = _died(since(last, self._base), cut, ask, now_s) if last is not None and last.queue != cut.queue else None
         dead = [_settled(each, now_s, count) for each in (*self._dead, *([died] if died else ()))]
-        base = {} if died else self._base
+        here = {record.producer for record in cut.producers}
+        base = {} if died else {name: record for name, record in self._base.items() if name in here}
         report = self._report(since(cut, base), dead, count, ask)
-        if last is None and not report.holds:
+        if last is None and (cut.forgotten or not report.holds):
             base = {record.producer: record for record in cut.producers}
-            self._note = "samples offered before this accounting began are left out: their data is not in this store"
+            self._note = _LEFT_OUT if report.holds else _NOT_HERE
             report = self._report(since(cut, base), dead, count, ask)
         if last is None:
             self._since_ms = cut.at_ms if base or not cut.producers else 0
             report = _with_since(report, self._since_ms)
-        self._last, self._base, self._dead = cut, base, dead
+        closed, dead = _close_dead(self._closed, dead, count)
+        quiet = _quiet(cut, self._quiet, now_s)
+        closed, base = _close_lives(closed, base, quiet, count, now_s)
+        self._last, self._base, self._dead, self._closed, self._quiet = cut, base, dead, closed, quiet
+        self.over = [(r.producer, r.frontier) for r, _ in quiet.values() if base.get(r.producer) == r]
         return report
 
     def _report(self, cut: Cut, dead: list[_Dead], count: Count, ask: Ask) -> AccountingReport:
-        differences, produced = [], sum(each.produced for each in dead)
+        closed = self._closed
+        differences, produced = [], closed.produced + sum(each.produced for each in dead)
         for record in cut.producers:
             produced += record.offered
             ledger = None if record in self._compared or record.first else ask(record.producer, record.frontier)
@@ -89,7 +132,7 @@ class Books:
                     f" the queue {record.offered} and {record.refused}"
                 )
         self._compared &= set(cut.producers)
-        refused = sum(each.refused for each in dead) + sum(record.refused for record in cut.producers)
+        refused = closed.refused + sum(each.refused for each in dead) + sum(record.refused for record in cut.producers)
         queued = sum(held.count for held in cut.outstanding if not held.lent)
         lent = sum(held.count for held in cut.outstanding if held.lent)
         if (queued, lent) != (cut.queued, cut.in_flight):
@@ -97,11 +140,11 @@ class Books:
                 f"the queue counts {cut.queued} queued and {cut.in_flight} in flight, and names {queued} and {lent}"
             )
         stored_before = [count(each.cut) for each in dead]
-        lost = sum(
+        lost = closed.lost + sum(
             each.produced - each.refused - stored if each.lost is None else each.lost
             for each, stored in zip(dead, stored_before, strict=True)
         )
-        stored = count(cut) + sum(stored_before)
+        stored = closed.stored + count(cut) + sum(stored_before)
         missing = produced - refused - queued - lent - stored - lost
         if missing:
             differences.append(f"{abs(missing)} samples {'are missing' if missing > 0 else 'are there too often'}")
@@ -177,6 +220,57 @@ def _settled(dead: _Dead, now_s: float, count: Count) -> _Dead:
     if dead.lost is not None or now_s - dead.died_s < SETTLE_S:
         return dead
     return replace(dead, lost=dead.produced - dead.refused - count(dead.cut))
+
+
+def _close_dead(closed: _Closed, dead: list[_Dead], count: Count) -> tuple[_Closed, list[_Dead]]:
+    """Add up the queues that died long ago and whose sum holds; the others remain."""
+    remain = dead[-KEEP_DEAD:]
+    for each in reversed(dead[:-KEEP_DEAD]):
+        stored = count(each.cut)
+        if each.lost is None or each.produced != each.refused + stored + each.lost:
+            remain.insert(0, each)
+            continue
+        closed = closed.and_(produced=each.produced, refused=each.refused, stored=stored, lost=each.lost)
+    return closed, remain
+
+
+def _quiet(
+    cut: Cut, before: dict[str, tuple[ProducerRecord, float]], now_s: float
+) -> dict[str, tuple[ProducerRecord, float]]:
+    """Lives that a later one of the same agent has followed, and since when each is as it is."""
+    last = {_agent(record): record.producer for record in cut.producers}
+    over = [record for record in cut.producers if last[_agent(record)] != record.producer]
+    known = {record.producer: before.get(record.producer, (record, now_s)) for record in over}
+    return {
+        record.producer: known[record.producer] if known[record.producer][0] == record else (record, now_s)
+        for record in over
+    }
+
+
+def _close_lives(
+    closed: _Closed,
+    base: dict[str, ProducerRecord],
+    quiet: dict[str, tuple[ProducerRecord, float]],
+    count: Count,
+    now_s: float,
+) -> tuple[_Closed, dict[str, ProducerRecord]]:
+    """Add up lives that have been quiet for long and whose own sum holds."""
+    base = dict(base)
+    for name, (record, since_s) in quiet.items():
+        if now_s - since_s < OVER_S or base.get(name) == record:
+            continue
+        part = _record_since(record, base.get(name))
+        stored = count(Cut("", 0, 0, 0, [part], []))
+        if part.offered == part.refused + stored:
+            closed = closed.and_(produced=part.offered, refused=part.refused, stored=stored)
+            base[name] = record
+    return closed, base
+
+
+def _agent(record: ProducerRecord) -> str:
+    """Whose life it is; samples without an agent's name are nobody's."""
+    agent, slash, _ = record.producer.partition("/")
+    return agent if slash else record.producer
 
 
 def _with_since(report: AccountingReport, since_ms: int) -> AccountingReport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import Any
@@ -119,7 +120,14 @@ class Accounting:
         if not report.holds and (self._latest is None or self._latest.holds):
             log.error("samples do not add up", **msgspec.structs.asdict(report))
         self._latest = report
+        self._put_away(queue)
         return max(INTERVAL_S - (time.monotonic() - began), 0.1)
+
+    def _put_away(self, queue: SampleQueue) -> None:
+        """Let the queue forget what is added up; when it does not hear of it now, it does the next time."""
+        if self._books.over:
+            with contextlib.suppress(*CALL_FAILED):
+                queue.forget(self._books.over)
 
     def _ask(self, producer: str, frontier: int) -> Ledger | None:
         with self._lock:

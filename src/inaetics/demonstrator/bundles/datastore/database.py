@@ -7,7 +7,8 @@ count follows the rows themselves and not what this code meant to do.
 
 Tables, also for readers from outside (`inaetics.demonstrator.check`): `producer` (id, name, held, let_go), `block` (its
 samples `first` to `last` inclusive; `data`: the columns time_ms, value1, value2, processed_ms, result1, each 8 bytes a
-sample, little endian) and `gone` (samples that were let go of to make room).
+sample, little endian) and `gone` (samples that were let go of to make room). `longest` is the longest time that a row
+has spanned: `find_between` needs to look no further back for rows that reach into its time.
 
 Journal mode WAL with `synchronous=NORMAL`: what was committed survives the death of the process, not always that of
 the machine's power; then the database is still whole (SQLite manual, "PRAGMA synchronous").
@@ -40,6 +41,12 @@ create table if not exists gone (
     producer integer not null references producer (id), first integer not null, last integer not null,
     primary key (producer, first)
 ) without rowid;
+create table if not exists longest (span integer not null);
+insert into longest select (select coalesce(max(time_to - time_from), 0) from block)
+    where not exists (select * from longest);
+create trigger if not exists block_longest after insert on block begin
+    update longest set span = new.time_to - new.time_from where span < new.time_to - new.time_from;
+end;
 create trigger if not exists block_in after insert on block begin
     update producer set held = held + new.last - new.first + 1 where id = new.producer;
 end;
@@ -86,11 +93,11 @@ class Database:
 
     def find_between(self, begin_ms: int, end_ms: int, *, limit: int) -> list[Result]:
         with self._lock:
-            (span,) = self._connection.execute("select max(time_to - time_from) from block").fetchone()
+            (span,) = self._connection.execute("select span from longest").fetchone()
             found = self._connection.execute(
                 "select time_from, name, first, last, data from block join producer on producer.id = block.producer"
                 " where time_from < :end and time_from >= :begin - :span and time_to >= :begin order by time_from",
-                {"begin": begin_ms, "end": end_ms, "span": span or 0},
+                {"begin": begin_ms, "end": end_ms, "span": span},
             )
             results: list[Result] = []
             for time_from, name, first, last, data in found:

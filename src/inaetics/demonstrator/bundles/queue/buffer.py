@@ -17,6 +17,9 @@ from inaetics.demonstrator.blocks import part
 EMPTY = BlockDelivery(0, [])
 UNKNOWN = -1
 
+MOST_FORGOTTEN = 4096
+"""Names of lives that are over: calls of theirs may still be under way, and those are given up within seconds."""
+
 
 @dataclass(slots=True)
 class _Record:
@@ -44,7 +47,9 @@ class SampleBuffer:
         self._waiting: deque[SampleBlock] = deque()
         self._lent: dict[int, tuple[float, list[SampleBlock]]] = {}
         self._records: dict[str, _Record] = {}
+        self._over: dict[str, None] = {}
         self._next_delivery = first_delivery
+        self.forgotten = 0
         self.queued = 0
         self.in_flight = 0
         self.accepted = 0
@@ -67,7 +72,7 @@ class SampleBuffer:
         record = self._records.get(block.producer)
         if again and record is not None and record.last == (block.first, block.count):
             return record.last_accepted
-        if record is None and again:
+        if record is None and (again or block.producer in self._over):
             return UNKNOWN
         if record is not None and block.first < record.frontier:
             return UNKNOWN  # a call given up long ago that arrives now
@@ -119,6 +124,21 @@ class SampleBuffer:
         self.acknowledged += count
         return True
 
+    def forget(self, lives: Iterable[tuple[str, int]]) -> int:
+        """As `SampleQueue.forget`."""
+        lent = chain.from_iterable(blocks for _, blocks in self._lent.values())
+        held = {block.producer for block in chain(self._waiting, lent)}
+        before = self.forgotten
+        for name, frontier in lives:
+            record = self._records.get(name)
+            if record is not None and record.frontier == frontier and name not in held:
+                del self._records[name]
+                self._over[name] = None
+                self.forgotten += 1
+        while len(self._over) > MOST_FORGOTTEN:
+            del self._over[next(iter(self._over))]
+        return self.forgotten - before
+
     def cut(self, *, queue: str, at_ms: int) -> Cut:
         """Everything known now."""
         lent = chain.from_iterable(blocks for _, blocks in self._lent.values())
@@ -132,6 +152,7 @@ class SampleBuffer:
                 for name, r in self._records.items()
             ],
             [*_ranges(self._waiting, lent=False), *_ranges(lent, lent=True)],
+            self.forgotten,
         )
 
     def _front(self, count: int) -> list[SampleBlock]:

@@ -118,6 +118,11 @@ class Queue:
         with self._changed:
             return self._buffer.cut(queue=self._life, at_ms=round(time.time() * 1000))
 
+    def forget(self, lives: Sequence[tuple[str, int]]) -> int:
+        checked = converted(lives, list[tuple[str, int]])
+        with self._changed:
+            return self._buffer.forget(checked)
+
     def stats(self) -> list[Stat]:
         with self._changed:
             buffer = self._buffer
