@@ -13,6 +13,7 @@ from pelix.shell import SERVICE_SHELL_COMMAND
 from inaetics.errors import InvalidInput
 from inaetics.node import api
 from inaetics.node.deployer import Deployer, Trust
+from inaetics.node.etcd_directory import EtcdDirectory
 from inaetics.node.health import Doctor
 from inaetics.node.health_page import PATHS, HealthPage, of_bundles
 from inaetics.node.in_force import InForce
@@ -60,7 +61,7 @@ class Agent:
         instantiate_basic_topology_manager(framework.get_bundle_context())
         distribution = self._distribution = Distribution(framework, self._tls)
         distribution.start()
-        self._discovery = Discovery(framework, self._etcd)
+        self._discovery = Discovery(framework, EtcdDirectory(self._etcd))
         self._discovery.start()
         self._installer = Installer(
             BundleLoader(framework.get_bundle_context()),

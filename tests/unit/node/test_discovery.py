@@ -18,6 +18,7 @@ from pelix.rsa.providers.discovery import (
     EndpointEvent,
 )
 
+from inaetics.node.etcd_directory import EtcdDirectory
 from inaetics.node.remote.discovery import PREFIX, Discovery, decode_endpoint, encode_endpoint
 from inaetics.provisioning.etcd_thread import EtcdThread
 from inaetics.store.fake import FakeStore
@@ -61,7 +62,7 @@ class Bench:
         self.failures: list[str] = []
         self._fake = FakeStore()
         self.thread = EtcdThread(self._open, failed=self.failures.append)
-        self.discovery = Discovery(context.get_framework(), self.thread)
+        self.discovery = Discovery(context.get_framework(), EtcdDirectory(self.thread))
         self.listener = Listener()
         context.register_service(
             SERVICE_ENDPOINT_EVENT_LISTENER, self.listener, {"endpoint.listener.scope": "(ecf.endpoint.id.ns=*)"}

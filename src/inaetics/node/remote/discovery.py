@@ -1,15 +1,14 @@
-"""Tells other agents what this one exports, and learns what they do, through etcd.
+"""Tells other agents what this one exports, and learns what they do, through a store of keys (`directory`).
 
-An exported endpoint is the key ``/inaetics/discovery/<framework>/<endpoint>`` under the agent's lease; its value is
-JSON: ``{"version": 1, "properties": {...}}`` with the endpoint's properties. So an endpoint is known everywhere
-milliseconds after it was written, and gone when its agent withdraws it or its lease ends.
+An exported endpoint is the key ``/inaetics/discovery/<framework>/<endpoint>``, which stands while its agent lives; its
+value is JSON: ``{"version": 1, "properties": {...}}`` with the endpoint's properties. So an endpoint is known
+everywhere milliseconds after it was written, and gone when its agent withdraws it or has died.
 
-While etcd is away nothing is added and nothing removed: imports go on working. Under a new lease everything is written
-again, and so is what got lost there in any other way (`kept_keys`). An endpoint whose key is gone stays imported while
-its provider answers for it, and one whose provider is dead goes before its lease ends (`belief`), when the distribution
-provider can ask (`reachability`).
+While the store is away nothing is added and nothing removed: imports go on working. An endpoint whose key is gone stays
+imported while its provider answers for it, and one whose provider is dead goes before its key (`belief`), when the
+distribution provider can ask (`reachability`).
 
-Services are never called on etcd's thread: what changed goes to a thread of its own, in order.
+Services are never called on the directory's thread: what changed goes to a thread of its own, in order.
 """
 
 from __future__ import annotations
@@ -36,11 +35,9 @@ from pelix.rsa.providers.discovery import (
 from typing_extensions import override
 
 from inaetics.node.remote.belief import Belief
+from inaetics.node.remote.directory import Directory, Standing
 from inaetics.node.remote.reachability import SERVICE_REACHABILITY, SERVICE_SUSPICIONS, Presence, Suspicions
 from inaetics.node.remote.workers import Workers
-from inaetics.provisioning.etcd_thread import EtcdThread
-from inaetics.provisioning.kept_keys import KeptKeys
-from inaetics.store.protocol import Changed, Relisted, Store, Synced, WatchEvent
 
 log = structlog.get_logger()
 
@@ -77,12 +74,12 @@ def decode_endpoint(value: bytes) -> EndpointDescription | None:
 
 
 class Discovery(Suspicions):
-    """Announces and finds endpoints of one framework. Add its jobs to `thread` before that starts."""
+    """Announces and finds endpoints of one framework, in `directory`, which it is made for before that starts."""
 
-    def __init__(self, framework: Framework, thread: EtcdThread, *, lease_ttl_s: float = LEASE_TTL_S) -> None:
+    def __init__(self, framework: Framework, directory: Directory, *, lease_ttl_s: float = LEASE_TTL_S) -> None:
         self._context = framework.get_bundle_context()
         self._me = str(framework.get_property(OSGI_FRAMEWORK_UUID))
-        self._keys = KeptKeys(thread, f"{PREFIX}{self._me}/", ttl_s=lease_ttl_s)
+        self._keys = directory.stand(f"{PREFIX}{self._me}/", ttl_s=lease_ttl_s)
         self._advertiser = _Advertiser(self._keys)
         self._found = _Found(self._me)
         self._belief = Belief()
@@ -92,8 +89,7 @@ class Discovery(Suspicions):
         self._asked: set[str] = set()
         self._suspected: set[str] = set()
         self._registrations: list[Any] = []
-        thread.add("announce endpoints", self._keys.keep)
-        thread.add("find endpoints", self._find)
+        directory.follow(PREFIX, self)
 
     def start(self) -> None:
         """Take what Pelix exports from now on, and tell it what was found."""
@@ -102,7 +98,7 @@ class Discovery(Suspicions):
         self._telling.start()
 
     def stop(self) -> None:
-        """Idempotent. The keys go with the lease, when the thread stops."""
+        """Idempotent. The keys go when the directory stops."""
         if self._registrations:
             while self._registrations:
                 self._registrations.pop().unregister()
@@ -111,7 +107,7 @@ class Discovery(Suspicions):
 
     @property
     def unannounced(self) -> int:
-        """How many exports are not in etcd as they shall be, if some have not been for `LATE_S`."""
+        """How many exports are not in the store as they shall be, if some have not been for `LATE_S`."""
         return self._keys.missing(LATE_S)
 
     @override
@@ -120,12 +116,19 @@ class Discovery(Suspicions):
             self._suspected.add(framework)
             self._news.put(partial(self._ask_about, framework))
 
-    async def _find(self, store: Store) -> None:
-        async for event in store.watch(PREFIX):
-            for news in self._found.learn(event):
-                endpoint = news.get_endpoint_description()
-                gone = news.get_type() == EndpointEvent.REMOVED
-                self._news.put(partial(self._withdrawn if gone else self._belief.announced, endpoint))
+    def listed(self, items: Mapping[str, bytes]) -> None:
+        """The directory tells what there is."""
+        self._learnt(self._found.replace(items))
+
+    def changed(self, key: str, value: bytes | None) -> None:
+        """The directory tells of one key."""
+        self._learnt(self._found.change(key, value))
+
+    def _learnt(self, events: Iterable[EndpointEvent]) -> None:
+        for news in events:
+            endpoint = news.get_endpoint_description()
+            gone = news.get_type() == EndpointEvent.REMOVED
+            self._news.put(partial(self._withdrawn if gone else self._belief.announced, endpoint))
 
     def _tell(self) -> None:
         while True:
@@ -203,9 +206,9 @@ _WORDS = {EndpointEvent.ADDED: "found", EndpointEvent.REMOVED: "gone", EndpointE
 
 
 class _Advertiser(EndpointAdvertiser):
-    """What shall be in etcd. Pelix changes it on any thread; the parent's lock is held by all callers."""
+    """What shall be in the store. Pelix changes it on any thread; the parent's lock is held by all callers."""
 
-    def __init__(self, keys: KeptKeys) -> None:
+    def __init__(self, keys: Standing) -> None:
         super().__init__()
         self._keys = keys
 
@@ -227,27 +230,17 @@ class _Advertiser(EndpointAdvertiser):
 
 
 class _Found:
-    """Endpoints of other frameworks as etcd has them, and what a change of them means."""
+    """Endpoints of other frameworks as the store has them, and what a change means: what is the same is no news."""
 
     def __init__(self, me: str) -> None:
         self._mine = f"{PREFIX}{me}/"
         self._known: dict[str, tuple[bytes, EndpointDescription]] = {}
 
-    def learn(self, event: WatchEvent) -> list[EndpointEvent]:
-        """What is new by an event of the store's watch. What is the same as before is not."""
-        match event:
-            case Relisted(listing=listing):
-                return self._replace({item.key: item.value for item in listing.items})
-            case Changed(key=key, current=current):
-                return self._change(key, current.value if current else None)
-            case Synced():
-                return []
+    def replace(self, items: Mapping[str, bytes]) -> list[EndpointEvent]:
+        news = [event for key in sorted(self._known.keys() - items.keys()) for event in self.change(key, None)]
+        return news + [event for key, value in items.items() for event in self.change(key, value)]
 
-    def _replace(self, items: Mapping[str, bytes]) -> list[EndpointEvent]:
-        news = [event for key in sorted(self._known.keys() - items.keys()) for event in self._change(key, None)]
-        return news + [event for key, value in items.items() for event in self._change(key, value)]
-
-    def _change(self, key: str, value: bytes | None) -> list[EndpointEvent]:
+    def change(self, key: str, value: bytes | None) -> list[EndpointEvent]:
         if key.startswith(self._mine):
             return []
         before = self._known.get(key)

@@ -8,7 +8,8 @@ after `DRAIN_S`; who replaces bundles may wait longer (`inside`). Until importer
 (`successors`), if there is one.
 
 The providers are plain services, not components: iPOPO keeps a parent's callbacks beside overriding ones of another
-name, and nothing here needs injection. Methods that Pelix calls override the parents' by exactly their names.
+name, and nothing here needs injection. Methods that Pelix calls override the parents' by exactly their names, most of
+which begin with an underscore: that is how Pelix' base classes want to be used.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from urllib.parse import urlsplit
 
 import structlog
 from pelix.constants import OSGI_FRAMEWORK_UUID
-from pelix.framework import Framework
+from pelix.framework import BundleContext, Framework
 from pelix.internals.registry import ServiceReference
 from pelix.ipopo.constants import IPOPO_INSTANCE_NAME
 from pelix.rsa import (
@@ -89,10 +90,10 @@ class Distribution:
 
     def start(self) -> None:
         """Listen, and offer both providers to Pelix. Raises `Unavailable` when the address cannot be used."""
-        exporter = _Exporter(self._exports, self._intents)
-        importer = _Importer(_Imports(self._peers), self._intents)
-        self._join(self._exports, exporter, f"inaetics://{self._address}:{self._server.start()}")
-        self._join(importer.container, importer, CLIENT_CONFIG)
+        imports = _Imports(self._peers)
+        exporter, importer = _Exporter(self._exports, self._intents), _Importer(imports, self._intents)
+        self._exports.join(self._context, exporter, f"inaetics://{self._address}:{self._server.start()}")
+        imports.join(self._context, importer, CLIENT_CONFIG)
         for name, provider in (
             (SERVICE_EXPORT_DISTRIBUTION_PROVIDER, exporter),
             (SERVICE_IMPORT_DISTRIBUTION_PROVIDER, importer),
@@ -117,17 +118,22 @@ class Distribution:
         self._server.stop()
         self._peers.close()
 
-    def _join(self, container: Container, provider: DistributionProvider, container_id: str) -> None:
-        """What iPOPO would do for a container that is a component."""
-        properties = {IPOPO_INSTANCE_NAME: container_id, DISTRIBUTION_PROVIDER_CONTAINER_PROP: provider}
-        container._validate_component(self._context, properties)
-
     def _suspect(self, framework: str) -> None:
         if not self._registrations:
             return  # stopping
         references: Iterable[Any] = self._context.get_all_service_references(SERVICE_SUSPICIONS) or ()
         for reference in references:
             self._context.get_service(reference).suspect(framework)
+
+
+class _Standing(Container):
+    """A container that stands from the start, without being a component."""
+
+    def join(self, context: BundleContext, provider: DistributionProvider, container_id: str) -> None:
+        """What iPOPO would do. Pelix' base class has no other way to learn its context, provider and id."""
+        self._validate_component(
+            context, {IPOPO_INSTANCE_NAME: container_id, DISTRIBUTION_PROVIDER_CONTAINER_PROP: provider}
+        )
 
 
 class _Exporter(ExportDistributionProvider):
@@ -158,17 +164,17 @@ class _Importer(ImportDistributionProvider):
         self._namespace = NAMESPACE
         self._supported_configs = [api.REMOTE_CONFIG]
         self._supported_intents = list(intents)
-        self.container = container
+        self._container = container
 
     @override
     def supports_import(
         self, exported_configs: list[str] | None, service_intents: list[str] | None, endpoint_props: dict[str, Any]
     ) -> ImportContainer | None:
         fits = self._match_required_configs(exported_configs) and self._match_intents(service_intents or [])
-        return self.container if fits else None
+        return self._container if fits else None
 
 
-class _Exports(ExportContainer):
+class _Exports(_Standing, ExportContainer):
     """Everything this framework exports."""
 
     def __init__(self, agent: str) -> None:
@@ -217,7 +223,7 @@ class _Exports(ExportContainer):
         return found[1].get_id() if found is not None else None
 
 
-class _Imports(ImportContainer):
+class _Imports(_Standing, ImportContainer):
     """Makes proxies, and gives their connections up when they go."""
 
     def __init__(self, peers: Peers) -> None:
