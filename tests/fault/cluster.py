@@ -21,14 +21,13 @@ from typing import Any, TypeVar
 from inaetics.api.client import FleetClient
 from inaetics.api.wire import UnitList
 from inaetics.errors import Unavailable
-from inaetics.fleet import keys
 from inaetics.hosts.cluster import Cluster, control_of, machine_id, save
 from inaetics.hosts.formation import FORMING
 from inaetics.hosts.halt import halt_hosts
 from inaetics.hosts.host_files import ETCD, write_host
 from inaetics.hosts.local import start_keeper, wipe_run
 from inaetics.hosts.observe import HostState, observe
-from inaetics.hosts.paths import SHELL, ClusterPaths
+from inaetics.hosts.paths import FLEET_SOCKET, SHELL, ClusterPaths
 from inaetics.hosts.pki import ensure_authorities
 from inaetics.hosts.processes import alive, power_cut, processes
 from inaetics.hosts.progress import Silence
@@ -39,6 +38,7 @@ from tests.fault import history
 from tests.fault.clock import boottime
 from tests.fault.history import History
 from tests.fault.network import SUBNET, Network
+from tests.fault.store import FaultStore
 from tests.fault.validators import BEAT_S
 from tests.support.eventually import eventually
 
@@ -76,6 +76,7 @@ class FaultCluster:
         self.hosts = tuple(host for host in self.cluster.hosts if host.name.startswith("worker-"))
         self.names = tuple(host.name for host in self.hosts)
         self.control = self.cluster.control
+        self.store = FaultStore(self.network, self.paths, self.cluster)
         self.wanted: dict[str, tuple[str, ...]] = {}
         """Units that are to run, each with its options of [X-Fleet]."""
         self._said = directory / "units"
@@ -227,7 +228,7 @@ class FaultCluster:
             if name in besides:
                 continue
             try:
-                with FleetClient(f"unix://{self.paths.host(name).fleet_socket}", timeout_s=10) as client:
+                with FleetClient(f"unix://{self.paths.host(name).run / FLEET_SOCKET}", timeout_s=10) as client:
                     answer = question(client)
                     if client.stale is None:
                         return answer
@@ -287,40 +288,7 @@ class FaultCluster:
         assert leader is not None, "no engine leads"
         return leader
 
-    # The store.
-
-    def etcdctl(self, *words: str, host: str | None = None, stdin: bytes = b"") -> str:
-        """Run etcdctl beside all hosts; with `host` on that member only."""
-        done = self.try_etcdctl(*words, host=host, stdin=stdin)
-        assert done.returncode == 0, f"etcdctl {' '.join(words)}: {done.stderr.decode()}"
-        return done.stdout.decode()
-
-    def try_etcdctl(
-        self, *words: str, host: str | None = None, stdin: bytes = b""
-    ) -> subprocess.CompletedProcess[bytes]:
-        pki = self.paths.pki
-        endpoints = self.cluster.etcd_endpoints if host is None else (self.endpoint(host),)
-        environment = {
-            **os.environ,
-            "ETCDCTL_API": "3",
-            "ETCDCTL_ENDPOINTS": ",".join(endpoints),
-            "ETCDCTL_CACERT": str(pki / "ca.pem"),
-            "ETCDCTL_CERT": str(pki / "operator.pem"),
-            "ETCDCTL_KEY": str(pki / "operator.key"),
-        }
-        command = [*self.network.enter(), "etcdctl", *words]
-        return subprocess.run(command, env=environment, input=stdin, capture_output=True, timeout=30, check=False)
-
-    def endpoint(self, host: str) -> str:
-        return self.cluster.etcd_endpoints[self.control.index(host)]
-
-    def etcd_leader(self) -> str:
-        """The host whose etcd leads."""
-        for name in self.control:
-            (row,) = json.loads(self.etcdctl("endpoint", "status", "--write-out", "json", host=name))
-            if row["Status"]["leader"] == row["Status"]["header"]["member_id"]:
-                return name
-        raise AssertionError("no member of etcd leads")
+    # Its operator.
 
     def inaetics(self, *words: str) -> str:
         """Run `inaetics` for this cluster, as its operator does."""
@@ -329,23 +297,6 @@ class FaultCluster:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, f"inaetics {' '.join(words)}: {done.stderr}"
         return done.stdout
-
-    def let_lead(self, host: str) -> None:
-        """Have the etcd of `host` lead."""
-        leader = self.etcd_leader()
-        if leader == host:
-            return
-        (row,) = json.loads(self.etcdctl("endpoint", "status", "--write-out", "json", host=host))
-        self.etcdctl("move-leader", f"{row['Status']['header']['member_id']:x}", host=leader)
-        eventually(lambda: self.etcd_leader() == host, within_s=10, what=f"etcd on {host} leads")
-
-    def keys(self) -> list[str]:
-        """Every key of the fleet, the engine's office apart."""
-        listed = self.etcdctl("get", "--prefix", "--keys-only", keys.PREFIX).split()
-        return [key for key in listed if not key.startswith(f"{keys.ELECTION}/")]
-
-    def revision(self) -> int:
-        return int(json.loads(self.etcdctl("get", "absent", "--write-out", "json"))["header"]["revision"])
 
     # Health and history.
 
@@ -388,25 +339,8 @@ class FaultCluster:
     def _until_recorded(self) -> None:
         self._markers += 1
         marker = f'"/fault/marker/{self._markers}"'
-        self._put(json.loads(marker))
+        self.store.put(json.loads(marker))
         eventually(lambda: marker in self._recorded(), within_s=15, what="the recorder has caught up")
-
-    def _put(self, key: str) -> None:
-        """Put `key` through the first member that takes it; twice does no harm.
-
-        A member whose link has just come back may lose what it hands on to the leader, and etcdctl asks no other one.
-        """
-
-        def done() -> bool:
-            refusals = []
-            for host in self.control:
-                tried = self.try_etcdctl("put", key, "", "--command-timeout=2s", host=host)
-                if tried.returncode == 0:
-                    return True
-                refusals.append(f"{host}: {tried.stderr.decode()}")
-            raise AssertionError("; ".join(refusals))
-
-        eventually(done, within_s=15, what=f"the store has taken {key!r}")
 
     def _recorded(self) -> str:
         text = self._record.read_text()

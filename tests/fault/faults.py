@@ -192,12 +192,12 @@ class StoreFilled:
     def inject(self) -> None:
         filling = b"x" * 1_000_000
         for number in range(100):
-            done = self.cluster.try_etcdctl("put", f"/fault/filling/{number}", stdin=filling)
+            done = self.cluster.store.try_etcdctl("put", f"/fault/filling/{number}", stdin=filling)
             if b"database space exceeded" in done.stderr:
                 return
             assert done.returncode == 0, done.stderr.decode()
         raise AssertionError("100 MB did not fill the store")
 
     def heal(self) -> None:
-        self.cluster.etcdctl("del", "--prefix", "/fault/filling/")
+        self.cluster.store.etcdctl("del", "--prefix", "/fault/filling/")
         self.cluster.inaetics("etcd", "defragment")

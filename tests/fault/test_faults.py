@@ -76,12 +76,12 @@ def test_link_of_a_worker_carries_one_direction_only(cluster: FaultCluster, dire
 def test_history_compacted_while_a_control_host_was_cut_off(cluster: FaultCluster) -> None:
     """Its watches cannot resume: whoever watches there lists again, and misses nothing that happened meanwhile."""
     cut = next(name for name in cluster.control if name != cluster.engine_leader())
-    cluster.let_lead(cluster.engine_leader())
+    cluster.store.let_lead(cluster.engine_leader())
     doomed = next(unit for unit, host in cluster.where().items() if host == cut)
     with trial(cluster, LinkCut(cluster, cut)) as seen:
         _until_elsewhere(cluster, cut, within_s=15)
         cluster.destroy(doomed, besides={cut})
-        cluster.etcdctl("compact", str(cluster.revision()))
+        cluster.store.etcdctl("compact", str(cluster.store.revision()))
     cluster.submit(doomed)
     cluster.until_healthy(within_s=15)
     seen.judge(
@@ -119,7 +119,7 @@ def test_worker_killed_and_switched_on_at_once(cluster: FaultCluster) -> None:
 
 def test_host_of_the_engines_leader_killed(cluster: FaultCluster) -> None:
     leader = cluster.engine_leader()
-    cluster.let_lead(next(name for name in cluster.control if name != leader))
+    cluster.store.let_lead(next(name for name in cluster.control if name != leader))
     with trial(cluster, PowerCut(cluster, (leader,))) as seen:
         _until_elsewhere(cluster, leader, within_s=20)
     seen.judge(lost={leader}, unharmed=seen.runs_besides(leader))
@@ -128,7 +128,7 @@ def test_host_of_the_engines_leader_killed(cluster: FaultCluster) -> None:
 def test_host_of_both_leaders_killed(cluster: FaultCluster) -> None:
     """The engine's and etcd's: the lease of the machine is extended by the election, and its units still move."""
     leader = cluster.engine_leader()
-    cluster.let_lead(leader)
+    cluster.store.let_lead(leader)
     with trial(cluster, PowerCut(cluster, (leader,))) as seen:
         _until_elsewhere(cluster, leader, within_s=25)
     seen.judge(lost={leader}, unharmed=seen.runs_besides(leader))

@@ -65,7 +65,7 @@ def test_every_supervisor_agent_and_engine_killed(cluster: FaultCluster) -> None
 
 
 def test_process_of_etcds_leader_killed(cluster: FaultCluster) -> None:
-    leader = cluster.etcd_leader()
+    leader = cluster.store.etcd_leader()
     pid = cluster.pid(leader, ETCD)
     with trial(cluster, Killed(cluster, leader, ETCD)) as seen:
         replaced(cluster, leader, ETCD, pid)
@@ -79,7 +79,7 @@ def test_process_of_etcds_leader_frozen(cluster: FaultCluster) -> None:
     It does not go on: a leader of etcd 3.4 before 3.4.29 that does may end everybody's leases before it knows that it
     leads no more (https://github.com/etcd-io/etcd/issues/15247).
     """
-    with trial(cluster, Frozen(cluster, cluster.etcd_leader(), ETCD, dies=True)) as seen:
+    with trial(cluster, Frozen(cluster, cluster.store.etcd_leader(), ETCD, dies=True)) as seen:
         seen.settle()
     seen.judge(unharmed=seen.runs)
 
@@ -124,7 +124,7 @@ def test_store_without_room(cluster: FaultCluster) -> None:
 @pytest.mark.parametrize("cycles", [150, pytest.param(10_000, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])])
 def test_units_created_and_destroyed_many_times(cluster: FaultCluster, cycles: int) -> None:
     """Whatever came and went leaves no key, no unit and no process; files that nobody names are collected later."""
-    before, known = cluster.history(), set(cluster.keys())
+    before, known = cluster.history(), set(cluster.store.keys())
     texts = [f"[Service]\nExecStart=/bin/sleep {1000 + number}\n" for number in range(10)]
 
     def cycle(number: int) -> None:
@@ -133,7 +133,7 @@ def test_units_created_and_destroyed_many_times(cluster: FaultCluster, cycles: i
         cluster.ask(lambda client: client.destroy(name))
 
     def new_keys() -> set[str]:
-        return set(cluster.keys()) - known
+        return set(cluster.store.keys()) - known
 
     def only_files() -> bool:
         others = {key for key in new_keys() if not key.startswith(keys.FILES)}
