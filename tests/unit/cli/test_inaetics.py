@@ -135,3 +135,13 @@ def test_a_second_demo_keeps_the_number_of_agents() -> None:
 def test_the_demos_end_names_an_address_that_stays_and_the_token(cluster: str, on_path: bool, said: list[str]) -> None:
     told = farther(cluster, ".venv/bin/inaetics", on_path=on_path)
     assert all(words in told for words in said), told
+
+
+@pytest.mark.parametrize("count", ["-1", "-12", "-0.5"])
+def test_a_count_below_zero_is_told_what_a_count_is(count: str) -> None:
+    with pytest.raises(
+        click.UsageError, match=rf"cannot be {count} agents: COUNT is how many there shall be, 0 or more"
+    ):
+        inaetics.main(["scale", "processors", count], standalone_mode=False)
+    with pytest.raises(click.NoSuchOption, match="--lest"):
+        inaetics.main(["scale", "processors", "--lest", "4"], standalone_mode=False)

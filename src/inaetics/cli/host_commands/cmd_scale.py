@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from inaetics.cli.common import cluster_option, output_option, print_json, print_table, say
 from inaetics.errors import InaeticsError, InvalidInput
+from inaetics.override import override
 
 if TYPE_CHECKING:
     from inaetics.api.client import FleetClient
@@ -30,7 +32,29 @@ def complete_set(context: click.Context, parameter: click.Parameter, incomplete:
     return [name for name in names if name.startswith(incomplete)]
 
 
-@click.command("scale")
+class _Scale(click.Command):
+    """To click a COUNT below 0 looks like an option that there is not."""
+
+    @override
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            below = next((word for word in given if _BELOW_ZERO.fullmatch(word)), None)
+            if below is None:
+                raise
+            raise click.UsageError(
+                f"there cannot be {below} agents: COUNT is how many there shall be, 0 or more (for one fewer, look how many"
+                " there are with 'inaetics scale' and say one less)",
+                ctx,
+            ) from error
+
+
+_BELOW_ZERO = re.compile(r"-\d+(\.\d+)?")
+
+
+@click.command("scale", cls=_Scale)
 @click.argument("kind", metavar="[SET]", required=False, shell_complete=complete_set)
 @click.argument("count", metavar="[COUNT]", type=click.IntRange(0, 1000), required=False)
 @click.option("--auto", type=click.Choice(["on", "off"]), help="Let the autoscaler act on its own, or not.")
