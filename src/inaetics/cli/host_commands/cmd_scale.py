@@ -45,8 +45,8 @@ class _Scale(click.Command):
             if below is None:
                 raise
             raise click.UsageError(
-                f"there cannot be {below} agents: COUNT is how many there shall be, 0 or more (for one fewer, look how many"
-                " there are with 'inaetics scale' and say one less)",
+                f"there cannot be {below} agents: COUNT is how many there shall be, 0 or more (for one fewer than now:"
+                " 'inaetics scale' shows how many there are)",
                 ctx,
             ) from error
 
