@@ -39,16 +39,12 @@ from inaetics.bundles.records import (
     version_key,
 )
 from inaetics.bundles.repository import Repository
-from inaetics.bundles.resolve import resolve, resolved
+from inaetics.bundles.resolve import resolve, resolved, with_newest
 from inaetics.bundles.signature import verify
 from inaetics.errors import Conflict, InvalidInput, NotFound
 from inaetics.store.protocol import MAX_GUARDS, MAX_OPS, Delete, KeyValue, ModIs, Op, Put, Store
 
 NOTHING = "there is no version yet (apply a mapping: inaetics deploy apply FILE)"
-
-
-MOST_NAMED = 3
-"""Bundles in a note; of more it says how many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +222,7 @@ class Provisioning:
         if known.version is None:
             raise NotFound(NOTHING)
         if asked.replaced:
-            return _with_newest(known, known.version, made, asked.replaced)
+            return with_newest(known.version, made, known.repository, asked.replaced)
         if asked.release:
             return _released(known.resolved(made), asked.target)
         if asked.back_to is not None:
@@ -342,21 +338,6 @@ def _released(made: Version, target: str) -> Version:
         raise NotFound(f"target {target!r} is not held (held: {names})")
     held = {name: each for name, each in made.held.items() if name != target}
     return msgspec.structs.replace(made, held=held, note=f"{target} released")
-
-
-def _with_newest(known: Known, current: Version, made: Version, keys: tuple[str, ...]) -> Version:
-    """The version in force, but of these bundles (``name@version``) that it gives the newest archives.
-
-    What is held keeps its own. The version in force itself when it has them already.
-    """
-    before = known.resolved(current)
-    pins = {key: sha256 for key, sha256 in before.archives.items() if key not in keys}
-    found = resolve(made, known.repository, pins=pins)
-    changed = [key for key, sha256 in found.archives.items() if before.archives.get(key) != sha256]
-    if not changed and current.rules is not None:
-        return current
-    more = f" and {len(changed) - MOST_NAMED} more" if len(changed) > MOST_NAMED else ""
-    return msgspec.structs.replace(found, note=f"{', '.join(changed[:MOST_NAMED])}{more} replaced")
 
 
 def _artifact(item: KeyValue) -> Artifact:

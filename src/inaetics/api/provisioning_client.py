@@ -15,6 +15,7 @@ from inaetics.api.provisioning_wire import (
     VersionRequest,
 )
 from inaetics.bundles.records import Artifact, Version
+from inaetics.bundles.repository import Repository
 
 _PATH = "/inaetics/v1/provisioning"
 
@@ -28,6 +29,12 @@ def archives(client: FleetClient) -> tuple[Artifact, ...]:
     """Every archive that is known: those of `bundles`, and those that were replaced and that a version may name."""
     found = client.get_as(f"{_PATH}/bundles", BundleList)
     return (*found.bundles, *found.replaced)
+
+
+def repository(client: FleetClient) -> Repository:
+    """The same, by what names them."""
+    found = client.get_as(f"{_PATH}/bundles", BundleList)
+    return Repository.of(found.bundles, found.replaced)
 
 
 def sign_bundle(client: FleetClient, artifact: Artifact) -> None:

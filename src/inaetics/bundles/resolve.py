@@ -12,6 +12,9 @@ from inaetics.bundles.records import Held, Rule, Version
 from inaetics.bundles.repository import Repository
 from inaetics.errors import InvalidInput
 
+MOST_NAMED = 3
+"""Bundles in a note; of more it says how many."""
+
 
 def resolved(version: Version, repository: Repository) -> Version:
     """`version` as it is where it says everything; a record of older software by the newest archives there are.
@@ -44,6 +47,21 @@ def resolve(version: Version, repository: Repository, *, pins: Map[str, str] | N
         within_s=mapping.within_s,
         held=held,
     )
+
+
+def with_newest(current: Version, made: Version, repository: Repository, keys: tuple[str, ...]) -> Version:
+    """`current`, by the number and the author of `made`, but of these bundles (``name@version``) the newest archives.
+
+    What is held keeps its own. `current` itself when it gives them already.
+    """
+    before = resolved(current, repository)
+    pins = {key: sha256 for key, sha256 in before.archives.items() if key not in keys}
+    found = resolve(made, repository, pins=pins)
+    changed = [key for key, sha256 in found.archives.items() if before.archives.get(key) != sha256]
+    if not changed and current.rules is not None:
+        return current
+    more = f" and {len(changed) - MOST_NAMED} more" if len(changed) > MOST_NAMED else ""
+    return msgspec.structs.replace(found, note=f"{', '.join(changed[:MOST_NAMED])}{more} replaced")
 
 
 def _rules(mapping: Mapping) -> tuple[Rule, ...]:

@@ -9,13 +9,20 @@ import click
 
 from inaetics.cli.bundle_init import init
 from inaetics.cli.common import cluster_option, output_option, print_json, print_table, say
+from inaetics.cli.deploy_change import Waiting, follow_change, waiting_options
 from inaetics.cli.progress import TerminalProgress
 from inaetics.cli.rollout_display import when, who
 from inaetics.cli.session import Session
 from inaetics.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from inaetics.api.client import FleetClient
+    from inaetics.api.provisioning_wire import VersionReply
+    from inaetics.bundles.archive import Archive
     from inaetics.bundles.records import Artifact
+    from inaetics.cli.bundle_work import Pushed
 
 _SOURCES = click.argument("sources", metavar="[DIR|ARCHIVE]...", nargs=-1, type=click.Path(exists=True, path_type=Path))
 _ENDPOINT = click.option(
@@ -80,35 +87,77 @@ def build(folders: tuple[Path, ...], to: Path, output: str) -> None:
     is_flag=True,
     help="Also where this version is there with other content: a version of the mapping with it is made at once.",
 )
+@click.option("--reason", metavar="TEXT", default="", help="With --replace: why, for 'inaetics deploy history'.")
+@click.option("--plan", is_flag=True, help="Only show what would be pushed, and what it would change where.")
+@waiting_options
 @output_option
 @_ENDPOINT
 @cluster_option
 def push(
-    sources: tuple[Path, ...], demonstrator: bool, replace: bool, output: str, cluster: str, endpoint: str | None
-) -> None:
+    sources: tuple[Path, ...],
+    demonstrator: bool,
+    replace: bool,
+    reason: str,
+    plan: bool,
+    timeout: float,
+    no_block: bool,
+    output: str,
+    cluster: str,
+    endpoint: str | None,
+) -> int:
     """Sign bundles (folders or archives) and push them to the cluster's registry; then make them known.
 
     What is there already is left alone. Nothing that runs changes until a mapping is applied.
 
     With --replace, what took the place of another archive reaches the agents at once: as a new version of the mapping
     in force, so that 'inaetics deploy history' names it and 'inaetics deploy rollback' brings the archive before back.
-    Agents that are held keep theirs.
+    Agents that are held keep theirs. The command waits for the agents as 'inaetics deploy apply' does; when one cannot
+    run it, the version before is put in force again. With --demonstrator nothing is taken back.
     """
-    from inaetics.cli.bundle_work import archives, depot, push_bundles, push_demonstrator, use_newest
+    from inaetics.cli.bundle_plan import plan_push, print_push_plan
+    from inaetics.cli.bundle_work import archives
+    from inaetics.cli.bundle_work import demonstrator as shipped
 
     if demonstrator == bool(sources):
         raise InvalidInput("name bundles to push, or give --demonstrator: inaetics bundle push DIR|ARCHIVE...")
-    with (
-        Session(cluster=cluster, endpoint=endpoint).client() as client,
-        TerminalProgress().step("push bundles") as step,
-    ):
+    with Session(cluster=cluster, endpoint=endpoint).client() as client:
+        if plan:
+            with shipped() if demonstrator else archives(sources) as found:
+                print_push_plan(plan_push(client, found, by=who(), replace=replace, shipped=demonstrator), output)
+            return 0
         if demonstrator:
-            new, mapping = push_demonstrator(client, cluster, by=who(), progress=step.update)
-            say(f"{new or 'no'} new bundles; {mapping}")
-            return
-        with archives(sources) as found:
-            pushed = push_bundles(client, depot(cluster), found, by=who(), replace=replace, progress=step.update)
-        made = use_newest(client, pushed, by=who()) if replace else None
+            made = _push_demonstrator(client, cluster)
+        else:
+            with archives(sources) as found:
+                made = _push(client, cluster, found, replace=replace, reason=reason, output=output)
+        if made is None or no_block:
+            return 0
+        followed, _ = follow_change(client, made, Waiting(within_s=timeout, undo=not demonstrator))
+        return followed.exit_code
+
+
+def _push_demonstrator(client: FleetClient, cluster: str) -> VersionReply | None:
+    from inaetics.cli.bundle_work import pushed_demonstrator
+
+    with TerminalProgress().step("push bundles") as step:
+        done = pushed_demonstrator(client, cluster, by=who(), progress=step.update)
+    say(f"{done.new or 'no'} new bundles; {done.mapping}")
+    return done.made
+
+
+def _push(
+    client: FleetClient, cluster: str, found: Sequence[Archive], *, replace: bool, reason: str, output: str
+) -> VersionReply | None:
+    from inaetics.cli.bundle_work import depot, push_bundles, use_newest
+
+    with TerminalProgress().step("push bundles") as step:
+        pushed = push_bundles(client, depot(cluster), found, by=who(), replace=replace, progress=step.update)
+        made = use_newest(client, pushed, by=who(), reason=reason) if replace else None
+    _show_pushed(pushed, made, output)
+    return made
+
+
+def _show_pushed(pushed: Sequence[Pushed], made: VersionReply | None, output: str) -> None:
     if output == "json":
         print_json([_record(each.artifact) | {"unchanged": each.unchanged} for each in pushed])
         return

@@ -214,21 +214,9 @@ def _push(
     same = before is not None and before.sha256 == archive.sha256
     if before is not None and same and place.vouches_for(before) and registry.holds(repository, archive.sha256):
         return Pushed(artifact=before, unchanged=True)
-    made = Artifact(
-        name=manifest.name,
-        version=manifest.version,
-        entry=manifest.entry,
-        requires=manifest.requires,
-        provides=manifest.provides,
-        exclusive=manifest.exclusive,
-        kind=manifest.kind,
-        sha256=archive.sha256,
-        size=archive.size,
-        signature=place.sign(archive.sha256),
-        by=by,
-    )
     if not replace or same:
-        _refuse_another(before, made)
+        refuse_another(before, archive)
+    made = msgspec.structs.replace(artifact_of(archive, by=by), signature=place.sign(archive.sha256))
     payload = Payload(
         data=archive.path.read_bytes(),
         media_type=ARCHIVE_TYPE,
@@ -240,18 +228,35 @@ def _push(
     return Pushed(artifact=made, unchanged=False)
 
 
-def _refuse_another(before: Artifact | None, made: Artifact) -> None:
+def artifact_of(archive: Archive, *, by: str) -> Artifact:
+    """The record of an archive, not signed."""
+    manifest = archive.manifest
+    return Artifact(
+        name=manifest.name,
+        version=manifest.version,
+        entry=manifest.entry,
+        requires=manifest.requires,
+        provides=manifest.provides,
+        exclusive=manifest.exclusive,
+        kind=manifest.kind,
+        sha256=archive.sha256,
+        size=archive.size,
+        by=by,
+    )
+
+
+def refuse_another(before: Artifact | None, archive: Archive) -> None:
     """Before anything is sent: its tag must not move to an archive that will not be taken."""
     from inaetics.errors import Conflict
 
-    if before is not None and before.sha256 != made.sha256:
+    if before is not None and before.sha256 != archive.sha256:
         raise Conflict(
-            f"bundle {made.manifest.key} is there already with another archive (sha256 {before.sha256[:16]}…): "
+            f"bundle {archive.manifest.key} is there already with another archive (sha256 {before.sha256[:16]}…): "
             "raise the version in its bundle.json, or push with --replace"
         )
 
 
-def use_newest(client: FleetClient, pushed: Sequence[Pushed], *, by: str) -> VersionReply | None:
+def use_newest(client: FleetClient, pushed: Sequence[Pushed], *, by: str, reason: str = "") -> VersionReply | None:
     """Let everybody who gets one of these bundles have its archive of now; None when everybody has.
 
     That is a new version of the mapping, so that it is known who changed what, and can be undone. What a push that was
@@ -260,7 +265,7 @@ def use_newest(client: FleetClient, pushed: Sequence[Pushed], *, by: str) -> Ver
     from inaetics.api.provisioning_client import change
     from inaetics.api.provisioning_wire import VersionRequest
 
-    asked = VersionRequest(replaced=tuple(each.artifact.key for each in pushed), by=by)
+    asked = VersionRequest(replaced=tuple(each.artifact.key for each in pushed), by=by, reason=reason)
     try:
         reply = change(client, asked)
     except NotFound:
@@ -271,18 +276,37 @@ def use_newest(client: FleetClient, pushed: Sequence[Pushed], *, by: str) -> Ver
 def push_demonstrator(
     client: FleetClient, cluster: str, *, by: str, progress: Callable[[str], None] = lambda step: None
 ) -> tuple[int, str]:
+    """As `pushed_demonstrator`, for those who do not wait for agents: how many bundles were new, and the words."""
+    done = pushed_demonstrator(client, cluster, by=by, progress=progress)
+    return done.new, done.mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demonstrator:
+    """What a push of the demonstrator did: how many bundles were `new`, what became of the mapping, in words, and the
+    version that was made."""
+
+    new: int
+    mapping: str
+    made: VersionReply | None
+
+
+def pushed_demonstrator(
+    client: FleetClient, cluster: str, *, by: str, progress: Callable[[str], None] = lambda step: None
+) -> Demonstrator:
     """Push the demonstrator's bundles, and put its mapping in force unless there is another one.
 
     A bundle whose code changed under its version is replaced, also where another mapping gives it: these come with the
-    software. Returns how many were new, and what became of the mapping, in words.
+    software.
     """
     with demonstrator() as found:
         pushed = push_bundles(client, depot(cluster), found, by=by, replace=True, progress=progress)
     progress("mapping")
-    return sum(not each.unchanged for each in pushed), _apply_shipped(client, pushed, by)
+    words, made = _apply_shipped(client, pushed, by)
+    return Demonstrator(new=sum(not each.unchanged for each in pushed), mapping=words, made=made)
 
 
-def _apply_shipped(client: FleetClient, pushed: Sequence[Pushed], by: str) -> str:
+def _apply_shipped(client: FleetClient, pushed: Sequence[Pushed], by: str) -> tuple[str, VersionReply | None]:
     from inaetics.api.provisioning_client import change, version
     from inaetics.api.provisioning_wire import VersionRequest
 
@@ -293,12 +317,13 @@ def _apply_shipped(client: FleetClient, pushed: Sequence[Pushed], by: str) -> st
         current = None
     if current is not None and current.text != text:
         made = use_newest(client, pushed, by=by)
-        if made is not None:
-            return f"version {made.version} of the mapping is in force now: {made.note}; it is not the demonstrator's"
-        return f"version {current.version} of the mapping stays in force: it is not the demonstrator's"
+        if made is None:
+            return f"version {current.version} of the mapping stays in force: it is not the demonstrator's", None
+        words = f"version {made.version} of the mapping is in force now: {made.note}; it is not the demonstrator's"
+        return words, made
     number = current.version if current else 0
     planned = change(client, VersionRequest(text=text, by=by, expected=number, plan=True))
     if current is not None and not any(each.added or each.removed or each.changed for each in planned.changes):
-        return f"the demonstrator's mapping is in force (version {number})"
+        return f"the demonstrator's mapping is in force (version {number})", None
     made = change(client, VersionRequest(text=text, by=by, expected=number))
-    return f"the demonstrator's mapping is in force now (version {made.version})"
+    return f"the demonstrator's mapping is in force now (version {made.version})", made

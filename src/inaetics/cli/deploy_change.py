@@ -62,24 +62,30 @@ def make_change(client: FleetClient, asked: VersionRequest, waiting: Waiting, ou
         return 0
     if output == "table":
         print_change(reply, output, waited=True)
-    try:
-        followed, undone = _followed(client, asked, reply, waiting)
-    except KeyboardInterrupt:
-        say(f"version {reply.version} is in force, and targets go on to follow (inaetics deploy show --all)")
-        raise
+    followed, undone = follow_change(client, reply, waiting, target=asked.target)
     if output == "json":
         print_json(_document(reply, followed, undone))
     return followed.exit_code
 
 
-def _followed(
-    client: FleetClient, asked: VersionRequest, reply: VersionReply, waiting: Waiting
+def follow_change(
+    client: FleetClient, reply: VersionReply, waiting: Waiting, *, target: str = ""
 ) -> tuple[Followed, tuple[VersionReply, Followed] | None]:
-    """What became of the change, and of its undoing, if there was one."""
+    """Wait for a version that was put in force, for all targets or for one; what became of it, and of its undoing."""
+    try:
+        return _followed(client, target, reply, waiting)
+    except KeyboardInterrupt:
+        say(f"version {reply.version} is in force, and targets go on to follow (inaetics deploy show --all)")
+        raise
+
+
+def _followed(
+    client: FleetClient, target: str, reply: VersionReply, waiting: Waiting
+) -> tuple[Followed, tuple[VersionReply, Followed] | None]:
     changed = concerned(reply)
-    names = {asked.target} if asked.target else changed
+    names = {target} if target else changed
     fatal = changed.__contains__ if waiting.undo and reply.before else _never
-    found = _wait(client, reply.version, names, waiting, others=not asked.target, stop_at=fatal)
+    found = _wait(client, reply.version, names, waiting, others=not target, stop_at=fatal)
     if not any(map(fatal, found.failed)):
         _remedy(reply, found, waiting)
         return found, None

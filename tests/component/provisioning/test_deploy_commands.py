@@ -17,6 +17,7 @@ import pytest
 from inaetics.bundles.records import ARTIFACTS, LOG_ROOT, PREFIX, Artifact, Entry, Standing, artifact_key, standing_key
 from inaetics.cli.inaetics import main
 from tests.component.api.live import LiveFleet, live_fleet
+from tests.support.bundles import bundle_folder
 from tests.support.pretend_agents import pretend_agents
 
 
@@ -224,6 +225,34 @@ def test_who_is_not_in_time_is_named_and_nothing_is_taken_back(fleet: LiveFleet)
         assert "x@1 is not in time: " in late.stderr
         assert "version 2 stays in force, and targets go on to follow" in late.stderr
         assert gets(fleet, "x@1") == ["silent@1.0.0"]
+
+
+def test_what_a_push_would_change_is_shown_and_nothing_is_done(fleet: LiveFleet, tmp_path: Path) -> None:
+    for name, version in (("a", "1.0.0"), ("c", "1.0.0")):
+        bundle_folder(tmp_path, name, version)
+    done(fleet, "deploy", "apply", "-", text=rule("celix@*", "a", "b"))
+    before = as_json(fleet, "bundle", "list")
+    refused = inaetics(fleet, "bundle", "push", str(tmp_path), "--plan")
+    assert (refused.returncode, "push with --replace" in refused.stderr) == (5, True)
+    planned = done(fleet, "bundle", "push", str(tmp_path), "--plan", "--replace")
+    assert f"in place of {'0' * 16}" in planned
+    assert "signed and pushed" in planned
+    assert "celix@7  a@1.0.0                a@1.0.0" in planned
+    assert "version 2 would be: a@1.0.0 replaced, 1 rules; 1 of 1 known targets change; nothing was changed" in planned
+    told = as_json(fleet, "bundle", "push", str(tmp_path / "c"), "--plan")
+    assert told["version"] is None
+    assert [each["would_be"] for each in told["bundles"]] == ["signed and pushed"]
+    assert as_json(fleet, "bundle", "list") == before
+    assert as_json(fleet, "deploy", "show")["version"] == 1
+
+
+def test_what_the_demonstrator_would_change_is_shown(fleet: LiveFleet) -> None:
+    planned = done(fleet, "bundle", "push", "--demonstrator", "--plan")
+    assert "version 1 would be: applied" in planned
+    assert "celix@7  statistics@" in planned
+    assert inaetics(fleet, "deploy", "show").returncode == 4
+    done(fleet, "deploy", "apply", "-", text=rule("celix@*", "a"))
+    assert "nothing that runs would change" in done(fleet, "bundle", "push", "--demonstrator", "--plan")
 
 
 def test_bundles_are_listed_and_those_nobody_needs_forgotten(fleet: LiveFleet) -> None:
