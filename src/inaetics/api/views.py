@@ -31,7 +31,7 @@ from inaetics.fleet.explain import Explanation
 from inaetics.fleet.images import followed_by, is_pulling, sub_state
 from inaetics.fleet.model import Desired, MachineId, Placement, Snapshot, Unit, UnitName, UnitState
 from inaetics.units.names import parse_name
-from inaetics.units.specifiers import expand, expand_unplaced
+from inaetics.units.specifiers import Host, expand, expand_unplaced
 
 Reason = Callable[[UnitName], str]
 """Says why a wanted unit has no machine."""
@@ -172,8 +172,8 @@ def _description(text: str, unit: str, machine: MachineRef | None) -> str:
     try:
         if machine is None:
             return expand_unplaced(text, name=name)
-        return expand(text, name=name, machine_id=machine.id, host_name=machine.name)
-    except UnitFileError:  # %m and %H of a unit that has no machine yet
+        return expand(text, name=name, host=Host(machine_id=machine.id, name=machine.name))
+    except UnitFileError:  # %m of a unit that has no machine yet, or what only the host itself knows
         return text
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from inaetics.errors import Conflict, NotFound
@@ -17,6 +17,7 @@ from inaetics.fleet.agent_content import Contents
 from inaetics.fleet.model import MachineId, Placement, UnitName
 from inaetics.store.protocol import Store
 from inaetics.supervisor.environment import account_of, directory_of, entry_of, program_of, unit_environment
+from inaetics.supervisor.host_facts import host_facts, places_in
 from inaetics.supervisor.launch import Account
 from inaetics.supervisor.procfs import MARKER, SPAWN
 from inaetics.supervisor.protocol import Active, Supervisor
@@ -24,6 +25,7 @@ from inaetics.units.container import KEPT_SECTION, ContainerEngine, container_na
 from inaetics.units.grammar import UnitFile, parse
 from inaetics.units.names import Name, parse_name
 from inaetics.units.service_spec import service_spec
+from inaetics.units.specifiers import Host
 
 _RUNS = frozenset({Active.ACTIVE, Active.RELOADING, Active.ACTIVATING})
 
@@ -108,7 +110,7 @@ class UnitCommands:
         return Launch(argv=argv, environment=self._environment, directory="/", tag=tag)
 
     def _beside_service(self, unit_file: UnitFile, name: Name, words: Sequence[str]) -> Launch:
-        spec = service_spec(unit_file, name, machine_id=self._machine, host_name=self._host_name)
+        spec = service_spec(unit_file, name, host=self._host())
         entry = entry_of(spec.user)
         own = {MARKER: self._environment[MARKER]} if MARKER in self._environment else {}
         variables = unit_environment(spec, self._environment, entry, own)
@@ -124,6 +126,9 @@ class UnitCommands:
             account=account_of(entry, spec.group),
             umask=spec.umask,
         )
+
+    def _host(self) -> Host:
+        return replace(host_facts(self._environment, places_in(self._environment)), machine_id=self._machine)
 
     @property
     def _host_name(self) -> str:

@@ -59,6 +59,8 @@ def _identity(cluster: Cluster, host: Host, paths: HostPaths, machine_id: str, p
         "INAETICS_SHARED_BY": str(cluster.workers),
         "INAETICS_STATE": str(paths.state),
         "INAETICS_RUN": str(paths.run),
+        "INAETICS_UNITS_STATE": str(paths.supervisor),
+        "INAETICS_UNITS_RUN": str(paths.supervisor_run),
         "INAETICS_PKI": str(paths.pki),
         "INAETICS_POWER": str(paths.run.parent / SWITCH) if host.control else "",
         "INAETICS_NODE_TLS": str(paths.pki / "node"),

@@ -72,8 +72,8 @@ async def supervise(settings: Settings) -> None:
     _log.info("control groups", found=groups.describe())
     members = Members(run, known=reaper.known, groups=groups)
     journals = Journals(settings.directory / "journal")
-    host = HostEnvironment(settings.environment_file)
     places = Places(lasting=str(settings.directory), runtime=str(settings.run_directory))
+    host = HostEnvironment(settings.environment_file, places)
     launcher = Launcher(journals=journals, host=host, open_files=open_files, places=places)
     bounds = Bounds(journals)
     tools = Tools(

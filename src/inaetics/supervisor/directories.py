@@ -30,9 +30,10 @@ class Places:
 
     def of(self, directory: Directory) -> str:
         """Return the whole path of a directory."""
-        return f"{self._root(directory.kind)}/{directory.path}"
+        return f"{self.root(directory.kind)}/{directory.path}"
 
-    def _root(self, kind: DirectoryKind) -> str:
+    def root(self, kind: DirectoryKind) -> str:
+        """Return the directory in which those of a kind are made."""
         return f"{self.runtime}/runtime" if kind is DirectoryKind.RUNTIME else f"{self.lasting}/{kind.lower()}"
 
     def variables(self, directories: Iterable[Directory]) -> dict[str, str]:
@@ -53,7 +54,7 @@ class Places:
             if account is not None and directory.kind is not DirectoryKind.CONFIGURATION:
                 _give(path, account)
             for link in directory.links:
-                _link(path, f"{self._root(directory.kind)}/{link}")
+                _link(path, f"{self.root(directory.kind)}/{link}")
 
     def remove(self, directories: Iterable[Directory], *, restarting: bool) -> None:
         """Remove what does not outlive the stop, or the restart."""
@@ -62,7 +63,7 @@ class Places:
             if directory.kind is DirectoryKind.RUNTIME and not stays:
                 for link in directory.links:
                     with suppress(OSError):
-                        os.unlink(f"{self._root(directory.kind)}/{link}")
+                        os.unlink(f"{self.root(directory.kind)}/{link}")
                 shutil.rmtree(self.of(directory), ignore_errors=True)
 
 

@@ -14,9 +14,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from inaetics.errors import InvalidInput, NotFound
+from inaetics.supervisor.directories import Places
+from inaetics.supervisor.host_facts import host_facts
 from inaetics.supervisor.launch import Account
 from inaetics.supervisor.procfs import MARKER
 from inaetics.units.service_model import ServiceSpec, WorkingDirectory
+from inaetics.units.specifiers import Host
 from inaetics.units.values import environment_file
 
 _PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_RUNTIME_DIR")
@@ -29,7 +32,10 @@ SUPERVISED = "INAETICS_SUPERVISED"
 class HostEnvironment:
     """What every unit of this host starts from: a few variables of ours, then those of `file`, read when it changes."""
 
-    def __init__(self, file: Path | None) -> None:
+    def __init__(self, file: Path | None, places: Places) -> None:
+        """`places` are where units of this host find the directories they ask for."""
+        self._places = places
+        self._facts: tuple[Mapping[str, str], Host] | None = None
         self._file = str(file) if file is not None else None
         self._base = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         self._base.setdefault("PATH", _DEFAULT_PATH)
@@ -48,6 +54,17 @@ class HostEnvironment:
         if seen != self._seen:
             self._read, self._seen = {**self._base, **_read(self._file)}, seen
         return self._read
+
+    def facts(self) -> Host:
+        """What specifiers stand for here, as the file says now. Raises `InvalidInput` when that cannot be read."""
+        environment = self.now()
+        if self._facts is None or self._facts[0] is not environment:
+            self._facts = environment, host_facts(environment, self._places)
+        return self._facts[1]
+
+    def without_file(self) -> Host:
+        """What specifiers stand for where the file cannot be read."""
+        return host_facts(self._base, self._places)
 
 
 def unit_environment(

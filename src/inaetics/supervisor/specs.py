@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import NamedTuple
 
 from inaetics.errors import InvalidInput
 from inaetics.units.grammar import parse
 from inaetics.units.names import Name, parse_name
 from inaetics.units.service_model import ServiceSpec
 from inaetics.units.service_spec import service_spec
+from inaetics.units.specifiers import Host
 
 
 def checked_name(text: str) -> Name:
@@ -29,19 +28,7 @@ _read: dict[str, ServiceSpec] = {}
 """What was read last: the oldest goes first."""
 
 
-class HostIdentity(NamedTuple):
-    """What specifiers tell of the host."""
-
-    machine_id: str
-    host_name: str
-
-
-def identity(environment: Mapping[str, str]) -> HostIdentity:
-    """Return who the host is, from its environment."""
-    return HostIdentity(environment.get("INAETICS_MACHINE_ID", ""), environment.get("INAETICS_HOST", ""))
-
-
-def read_spec(name: str, text: str, host: HostIdentity) -> ServiceSpec:
+def read_spec(name: str, text: str, host: Host) -> ServiceSpec:
     """Read and check a unit file. Raises `UnitFileError`, `InvalidInput`.
 
     A text without specifiers says the same under every name, so it is read once for all instances of a template.
@@ -50,7 +37,7 @@ def read_spec(name: str, text: str, host: HostIdentity) -> ServiceSpec:
     if known is not None:
         return replace(known, name=str(checked_name(name)))
     unit = parse(text, source=name)
-    spec = service_spec(unit, checked_name(name), machine_id=host.machine_id, host_name=host.host_name)
+    spec = service_spec(unit, checked_name(name), host=host)
     if "%" not in text and len(text) <= _SHORT:
         while len(_read) >= _KEPT:
             del _read[next(iter(_read))]

@@ -25,7 +25,6 @@ from inaetics.supervisor.phases import lose
 from inaetics.supervisor.processes import Processes, Tools
 from inaetics.supervisor.protocol import Active, UnitStatus
 from inaetics.supervisor.records import Job, Record, UnitRecords
-from inaetics.supervisor.specs import identity
 from inaetics.supervisor.unit_texts import UnitTexts, unwritten
 from inaetics.supervisor.values import (
     OVER,
@@ -229,8 +228,8 @@ class Unit:
         self._events.append(Begun())
 
     def _unmet_condition(self, spec: ServiceSpec) -> ConditionUnmet | None:
-        environment = self._tools.launcher.host.now()
-        condition = unmet(spec.conditions, host_name=identity(environment).host_name, environment=environment)
+        host = self._tools.launcher.host
+        condition = unmet(spec.conditions, host_name=host.facts().name or "", environment=host.now())
         if condition is None:
             return None
         return ConditionUnmet(f"not started: {condition} does not hold", condition.is_assertion)

@@ -13,8 +13,9 @@ import structlog
 from inaetics.errors import InaeticsError, Unavailable
 from inaetics.supervisor.environment import HostEnvironment
 from inaetics.supervisor.records import UnitRecords
-from inaetics.supervisor.specs import HostIdentity, identity, read_spec
+from inaetics.supervisor.specs import read_spec
 from inaetics.units.service_model import ServiceSpec
+from inaetics.units.specifiers import Host
 
 _log = structlog.get_logger()
 
@@ -33,7 +34,7 @@ class UnitTexts:
         self._text = ""
         self._running_text: str | None = None
         self._loaded: ServiceSpec | None = None
-        self._read_for: HostIdentity | None = None
+        self._read_for: Host | None = None
 
     @property
     def loaded(self) -> ServiceSpec:
@@ -89,21 +90,21 @@ class UnitTexts:
             host = self._identity()
         except InaeticsError as error:
             _log.error("cannot read the host's environment", unit=self._name, error=str(error))
-            host = identity({})
+            host = self._host.without_file()
         self._take(text, self._read_or_plain(text, host), None)
         self._running_text = running_text
         if running_text is not None:
             self.running = self._read_or_plain(running_text, host)
             self.run_hash = _hash_of(running_text)
 
-    def _take(self, text: str, spec: ServiceSpec, read_for: HostIdentity | None) -> None:
+    def _take(self, text: str, spec: ServiceSpec, read_for: Host | None) -> None:
         self._text, self._loaded, self._read_for = text, spec, read_for
         self.hash = _hash_of(text)
 
-    def _identity(self) -> HostIdentity:
-        return identity(self._host.now())
+    def _identity(self) -> Host:
+        return self._host.facts()
 
-    def _read_or_plain(self, text: str, host: HostIdentity) -> ServiceSpec:
+    def _read_or_plain(self, text: str, host: Host) -> ServiceSpec:
         """Read a text that an earlier supervisor understood; if this one does not, what runs can still be stopped."""
         try:
             return read_spec(self._name, text, host)

@@ -20,7 +20,7 @@ from inaetics.units.image_names import pinned
 from inaetics.units.names import Name
 from inaetics.units.quoting import join, quote, quote_literal
 from inaetics.units.service import check
-from inaetics.units.specifiers import expand
+from inaetics.units.specifiers import Host, expand
 
 KEPT_SECTION = "X-Container"
 
@@ -69,10 +69,10 @@ def to_service(unit: UnitFile, name: Name, engine: ContainerEngine, *, digest: s
     return from_options([*_kept(unit), *generated], source=unit.source)
 
 
-def container_name(unit: UnitFile, name: Name, *, machine_id: str = "", host_name: str = "") -> str:
+def container_name(unit: UnitFile, name: Name, *, machine_id: str, host_name: str) -> str:
     """What the engine calls the container of a unit that `to_service` has turned into a service."""
     text = _container(unit.get(KEPT_SECTION, "ContainerName"), name)
-    return expand(text, name=name, machine_id=machine_id, host_name=host_name)
+    return expand(text, name=name, host=Host(machine_id=machine_id, name=host_name))
 
 
 def exec_prefix(unit: UnitFile, name: Name, engine: ContainerEngine) -> str:

@@ -10,7 +10,7 @@ from inaetics.units.container_keys import BY_NAME, KEYS, Form, Key
 from inaetics.units.grammar import Option, UnitFile
 from inaetics.units.names import Name
 from inaetics.units.quoting import BLANKS, split_words
-from inaetics.units.specifiers import expand
+from inaetics.units.specifiers import ANYWHERE, Host, expand
 from inaetics.units.values import boolean, environment_assignments, one_of
 from inaetics.units.wording import at_option, nearest
 
@@ -21,6 +21,10 @@ _PORTS = re.compile(rf"{_PORT_PIECE}(?:-{_PORT_PIECE})?")
 _PUBLISHED = re.compile(r"(?:(\[[^\]]*\]|[^:\[\]]*):)?(?:([^:]*):)?([^:/]+)(?:/(tcp|udp|sctp))?")
 _VOLUME_NAME = re.compile(r"[A-Za-z0-9%$][A-Za-z0-9_.%@${}-]*")
 _PULLS = {"newer": True, "always": True, "never": False}
+
+
+_NAMED = Host(machine_id=ANYWHERE.machine_id, name=ANYWHERE.name)
+"""What is known of the host where a container is looked for by its name, which others than its supervisor do."""
 
 
 def check_keys(unit: UnitFile, name: Name) -> None:
@@ -85,7 +89,7 @@ def _check_key(unit: UnitFile, option: Option, name: Name) -> None:
     if not option.value:
         return
     try:
-        expand(option.value, name=name)
+        expand(option.value, name=name, host=_NAMED if key.name == "ContainerName" else ANYWHERE)
         _read(key, option.value, "127.0.0.1")
     except InvalidInput as error:
         raise at_option(unit, option, error) from error

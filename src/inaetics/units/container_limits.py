@@ -12,6 +12,7 @@ from inaetics.units.grammar import UnitFile
 from inaetics.units.names import Name
 from inaetics.units.resources import Amount, Resources, read_resources
 from inaetics.units.service_reader import Reader
+from inaetics.units.specifiers import ANYWHERE
 
 PASSED_ON = ("MemoryMax", "MemoryLimit", "MemorySwapMax", "CPUQuota", "CPUQuotaPeriodSec", "CPUWeight", "TasksMax")
 """Directives of [Service] that become arguments of the engine."""
@@ -25,7 +26,7 @@ def limit_flags(unit: UnitFile, name: Name, container_section: str) -> Iterator[
     for option in unit.of("Service", *_V2_ONLY):
         message = f"[Service] {option.name}= does not reach a container: use MemoryMax=, or PodmanArgs="
         raise unit.error(message, option.line)
-    reader = Reader(unit, name, "", "")
+    reader = Reader(unit, name, ANYWHERE)
     resources = read_resources(reader)
     if not unit.of(container_section, "Memory"):
         yield from _memory(reader, resources)

@@ -12,7 +12,7 @@ from inaetics.errors import InvalidInput, UnitFileError
 from inaetics.units import values
 from inaetics.units.grammar import Option, UnitFile
 from inaetics.units.names import Name
-from inaetics.units.specifiers import expand
+from inaetics.units.specifiers import Host, expand
 from inaetics.units.wording import at_option
 
 T = TypeVar("T")
@@ -22,11 +22,10 @@ E = TypeVar("E", bound=StrEnum)
 class Reader:
     """Gives the values of the directives of one service, read by a parser."""
 
-    def __init__(self, unit: UnitFile, name: Name, machine_id: str, host_name: str) -> None:
+    def __init__(self, unit: UnitFile, name: Name, host: Host) -> None:
         self.unit = unit
         self.name = name
-        self._machine_id = machine_id
-        self._host_name = host_name
+        self._host = host
         self._by_name = _in_effect(unit)
 
     def options(self, *names: str) -> list[Option]:
@@ -47,7 +46,7 @@ class Reader:
 
     def expanded(self, text: str) -> str:
         """The text with its specifiers replaced."""
-        return expand(text, name=self.name, machine_id=self._machine_id, host_name=self._host_name)
+        return expand(text, name=self.name, host=self._host)
 
     def error(self, message: str, *names: str) -> UnitFileError:
         """An error at the last assignment of any of `names`, or about the unit as a whole."""

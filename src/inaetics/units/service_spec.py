@@ -34,6 +34,7 @@ from inaetics.units.service_model import (
     WorkingDirectory,
 )
 from inaetics.units.service_reader import Reader, refusing, signal_number, word
+from inaetics.units.specifiers import ANYWHERE, Host
 
 __all__ = [
     "EnvironmentFile",
@@ -57,14 +58,14 @@ _TYPES_REFUSED = {
 }
 
 
-def service_spec(unit: UnitFile, name: Name, *, machine_id: str = "", host_name: str = "") -> ServiceSpec:
-    """Read the service `name` from a unit file without `[Container]`.
+def service_spec(unit: UnitFile, name: Name, *, host: Host = ANYWHERE) -> ServiceSpec:
+    """Read the service `name` from a unit file without `[Container]`, as it is on `host`.
 
     Raises `UnitFileError` with the line for what `check` refuses, for a value that is not understood, and for
     directives that contradict each other.
     """
     check(unit)
-    reader = Reader(unit, name, machine_id, host_name)
+    reader = Reader(unit, name, host)
     spec = _killed(reader, _surrounded(reader, _service(reader)))
     _refuse_contradictions(reader, spec)
     return spec

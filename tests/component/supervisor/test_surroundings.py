@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import grp
 import os
+import pwd
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
 
+from inaetics.supervisor.procfs import boot_id
 from inaetics.supervisor.protocol import Active
 from tests.component.supervisor.daemon import Daemon, alive, borrowed, service
 from tests.support.eventually import aeventually
@@ -40,6 +44,27 @@ def test_limits_and_scheduling_are_set_before_the_program_runs(host: Daemon) -> 
             assert said[6] == "idle"
             assert "SCHED_BATCH" in said[7]
             assert said[-1].split() == ["Cpus_allowed_list:", "0"]
+
+    asyncio.run(main())
+
+
+def test_specifiers_stand_for_the_host_and_its_places(host: Daemon) -> None:
+    async def main() -> None:
+        async with borrowed(host) as it:
+            lines = ["RuntimeDirectory=r", "StateDirectory=s", "CacheDirectory=c", "LogsDirectory=l"]
+            lines += ["Environment=SAID=%t/r:%S/s:%C/c:%L/l", "ConfigurationDirectory=e"]
+            lines += ["Environment=SELF=%u:%U:%g:%G:%h IS=%I:%f:%j BOOT=%b"]
+            found = "$RUNTIME_DIRECTORY:$STATE_DIRECTORY:$CACHE_DIRECTORY:$LOGS_DIRECTORY"
+            what = f'echo "$SAID"; echo "{found}"; echo %E/e; echo "$CONFIGURATION_DIRECTORY"; echo "$SELF"; echo "$IS"'
+            said = await _lines(
+                it, "back-up@srv-data.service", _show(what.replace("$", "$$") + '; echo "$BOOT"', *lines)
+            )
+            assert said[0] == said[1]
+            assert said[2] == said[3]
+            us, ours = pwd.getpwuid(os.getuid()), grp.getgrgid(os.getgid())
+            assert said[4] == f"{us.pw_name}:{us.pw_uid}:{ours.gr_name}:{ours.gr_gid}:{us.pw_dir}"
+            assert said[5] == "srv/data:/srv/data:up"
+            assert uuid.UUID(said[6]) == uuid.UUID(boot_id())
 
     asyncio.run(main())
 

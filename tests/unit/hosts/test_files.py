@@ -45,6 +45,13 @@ def test_a_host_is_told_where_images_are_and_who_may_push_them() -> None:
     assert found["INAETICS_ETCD_MEMBERS"] == ""
 
 
+def test_a_host_is_told_where_its_supervisor_has_the_directories_of_units() -> None:
+    paths = HostPaths(name="worker-2", state=Path("/s/demo/hosts/worker-2"), run=Path("/run/inaetics/demo/worker-2"))
+    found = environment("worker-2")
+    assert found["INAETICS_UNITS_STATE"] == str(paths.supervisor)
+    assert found["INAETICS_UNITS_RUN"] == str(paths.supervisor_run)
+
+
 def test_bootstrap_takes_no_units() -> None:
     assert environment("bootstrap")["INAETICS_METADATA"] == ""
 

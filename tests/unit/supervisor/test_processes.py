@@ -38,7 +38,9 @@ def _processes(directory: Path, events: list[Event]) -> Iterator[tuple[Processes
         members=Members("run", known=reaper.known, groups=groups),
         journals=journals,
         bounds=bounds,
-        launcher=Launcher(journals=journals, host=HostEnvironment(None), open_files=(1024, 1024), places=places),
+        launcher=Launcher(
+            journals=journals, host=HostEnvironment(None, places), open_files=(1024, 1024), places=places
+        ),
         notify_directory=directory,
         groups=groups,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 from signal import Signals
 from typing import Any
 
@@ -30,6 +30,7 @@ from inaetics.units.service_spec import (
     WorkingDirectory,
     service_spec,
 )
+from inaetics.units.specifiers import ANYWHERE
 
 FELIX = parse_name("felix@1.service")
 TRUE = Command(argv=("/bin/true",))
@@ -42,7 +43,7 @@ def _limit(value: int | None) -> Limit:
 def read(lines: str) -> ServiceSpec:
     """The lines stand in [Service] unless they begin another section; line 3 is the first of them."""
     text = f"[Service]\nExecStart=/bin/true\n{lines}\n"
-    return service_spec(parse(text), FELIX, machine_id="0123abcd", host_name="worker-4")
+    return service_spec(parse(text), FELIX, host=replace(ANYWHERE, machine_id="0123abcd", name="worker-4"))
 
 
 def test_the_defaults_are_systemds() -> None:
