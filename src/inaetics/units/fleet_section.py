@@ -145,6 +145,9 @@ def _metadata(unit: UnitFile, name: Name) -> Mapping[str, frozenset[str]]:
         key, equals, value = (part.strip() for part in word.partition("="))
         if not (key and equals and value):
             raise unit.error(f"[{SECTION}] {option.name}=: {word!r} is no metadata (write key=value)", option.line)
+        if not _KEY.fullmatch(key):
+            message = f"[{SECTION}] {option.name}=: {key!r} is no metadata key (write key=value; there is no comparing)"
+            raise unit.error(message, option.line)
         wanted.setdefault(key, set()).add(value)
     return MappingProxyType({key: frozenset(wanted[key]) for key in sorted(wanted)})
 

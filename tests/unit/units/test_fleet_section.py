@@ -76,6 +76,7 @@ def test_reads(lines: str, expected: dict[str, Any]) -> None:
         pytest.param("Frobnicate=1", r"no option Frobnicate=$", id="nothing near"),
         pytest.param("MachineMetadata=role", "no metadata", id="metadata without a value"),
         pytest.param("MachineMetadata==agent", "no metadata", id="metadata without a key"),
+        pytest.param("MachineMetadata=cpu>=4", "there is no comparing", id="metadata that compares"),
         pytest.param("MachineMetadata='a=b", "not closed", id="an open quote"),
         pytest.param("MachineID=a b", "names several machines", id="two machines"),
         pytest.param("MachineOf=a@.service", "template", id="the machine of a template"),
