@@ -23,7 +23,7 @@ from inaetics.api import (
     images_v1,
     inaetics_v1,
     machines_v1,
-    metrics,
+    metrics_v1,
     openapi_v1,
     provisioning_v1,
     registries_v1,
@@ -53,7 +53,7 @@ RESOURCES = (
     rollouts_v1,
     scale_v1,
     images_v1,
-    metrics,
+    metrics_v1,
     openapi_v1,
 )
 """Modules with a function `routes(services)`. The first route that matches a request answers it."""

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 def start(session: Session, celix: int, felix: int, unit_files: Path | None) -> int:
     """Bring the system to these numbers of agents and wait until it is there; exit code 1 when a unit failed."""
+    from inaetics.hosts.status import page
+
     files = files_in(unit_files)
     wanted = scaling.wanted_units(felix=felix, celix=celix)
     with session.client() as client:
@@ -45,7 +47,8 @@ def start(session: Session, celix: int, felix: int, unit_files: Path | None) -> 
                 f"{len(outcome.waiting)} of {len(wanted)} units wait for a machine and start when there is room"
                 " (more workers: inaetics up --workers N)"
             )
-        _show(client.machines(), client.units().units)
+        machines, units = client.machines(), client.units().units
+        _show(machines, units, page(units, PAGE_UNIT))
     return FAILED if outcome.broken else 0
 
 

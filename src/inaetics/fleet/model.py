@@ -10,16 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING, NewType
 
-if TYPE_CHECKING:
-    from inaetics.fleet.rollout import Rollout
-
-MachineId = NewType("MachineId", str)
-"""32 hexadecimal digits, as in /etc/machine-id."""
-
-UnitName = NewType("UnitName", str)
-
+from inaetics.fleet.identifiers import MachineId as MachineId
+from inaetics.fleet.identifiers import UnitName as UnitName
+from inaetics.fleet.rollout import Rollout
 
 _SUFFIXES = frozenset({"service", "socket", "timer", "path", "target"})
 

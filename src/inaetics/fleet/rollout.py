@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from inaetics.fleet.model import UnitName
+from inaetics.fleet.identifiers import UnitName
 
 
 class Phase(StrEnum):

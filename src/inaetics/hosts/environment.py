@@ -10,7 +10,6 @@ from inaetics.errors import NotFound
 from inaetics.hosts.cluster import Cluster, Host, Role
 from inaetics.hosts.paths import SHELL, SUPERVISED, ClusterPaths, HostPaths
 from inaetics.hosts.pki import pushers
-from inaetics.hosts.power import SOCKET as SWITCH
 from inaetics.ports import PEER_PORT
 from inaetics.units.values import environment_file
 
@@ -62,7 +61,7 @@ def _identity(cluster: Cluster, host: Host, paths: HostPaths, machine_id: str, p
         "INAETICS_UNITS_STATE": str(paths.supervisor),
         "INAETICS_UNITS_RUN": str(paths.supervisor_run),
         "INAETICS_PKI": str(paths.pki),
-        "INAETICS_POWER": str(paths.run.parent / SWITCH) if host.control else "",
+        "INAETICS_POWER": str(paths.switch) if host.control else "",
         "INAETICS_NODE_TLS": str(paths.pki / "node"),
     }
 

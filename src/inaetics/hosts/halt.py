@@ -18,7 +18,6 @@ from inaetics.hosts.host_files import API
 from inaetics.hosts.lock import locked
 from inaetics.hosts.observe import Observation, observe
 from inaetics.hosts.paths import ClusterPaths
-from inaetics.hosts.power import socket_of
 from inaetics.hosts.processes import power_cut, processes, supervisors
 from inaetics.hosts.progress import Progress, Step
 from inaetics.supervisor.client import EmbeddedSupervisor
@@ -46,7 +45,7 @@ def halt(paths: ClusterPaths, names: Sequence[str], progress: Progress) -> list[
     hosts = [cluster.host(name) for name in names] or list(cluster.hosts)
     with locked(paths, "halt"):
         if not names:
-            socket_of(paths).unlink(missing_ok=True)
+            paths.switch.unlink(missing_ok=True)
         return asyncio.run(halt_hosts(cluster, hosts, paths, progress))
 
 

@@ -18,6 +18,11 @@ SUPERVISED = "INAETICS_SUPERVISED"
 SHELL = "INAETICS_SHELL"
 """The same for what a person started through `inaetics ssh`: a power cut ends it, a supervisor never adopts it."""
 
+FLEET_SOCKET = "fleet.sock"
+"""In the run directory of a control host; its owner's only."""
+
+SWITCH = "power.sock"
+
 
 def home() -> Path:
     """The directory that holds one directory a cluster: `$INAETICS_HOME`, else below `$XDG_STATE_HOME`."""
@@ -120,9 +125,9 @@ class HostPaths:
         return self.run / "supervisor.sock"
 
     @property
-    def fleet_socket(self) -> Path:
-        """The fleet API, on control hosts; its owner's only."""
-        return self.run / "fleet.sock"
+    def switch(self) -> Path:
+        """The power switch of the cluster that this host is of."""
+        return self.run.parent / SWITCH
 
     @property
     def containers_run(self) -> Path:
@@ -160,6 +165,11 @@ class ClusterPaths:
         return self.state / "hosts"
 
     @property
+    def switch(self) -> Path:
+        """Where the cluster's power switch listens, on the machine below its hosts."""
+        return self.run / SWITCH
+
+    @property
     def owner(self) -> Path:
         """In the run directory: which state directory it belongs to."""
         return self.run / "owner"
@@ -177,4 +187,4 @@ def cluster_paths(name: str) -> ClusterPaths:
 
 def fleet_sockets(cluster: str) -> list[Path]:
     """The fleet API's sockets that are there now, in host order. One may be a leftover: try the next then."""
-    return sorted(cluster_paths(cluster).run.glob("*/fleet.sock"), key=lambda path: natural(path.parent.name))
+    return sorted(cluster_paths(cluster).run.glob(f"*/{FLEET_SOCKET}"), key=lambda path: natural(path.parent.name))

@@ -14,7 +14,7 @@ import pytest
 
 from inaetics.api.power import turn
 from inaetics.errors import Conflict, InaeticsError, InvalidInput, NotFound, Unavailable
-from inaetics.hosts import power
+from inaetics.hosts import power, power_switch
 from inaetics.hosts.paths import ClusterPaths
 from tests.support.eventually import eventually
 
@@ -31,7 +31,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     commands: list[list[str]] = []
 
     def run(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
-        commands.append(command[command.index(power.MODULE) + 1 :])
+        commands.append(command[command.index(power.PROGRAM) + 1 :])
         if command[-1] == "worker-9":
             return subprocess.CompletedProcess(command, 1, stdout=b'{"kind": "NotFound", "error": "no worker-9"}')
         if command[-1] == "worker-8":
@@ -44,8 +44,8 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 @pytest.fixture
 def switch(paths: ClusterPaths, ran: list[list[str]]) -> Iterator[Path]:
-    place = power.socket_of(paths)
-    thread = threading.Thread(target=power.serve, args=(paths,))
+    place = paths.switch
+    thread = threading.Thread(target=power_switch.serve, args=(paths,))
     thread.start()
     eventually(place.exists, within_s=10, what="it listens")
     yield place
@@ -96,4 +96,4 @@ def test_without_a_switch_it_is_said(paths: ClusterPaths) -> None:
     with pytest.raises(Conflict, match="machines of their own"):
         asked(None, "kill", "worker-1")
     with pytest.raises(Unavailable, match="does not answer"):
-        asked(power.socket_of(paths), "kill", "worker-1")
+        asked(paths.switch, "kill", "worker-1")
