@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from inaetics.demonstrator.bundles.viewer import controls
 from tests.support.browser import chromium, faultless
 from tests.support.eventually import eventually
 from tests.support.made_up import TOKEN, World
@@ -174,6 +176,28 @@ def test_agents_more_and_less(browser: Browser, stage: Stage) -> None:
         expect(page.locator("#processors-count")).to_have_text("5")
 
 
+def test_how_many_there_are_by_a_slider(browser: Browser, stage: Stage) -> None:
+    with trusted(browser, stage) as page:
+        slider = page.get_by_role("slider", name="Producers")
+        expect(slider).to_be_enabled()
+        assert [slider.get_attribute(name) for name in ("min", "max")] == ["1", "4"]
+        slider.fill("3")
+        eventually(lambda: stage.world.wanted["producers"] == 3, within_s=10, what="three are wanted")
+        expect(page.locator("#producers-count")).to_have_text("3")
+        expect(page.locator(".graph[data-agent='producer@2']")).to_be_visible()
+        slider.focus()
+        page.keyboard.press("ArrowLeft")
+        eventually(lambda: stage.world.wanted["producers"] == 2, within_s=10, what="an arrow is one agent")
+        processors = page.get_by_role("slider", name="Processors")
+        processors.focus()
+        page.keyboard.press("ArrowRight")
+        expect(page.locator("#processors-count")).to_have_text("6")
+        eventually(lambda: stage.world.wanted["processors"] == 6, within_s=10, what="one more")
+        stage.world.scale("processors", 8, token=TOKEN)
+        expect(page.locator("#processors-count")).to_have_text("8")
+        assert processors.input_value() == "8"
+
+
 def test_it_scales_by_itself_and_says_why(browser: Browser, stage: Stage) -> None:
     with trusted(browser, stage) as page:
         switch = page.get_by_role("switch", name="Scale by itself")
@@ -218,6 +242,69 @@ def test_a_worker_is_killed_and_started(browser: Browser, stage: Stage) -> None:
         expect(page.locator(f"[data-machine='{victim}']")).to_have_attribute("data-state", "up")
 
 
+def test_what_a_kill_would_lose_is_said_before(browser: Browser, stage: Stage) -> None:
+    losing = {
+        "felix@1": (r"The data store is on it.*does not follow", r"this address dies with it"),
+        "felix@2": (r"The queue is on it: what it holds is lost \(\d[\d,]* samples now\)",),
+    }
+    with opened(browser, stage) as page:
+        for agent, told in losing.items():
+            host = stage.world.fakes[agent].host
+            page.get_by_role("button", name=f"Kill {host}", exact=True).click()
+            sure = page.get_by_role("dialog", name=f"Kill {host}?")
+            for words in told:
+                expect(sure.locator("#ask-warnings")).to_contain_text(re.compile(words))
+            expect(sure.locator("#ask-warnings li")).to_have_count(len(told))
+            sure.get_by_role("button", name="Cancel").click()
+        harmless = next(
+            host for host in stage.world.hosts if host not in {stage.world.fakes[agent].host for agent in losing}
+        )
+        page.get_by_role("button", name=f"Kill {harmless}", exact=True).click()
+        expect(page.locator("#ask-text")).to_contain_text("will be started elsewhere")
+        expect(page.locator("#ask-warnings")).to_be_hidden()
+
+
+def test_where_a_unit_came_from_is_said_for_a_while_only(browser: Browser, stage: Stage) -> None:
+    world = stage.world
+    world.automatic = False
+    with faultless(browser) as page:
+        page.clock.install()
+        page.goto(stage.url)
+        expect(page.locator("#live")).to_have_attribute("data-state", "live")
+        world.kill(world.fakes["celix@1"].host, token=TOKEN)
+        world.step(6)
+        world.step(4)
+        moved = page.locator("[data-unit='celix@1.service'].new")
+        expect(moved).to_be_visible()
+        page.wait_for_timeout(1200)  # nothing is new in the cluster from here on
+        page.clock.fast_forward(15_000)
+        page.wait_for_timeout(1200)  # it hears of figures, and does not connect anew
+        page.clock.fast_forward(6_000)
+        expect(moved).to_have_count(0, timeout=5_000)
+        expect(page.locator("[data-unit='celix@1.service']")).to_be_visible()
+
+
+def test_what_takes_long_is_no_failure(browser: Browser, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+    start = stage.world.start
+    victim = stage.world.fakes["celix@1"].host
+
+    def slowly(host: str, *, token: str) -> None:
+        go_on.wait(60)
+        start(host, token=token)
+
+    monkeypatch.setattr(stage.world, "start", slowly)
+    monkeypatch.setattr(controls, "KILL_WITHIN_S", 0.3)
+    stage.world.kill(victim, token=TOKEN)
+    stage.world.step(6)
+    with trusted(browser, stage) as page:
+        page.get_by_role("button", name=f"Start {victim}").click()
+        expect(page.locator("#under-way")).to_contain_text(f"to start {victim} takes longer than usual")
+        expect(page.get_by_role("alert")).to_be_hidden()
+        go_on.set()
+        expect(page.locator(f"[data-machine='{victim}']")).to_have_attribute("data-state", "up")
+
+
 def test_what_was_refused_is_told_in_words(browser: Browser, stage: Stage) -> None:
     with opened(browser, stage, expected=("status of 40",)) as page:
         page.evaluate("token => sessionStorage.setItem('inaetics-token', token)", TOKEN)
@@ -250,12 +337,14 @@ def test_a_page_that_lost_its_server_comes_back(browser: Browser) -> None:
     with faultless(browser, expected=("ERR_", "Failed to load")) as page:
         with Stage(World(agents=4)) as stage:
             page.goto(stage.url)
-            expect(page.locator("#live")).to_have_attribute("data-state", "live")
+            expect(page.get_by_role("button", name="One more of the processors")).to_be_visible()
         expect(page.locator("#live")).to_have_attribute("data-state", "lost")
+        expect(page.locator("#lost")).to_contain_text("“inaetics dashboard” opens an address that survives")
         page.get_by_role("button", name="One more of the processors").click()
         expect(page.get_by_role("alert")).to_contain_text("cannot be reached")
         with Stage(World(agents=6), port=int(stage.url.rpartition(":")[2])):
             expect(page.locator("#live")).to_have_attribute("data-state", "live")
+            expect(page.locator("#lost")).to_be_hidden()
             expect(page.locator(".graph[data-agent='celix@3']")).to_be_visible()
             expect(page.get_by_role("alert")).to_be_hidden()
 
@@ -274,7 +363,7 @@ def test_by_keyboard_alone(browser: Browser, stage: Stage) -> None:
         page.keyboard.press("ArrowRight")
         eventually(lambda: stage.world.fakes["celix@1"].percent == 41, within_s=10, what="an arrow is a percent")
         reached = []
-        for _ in range(12):
+        for _ in range(16):
             page.keyboard.press("Tab")
             reached.append(
                 page.evaluate("document.activeElement.getAttribute('aria-label') || document.activeElement.id")

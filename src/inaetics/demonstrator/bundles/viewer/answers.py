@@ -52,8 +52,8 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def json(value: object) -> Answer:
-    return Answer(body=msgspec.json.encode(value), headers={"Cache-Control": "no-store"})
+def json(value: object, *, status: int = 200) -> Answer:
+    return Answer(status=status, body=msgspec.json.encode(value), headers={"Cache-Control": "no-store"})
 
 
 def failure(status: int, message: str, **headers: str) -> Answer:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -14,6 +14,11 @@ from inaetics.demonstrator.calls import CALL_FAILED
 from inaetics.errors import InaeticsError, Unavailable
 
 log = structlog.get_logger()
+
+
+class UnderWay(Unavailable):
+    """It was begun and has not come to its end in time: it may come about."""
+
 
 T = TypeVar("T")
 
@@ -65,8 +70,10 @@ class Asker:
         except TimeoutError as error:
             if future.done():  # it was the call's own
                 raise Unavailable(f"cannot {doing}: {error}") from error
-            future.cancel()
-            raise Unavailable(f"cannot {doing}: no answer within {within_s:g} s (it may still come about)") from error
+            if future.cancel():
+                raise Unavailable(f"cannot {doing}: too much else is under way (try again in a moment)") from error
+            future.add_done_callback(lambda late: _told_late(doing, late))
+            raise UnderWay(f"cannot {doing}: no answer within {within_s:g} s (it may still come about)") from error
         except CALL_FAILED as error:
             raise Unavailable(f"cannot {doing}: {error}") from error
 
@@ -86,3 +93,12 @@ class Asker:
         if key not in self._failing:  # once, not twice a second
             log.warning("a service answers wrongly", error=words)
         self._failing.add(key)
+
+
+def _told_late(doing: str, future: Future[Any]) -> None:
+    """Nobody waits for it any more: say what became of it."""
+    error = future.exception()
+    if error is None:
+        log.info("done at last", order=doing)
+    else:
+        log.warning("an order failed after its answer", order=doing, error=str(error))

@@ -19,7 +19,7 @@ from inaetics.demonstrator.settings import one_of, within
 from inaetics.errors import Conflict, Forbidden, InvalidInput, Unavailable
 
 from .answers import Answer, TooLarge, WrongKind, failure, json, refusal
-from .asking import Asker
+from .asking import Asker, UnderWay
 from .frames import named
 from .knobs import COST, MODE, UTILISATION, Knobs
 from .permits import Permits
@@ -33,7 +33,7 @@ MOST_COST_US = 10_000
 PERMIT_WITHIN_S = 5.0
 SCALE_WITHIN_S = 10.0
 KILL_WITHIN_S = 20.0
-"""Below the control hosts' patience with this page."""
+"""Below the patience of browsers and of the control hosts' proxy with this page. Starting a host may take a minute."""
 
 
 class _Body(msgspec.Struct, forbid_unknown_fields=True):
@@ -70,6 +70,10 @@ class _Token(_Body):
 
 
 B = TypeVar("B", bound=_Body)
+
+
+class _Later(Exception):
+    """What was asked for is under way; no failure, and not yet done."""
 
 
 class Controls:
@@ -111,6 +115,8 @@ class Controls:
             token = _token(request)
             self._permit(token)
             return json(self._actions[request.get_path()](body, token))
+        except _Later as later:
+            return json({"under_way": str(later)}, status=202)
         except (InvalidInput, Forbidden, Conflict, Unavailable) as error:
             return refusal(error)
 
@@ -178,7 +184,12 @@ class Controls:
         if host not in names:
             raise InvalidInput(f"cannot {action} {host!r}: there is no such host (there are: {', '.join(names)})")
         turn = info.kill if action == "kill" else info.start
-        self._asker.within(KILL_WITHIN_S, f"{action} {host}", lambda: turn(host, token=token))
+        try:
+            self._asker.within(KILL_WITHIN_S, f"{action} {host}", lambda: turn(host, token=token))
+        except UnderWay as error:
+            raise _Later(
+                f"to {action} {host} takes longer than usual: the cluster's map shows when it is done"
+            ) from error
         return named(self._watch.cluster())
 
 

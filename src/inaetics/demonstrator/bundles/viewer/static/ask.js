@@ -1,5 +1,8 @@
 // Asking the server for changes. Looking is free; a change needs the cluster's token, asked for once a session.
 
+import { element } from "./parts.js";
+
+const PATIENCE_MS = 28000; // the server answers within 25 s whatever it is asked, the way through a control host within 30
 const KEY = "inaetics-token";
 const byId = (id) => document.getElementById(id);
 
@@ -27,15 +30,17 @@ async function post(path, body) {
   const token = sessionStorage.getItem(KEY);
   const headers = { "Content-Type": "application/json", ...(token ? { Authorization: `Bearer ${token}` } : {}) };
   try {
-    return await fetch(path, { method: "POST", headers, body: JSON.stringify(body), signal: AbortSignal.timeout(15000) });
+    return await fetch(path, { method: "POST", headers, body: JSON.stringify(body), signal: AbortSignal.timeout(PATIENCE_MS) });
   } catch (error) {
-    throw new Error(error.name === "TimeoutError" ? "the server did not answer within 15 s" : "the server cannot be reached", { cause: error });
+    throw new Error(error.name === "TimeoutError" ? `the server did not answer within ${PATIENCE_MS / 1000} s` : "the server cannot be reached", { cause: error });
   }
 }
 
-/** Ask a person. Resolves with the token typed (or true, where none is asked for), or null. */
-export function ask({ title, text, yes, token = false }) {
+/** Ask a person; `warnings` are what they should know. Resolves with the token typed (or true, where none is asked for), or null. */
+export function ask({ title, text, yes, token = false, warnings = [] }) {
   const dialog = byId("ask");
+  byId("ask-warnings").hidden = !warnings.length;
+  byId("ask-warnings").replaceChildren(...warnings.map((words) => element("li", {}, words)));
   byId("ask-title").textContent = title;
   byId("ask-text").textContent = text;
   byId("ask-yes").textContent = yes;

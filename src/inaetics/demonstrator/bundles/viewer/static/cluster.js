@@ -2,9 +2,13 @@
 import { ask, change } from "./ask.js";
 import { problem } from "./controls.js";
 import { SMALL, element, eventItem, happened, keepFocus, mark } from "./parts.js";
+import { number } from "./pipeline.js";
 
 const MOST_EVENTS = 60;
 const MOVED_MS = 20000; // so long a unit that moved says where it came from
+
+/** Whether a control host shows this page, wherever felix@1 runs. */
+export const viaCluster = location.pathname.startsWith("/demonstrator/");
 
 const byId = (id) => document.getElementById(id);
 const whereBefore = new Map(); // unit → host
@@ -27,15 +31,25 @@ export function showCluster(data) {
   cluster = data;
   for (const unit of cluster.units) {
     const before = whereBefore.get(unit.name);
-    if (unit.host && before && before !== unit.host) moves.set(unit.name, { from: before, at: performance.now() });
+    if (unit.host && before && before !== unit.host) cameFrom(unit.name, before);
     if (unit.host) whereBefore.set(unit.name, unit.host);
   }
-  for (const [name, move] of moves) if (performance.now() - move.at > MOVED_MS) moves.delete(name);
   byId("no-cluster").hidden = !data.stale;
   byId("no-cluster").textContent = data.stale ? `Out of date: ${data.stale}` : "";
   byId("cluster-count").textContent = `${cluster.hosts.length} hosts · ${cluster.units.length} units`;
   showHosts();
   showEvents();
+}
+
+/** Said for a while, also when nothing else happens in the cluster. */
+function cameFrom(name, from) {
+  const move = { from, at: performance.now() };
+  moves.set(name, move);
+  setTimeout(() => {
+    if (moves.get(name) !== move) return; // it has moved on
+    moves.delete(name);
+    showHosts();
+  }, MOVED_MS);
 }
 
 function showHosts() {
@@ -86,16 +100,39 @@ function stageOf(name) {
 
 async function kill(host, units) {
   const here = units.length ? `${units.length} ${units.length === 1 ? "unit runs" : "units run"} there and will be started elsewhere.` : "Nothing of the fleet runs there.";
-  const sure = await ask({ title: `Kill ${host}?`, yes: `Kill ${host}`, text: `Everything on it dies at once, as when its power is cut. ${here}` });
+  const sure = await ask({ title: `Kill ${host}?`, yes: `Kill ${host}`, text: `Everything on it dies at once, as when its power is cut. ${here}`, warnings: losses(host, units) });
   if (sure) await at("kill", host);
+}
+
+/** What goes with a host and does not come back, in words. */
+function losses(host, units) {
+  const here = units.map((unit) => agents.get(unit.name.replace(/\.service$/, ""))).filter(Boolean);
+  const having = (bundle) => here.find((agent) => agent.bundles.some((name) => name.split(" ")[0] === bundle));
+  const last = (agent, name) => agent.series.find((series) => series.name === name)?.points.at(-1)?.[1] ?? 0;
+  const words = [];
+  const queue = having("queue");
+  if (queue) {
+    words.push(`The queue is on it: what it holds is lost (${number(last(queue, "queued") + last(queue, "in flight"))} samples now), and will be counted as lost.`);
+  }
+  if (having("datastore")) {
+    words.push(`The data store is on it: its data stays on the disk of ${host} and does not follow. Elsewhere it begins with what is there, usually nothing, and the accounting begins anew.`);
+  }
+  if (having("viewer")) {
+    words.push(viaCluster
+      ? "This page is on it: it comes back by itself once felix@1 runs elsewhere."
+      : "This page is on it, and this address dies with it: “inaetics dashboard” opens one that survives.");
+  }
+  return words;
 }
 
 const start = (host) => at("start", host);
 
 async function at(path, host) {
   try {
-    await change(path, { host });
+    const said = await change(path, { host });
     problem("");
+    byId("under-way").textContent = said?.under_way ?? "";
+    byId("under-way").hidden = !said?.under_way;
   } catch (error) {
     const died = path === "kill" && cluster.hosts.some((each) => each.name === host && each.state === "lost");
     problem(died ? "" : error.message); // with the host that this page comes from, the answer dies too

@@ -29,9 +29,9 @@ export function problem(text) {
 // ---- sliders
 
 class Slider {
-  constructor(id, words, wanted) {
-    this.input = byId(id);
-    this.text = byId(`${id}-text`);
+  constructor(input, text, words, wanted) {
+    this.input = input;
+    this.text = text;
     this.words = words;
     this.touched = 0;
     this.known = null;
@@ -60,8 +60,8 @@ class Slider {
   }
 }
 
-const load = new Slider("utilisation", (percent) => `${percent} %`, (percent) => wish("utilisation", { utilisation: percent }, showUtilisation));
-const cost = new Slider("cost", (us) => `${us} µs`, (us) => wish("cost", { us }, showUtilisation));
+const load = new Slider(byId("utilisation"), byId("utilisation-text"), (percent) => `${percent} %`, (percent) => wish("utilisation", { utilisation: percent }, showUtilisation));
+const cost = new Slider(byId("cost"), byId("cost-text"), (us) => `${us} µs`, (us) => wish("cost", { us }, showUtilisation));
 
 const bursts = byId("bursts");
 bursts.addEventListener("click", () => wish("mode", { mode: bursts.getAttribute("aria-checked") === "true" ? "periodic" : "burst" }, showUtilisation));
@@ -84,7 +84,7 @@ export function showScaling(scaling) {
   automatic.disabled = !scaling;
   byId("explanation").textContent = scaling?.explanation ?? "No coordinator runs just now: nothing is scaled.";
   if (!scaling) {
-    for (const set of sets.values()) set.less.disabled = set.more.disabled = true;
+    for (const set of sets.values()) set.less.disabled = set.more.disabled = set.slider.input.disabled = true;
     return;
   }
   automatic.setAttribute("aria-checked", String(scaling.automatic));
@@ -103,7 +103,10 @@ function decided({ before, after, kind, reason }) {
 function showSet(set) {
   if (!sets.has(set.kind)) sets.set(set.kind, makeSet(set.kind));
   const shown = sets.get(set.kind);
-  shown.count.textContent = set.wanted;
+  shown.slider.input.min = set.least;
+  shown.slider.input.max = Math.max(set.most, set.wanted);
+  shown.slider.show(set.wanted);
+  shown.slider.input.disabled = set.least >= set.most;
   shown.less.disabled = set.wanted <= set.least;
   shown.more.disabled = set.wanted >= set.most;
   shown.hint.textContent = set.running === set.wanted ? `all run · ${set.least} to ${set.most}` : `${set.running} of ${set.wanted} run · ${set.least} to ${set.most}`;
@@ -116,11 +119,14 @@ function makeSet(kind) {
   const button = (sign, by, label) => element("button", {
     type: "button", "aria-label": label, id: `${kind}-${by > 0 ? "more" : "less"}`, onclick: () => wish(PATHS[kind], { change: by }, showScaling),
   }, sign);
+  const input = element("input", { type: "range", id: `${kind}-slider`, step: 1 });
+  const count = element("output", { id: `${kind}-count`, for: `${kind}-slider` });
   const set = {
+    slider: new Slider(input, count, String, (wanted) => wish(PATHS[kind], { count: wanted }, showScaling)),
     less: button("−", -1, `One of the ${kind} less`), more: button("+", 1, `One more of the ${kind}`),
-    count: element("output", { id: `${kind}-count` }), hint: element("p", { class: "hint" }), pips: element("div", { class: "pips", "aria-hidden": "true" }),
+    hint: element("p", { class: "hint" }), pips: element("div", { class: "pips", "aria-hidden": "true" }),
   };
   byId("sets").append(element("div", { class: "control", "data-stage": STAGES[kind], role: "group", "aria-label": name },
-    element("span", {}, name), element("span", { class: "stepper" }, set.less, set.count, set.more), set.pips, set.hint));
+    element("label", { for: `${kind}-slider` }, name), element("span", { class: "stepper" }, set.less, count, set.more), input, set.pips, set.hint));
   return set;
 }

@@ -1,5 +1,5 @@
 // The demonstrator's page. One stream of server-sent events feeds it; every part of the page draws what it is handed.
-import { showCluster, tellAgents } from "./cluster.js";
+import { showCluster, tellAgents, viaCluster } from "./cluster.js";
 import { problem, showScaling, showUtilisation } from "./controls.js";
 import { Graphs, FillChart } from "./graphs.js";
 import { age, element, showLive } from "./parts.js";
@@ -77,14 +77,24 @@ function showAgents(now) {
 
 // ---- the stream; a browser tries again by itself only while the server answers at all
 
+/** What may have happened and what would help, once: a status that is said again is read out again. */
+function showLost() {
+  if (!byId("lost").hidden) return;
+  byId("lost").textContent = viaCluster
+    ? "This page runs on the worker that felix@1 runs on, and comes back by itself once that runs elsewhere. If it does not, the control host that shows it may be dead too: “inaetics dashboard” goes on at another."
+    : "This page runs on the worker that felix@1 runs on, and this address is that worker's. If it is dead, felix@1 is started elsewhere: “inaetics dashboard” opens an address that survives.";
+  byId("lost").hidden = false;
+}
+
 function connect() {
   const source = new EventSource("events");
   for (const [name, handle] of Object.entries(on)) {
-    source.addEventListener(name, (message) => { heard = performance.now(); handle(JSON.parse(message.data)); });
+    source.addEventListener(name, (message) => { heard = performance.now(); byId("lost").hidden = true; handle(JSON.parse(message.data)); });
   }
   source.onerror = () => {
     lost = true;
     showLive("lost", "no answer – trying again");
+    showLost();
     source.close();
     clearInterval(watch);
     setTimeout(connect, AGAIN_MS);
@@ -93,5 +103,5 @@ function connect() {
   const watch = setInterval(() => { if (performance.now() - heard > SILENT_MS) source.onerror(); }, interval * 4);
 }
 
-byId("to-cluster").hidden = !location.pathname.startsWith("/demonstrator/");
+byId("to-cluster").hidden = !viaCluster;
 connect();
