@@ -9,13 +9,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from inaetics.api import provisioning_client
 from inaetics.api.client import FleetClient
 from inaetics.api.provisioning_archives import RegistryArchives
-from inaetics.api.provisioning_client import bundles, change, put_bundle
+from inaetics.api.provisioning_client import bundles, change, put_bundle, version
 from inaetics.api.provisioning_wire import VersionRequest
 from inaetics.bundles.records import REPOSITORY
 from inaetics.bundles.signature import verify
-from inaetics.cli.bundle_work import Depot, archives, push_bundles, sign_again
+from inaetics.cli.bundle_work import Depot, archives, push_bundles, sign_again, use_newest
 from inaetics.containers.registry import Registry
 from inaetics.errors import Conflict, InvalidInput, Unavailable
 from inaetics.tls import client_context
@@ -104,6 +105,32 @@ def test_another_archive_under_a_version_is_refused_before_anything_is_sent(
         push_bundles(client, place, found, by="anna", replace=True)
         (now,) = [each for each in bundles(client) if each.name == "once"]
         assert now.sha256 == found[0].sha256 != before
+
+
+def test_a_replaced_archive_is_a_version_that_says_who_and_going_back_brings_the_old_one(
+    client: FleetClient, place: Depot, tmp_path: Path
+) -> None:
+    folder = bundle_folder(tmp_path, "steady")
+
+    def push(by: str) -> tuple[str, bool]:
+        with archives([folder]) as found:
+            pushed = push_bundles(client, place, found, by=by, replace=True)
+            return found[0].sha256, use_newest(client, pushed, by=by) is not None
+
+    old, made = push("anna")
+    assert not made, "nobody gets it yet"
+    number = change(client, VersionRequest(text='[[rules]]\ninstall = ["steady"]', by="anna")).version
+    (folder / "__init__.py").write_text("x = 1")
+    new, made = push("berta")
+    assert made
+    assert push("berta") == (new, False), "pushing the same again changes nothing"
+    now = version(client)
+    assert (now.version, now.by, now.note) == (number + 1, "berta", "steady@1.0.0 replaced")
+    assert (now.archives, version(client, number).archives) == ({"steady@1.0.0": new}, {"steady@1.0.0": old})
+    change(client, VersionRequest(back_to=0, by="anna"))
+    assert version(client).archives == {"steady@1.0.0": old}
+    assert all(place.registry().holds(f"{REPOSITORY}steady", each) for each in (old, new)), "both can be fetched"
+    assert {each.sha256 for each in provisioning_client.archives(client) if each.name == "steady"} == {old, new}
 
 
 def test_foreign_and_missing_signatures_and_archives_are_refused(
