@@ -12,6 +12,7 @@ import pytest
 from typing_extensions import override
 
 from inaetics import resources
+from inaetics.bundles.records import Artifact
 from inaetics.bundles.signature import Signature
 from inaetics.cli.bundle_java import OSGI_JARS
 from inaetics.containers.javac import JDK_PACKAGE, compile_jar
@@ -76,8 +77,8 @@ class JavaSite(Site):
         return self.run([str(resources.java_directory() / "run-agent")], name, **given)
 
     @override
-    def publish(self, sign: Callable[[str], Signature | None] | None = None) -> None:
-        super().publish(sign or self.signer.sign)
+    def publish(self, sign: Callable[[str], Signature | None] | None = None) -> list[Artifact]:
+        return super().publish(sign or self.signer.sign)
 
 
 @pytest.fixture

@@ -15,11 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from inaetics import resources
 from inaetics.bundles.archive import Archive, open_archive
 from inaetics.bundles.exchange import Report
+from inaetics.bundles.records import CURRENT, Rule, Version
 from inaetics.bundles.signature import Signature
 from inaetics.cli.bundle_work import build_folders
 from inaetics.node.memory import MOST_TRIES
@@ -45,6 +47,7 @@ class World:
     place: Path
     classes: dict[str, bytes]
     made: int = 0
+    given: int = 0
     memory: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -74,10 +77,23 @@ class World:
         (packed,) = build_folders([folder], folder.parent)
         return open_archive(packed)
 
+    def next(self) -> str:
+        """What the next deployment is called."""
+        return f"{self.given + 1}-{self.given + 1:012x}"
+
+    def put_in_force(self, *archives: Archive, within_s: float = 20) -> None:
+        """Say in etcd what the next deployment is."""
+        self.given += 1
+        hashes = {archive.manifest.name_and_version: archive.sha256 for archive in archives}
+        rule = Rule(target="java@*", bundles=tuple(hashes))
+        record = Version(version=self.given, text="", rules=(rule,), archives=hashes, within_s=within_s)
+        self.site.put(CURRENT, msgspec.json.encode(record))
+
     def deploy(self, *archives: Archive, within_s: float = 20, **how: Any) -> Report:
-        """What the agent reports of these archives, signed unless it is said otherwise."""
-        before = len(self.server.reports)
-        version = self.server.deploy(AGENT, archives, within_s=within_s, **{"sign": self.signer.sign, **how})
+        """What the agent reports of these archives, which are in force, and signed unless it is said otherwise."""
+        before, version = len(self.server.reports), self.next()
+        self.put_in_force(*archives, within_s=within_s)
+        self.server.deploy(AGENT, archives, within_s=within_s, **{"sign": self.signer.sign, **how})
 
         def report() -> Report | None:
             return next((each for each in self.server.reports[before:] if each.version == version), None)
@@ -184,7 +200,7 @@ def test_what_is_not_signed_as_it_should_be_is_refused(
     report = running.deploy(running.bundle("next", text=how.__name__), **how(running))
     assert (report.state, words in report.error) == ("failed", True), report.error
     assert running.health()["bundles"] == [GOOD]
-    assert not running.health()["healthy"]
+    assert words in running.health()["trouble"]
     assert not [line for line in running.printed() if line.endswith(how.__name__)], "it was started"
 
 
@@ -254,14 +270,46 @@ def test_a_try_is_written_down_while_it_lasts_and_the_third_is_the_last(running:
     said = json.loads(next(line for line in running.printed() if line.startswith("tried ")).removeprefix("tried "))
     assert said["times"] == 1
     assert not tried.exists()
-    number = int(said["version"].partition("-")[0]) + 1
-    tried.write_text(json.dumps({"version": f"{number}-{number:012x}", "times": MOST_TRIES}))
+    tried.write_text(json.dumps({"version": running.next(), "times": MOST_TRIES}))
     report = running.deploy(running.bundle("ending"))
-    assert report.version == f"{number}-{number:012x}"
     assert (report.state, f"the agent ended {MOST_TRIES} times" in report.error) == ("failed", True), report.error
     assert tried.exists(), "the next process shall refuse it, too"
     assert running.deploy(running.bundle("another")).state == "installed"
     assert not tried.exists()
+
+
+def test_what_is_not_in_force_is_not_taken_whoever_gives_it(running: World) -> None:
+    """Nor refused for good: as soon as it is in force it is taken."""
+    stranger = running.bundle("stranger")
+    before = len(running.server.reports)
+    running.put_in_force(running.bundle("wanted"))
+    version = running.server.deploy(AGENT, [stranger], sign=running.signer.sign)
+    words = "it has stranger@1.0.0, which version"
+    eventually(lambda: words in running.health()["trouble"], within_s=30, what="it says so")
+    assert running.health()["bundles"] == [GOOD]
+    (false,) = eventually(lambda: running.server.reports[before:], within_s=30, what="it is reported")
+    assert (false.version, false.state, words in false.error) == ("", "failed", True), false
+    running.given -= 1
+    running.put_in_force(stranger)
+    eventually(
+        lambda: [report for report in running.server.reports[before:] if report.version == version],
+        within_s=60,
+        what="it is taken",
+    )
+    assert running.health()["bundles"] == ["stranger-1.0.0"]
+
+
+def test_who_has_certificates_asks_nobody_without(running: World) -> None:
+    liar = FakeProvisioning()
+    try:
+        liar.deploy(AGENT, [running.bundle("liar")], sign=running.signer.sign)
+        key = "/inaetics/node-provisioning-service/liar"
+        running.site.put(key, json.dumps({"url": liar.url, "agents_url": ""}).encode())
+        said = "provisioning server left alone, it has no TLS and this agent has certificates"
+        eventually(lambda: running.java.said(said, url=liar.url), within_s=30, what="it is left alone")
+        assert not running.java.said("provisioning servers", urls=[liar.url, running.server.url])
+    finally:
+        liar.close()
 
 
 def test_a_renewed_certificate_is_shown_to_the_next_server(running: World) -> None:

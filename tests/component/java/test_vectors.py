@@ -1,7 +1,8 @@
-"""The wire format in Java, by the vectors that Python reads, too."""
+"""The wire format in Java, and what an agent takes: by the vectors that Python reads, too."""
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -12,11 +13,14 @@ from inaetics.node.remote.wire import PROTOCOL, Frames, Hello, Message, encode
 from tests.component.java.conftest import JAVA
 from tests.unit.node.test_remote_vectors import ADDRESS, VECTORS, load, matches
 
+PROVISIONING = VECTORS.parent / "provisioning"
+IN_FORCE = PROVISIONING / "in-force.json"
+
 
 @pytest.fixture(scope="module")
 def vectors(classpath: str) -> Iterator[subprocess.Popen[str]]:
     """`Vectors.java`, running; what it says comes line by line."""
-    command = [*JAVA, "-cp", classpath, "Vectors", str(VECTORS)]
+    command = [*JAVA, "-cp", classpath, "Vectors", str(VECTORS), str(PROVISIONING)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield process
         process.kill()
@@ -29,7 +33,7 @@ def test_java_reads_and_writes_every_vector_and_answers_as_written(vectors: subp
         assert line, f"it ended after {said}"
         said.append(line)
     expected = len(load("frames")["vectors"]) + sum(len(load("refused")[each]) for each in ("refused", "unfinished"))
-    expected += 1 + len(load("discovery")["refused"])
+    expected += 1 + len(load("discovery")["refused"]) + len(json.loads(IN_FORCE.read_bytes())["cases"])
     assert said == [f"looked at {expected}"]
     for vector in load("conversations")["conversations"]:
         answers, closed = converse(int(line.split()[1]), vector["caller"], len(vector["provider"]))

@@ -11,15 +11,30 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Keeps the agent at what provisioning says: asks, downloads what is new, checks hash and signature, switches as one
- * step, says what came of it. Whatever goes wrong, what runs goes on running. A deployment that was refused is not tried
- * again until there is another one.
+ * Keeps the agent at what provisioning says: asks, compares with what is in force ({@link InForce}), downloads what is
+ * new, checks hash and signature, switches as one step, says what came of it. Whatever goes wrong, what runs goes on
+ * running. What is not what it should be may be right the next time, or at another server. A deployment that did not start
+ * is not tried again until there is another one.
  */
 final class Deployer {
     /** How deploying goes; texts are empty when there is nothing to say. */
     record Standing(String version, String refused, String refusal, String trouble, int installed, int failed, int reports) {}
 
+    /** How to know what a server gives: what is in force, and a file of who may sign bundles (null: nobody need). */
+    record Trust(InForce inForce, Path signers) {}
+
+    /** What a server gives is not what it should be. */
+    private static final class Unfit extends IOException {
+        private static final long serialVersionUID = 1;
+
+        Unfit(IllegalArgumentException cause) {
+            super(cause.getMessage(), cause);
+        }
+    }
+
     private static final double HOLD_S = 30;
+    /** Between two questions that are answered at once: a server that always has something new is one that lies. */
+    private static final long BREATH_MS = 50;
     private static final long RETRY_MS = 1000;
     private static final long MOST_RETRY_MS = 10_000;
     private static final long FIRST_ANSWER_MS = 3000;
@@ -29,26 +44,28 @@ final class Deployer {
     private final Installer installer;
     private final Archives archives;
     private final Tries tries;
-    private final Path signers;
+    private final Trust trust;
     private final Thread thread = new Thread(this::run, "deployer");
     private final Deque<Map<String, Object>> reports = new ArrayDeque<>();
     private String current = "";
     private String seen = "";
     private String refusal = "";
     private String trouble = "";
+    private String unfit = ""; // a deployment that could not be had
+    private String told = ""; // of what could not be had, what was reported last
+    private String stay = ""; // who gave the last deployment: what comes with it is asked over the same connection
     private int installed;
     private int failed;
     private volatile Standing standing = new Standing("", "", "", "", 0, 0, 0);
     private volatile boolean stopping;
 
-    /** {@code signers} is a file of who may sign bundles; null: everything is taken unsigned. */
-    Deployer(Provisioning provisioning, Installer installer, Archives archives, Tries tries, Path signers) {
+    Deployer(Provisioning provisioning, Installer installer, Archives archives, Tries tries, Trust trust) {
         this.provisioning = provisioning;
         this.installer = installer;
         this.archives = archives;
         this.tries = tries;
-        this.signers = signers;
-        if (signers == null) {
+        this.trust = trust;
+        if (trust.signers == null) {
             Log.warning("nobody says whose signatures count: bundles are taken unsigned");
         }
         thread.setDaemon(true);
@@ -88,8 +105,10 @@ final class Deployer {
         long giveUpAt = System.nanoTime() + FIRST_ANSWER_MS * 1_000_000L;
         int unanswered = 0;
         while (!stopping) {
+            long began = System.nanoTime();
             if (askAnyone()) {
                 unanswered = 0;
+                Thread.sleep(Math.max(BREATH_MS - (System.nanoTime() - began) / 1_000_000, 0));
                 continue;
             }
             if (seen.isEmpty() && giveUpAt != 0 && System.nanoTime() >= giveUpAt) {
@@ -97,13 +116,32 @@ final class Deployer {
                 restore("provisioning is away, running what ran last");
             }
             unanswered++;
-            provisioning.await(Math.min(RETRY_MS * unanswered, MOST_RETRY_MS));
+            pause(unanswered);
+        }
+    }
+
+    /** Waits before the next try, but not longer than until there is another deployment or another server. */
+    private void pause(int tries) throws InterruptedException {
+        long ms = Math.min(RETRY_MS * tries, MOST_RETRY_MS);
+        List<String> servers = provisioning.inTurn("");
+        if (!unfit.isEmpty() && !servers.isEmpty()) {
+            long began = System.nanoTime();
+            try {
+                sendReports(servers.get(0));
+                provisioning.deployment(servers.get(0), unfit, current, trouble, ms / 1000.0);
+                ms = Math.min(100L * tries, ms) - (System.nanoTime() - began) / 1_000_000;
+            } catch (IOException error) {
+                Log.debug("not answered", "reason", error.getMessage());
+            }
+        }
+        if (ms > 0) {
+            provisioning.await(ms);
         }
     }
 
     /** Asks the servers in turn until one answers; whether one did. */
     private boolean askAnyone() throws InterruptedException, IOException {
-        for (String server : provisioning.urls()) {
+        for (String server : provisioning.inTurn(stay)) {
             try {
                 sendReports(server);
                 String error = trouble.isEmpty() ? refusal : trouble;
@@ -112,6 +150,8 @@ final class Deployer {
                     deploy(server, found);
                 }
                 trouble = "";
+                unfit = "";
+                stay = found == null ? "" : server;
                 stand();
                 return true;
             } catch (IOException error) {
@@ -127,6 +167,7 @@ final class Deployer {
 
     private void deploy(String server, Deployment deployment) throws IOException, InterruptedException {
         long began = System.nanoTime();
+        check(server, deployment);
         if (current.isEmpty() && tries.tried(deployment.version())) {
             restore("the agent ended in this install before, running what ran last first");
         }
@@ -141,6 +182,21 @@ final class Deployer {
         sendReports(server);
     }
 
+    /** Before anything is fetched: only what the version in force gives. */
+    private void check(String server, Deployment deployment) throws IOException, InterruptedException {
+        try {
+            trust.inForce.check(deployment, server);
+        } catch (InForce.FalseAnswer error) {
+            if (reportOnce(server, "", error.getMessage())) {
+                Log.error("deployment is not what is in force", "server", server, "error", error.getMessage());
+            }
+            throw error;
+        } catch (IOException error) {
+            unfit = deployment.version();
+            throw error;
+        }
+    }
+
     private Installer.Switched install(String server, Deployment deployment)
             throws IOException, InterruptedException, Installer.NotInstalled {
         try {
@@ -148,7 +204,11 @@ final class Deployer {
             for (Deployment.Item item : deployment.bundles()) {
                 opened.add(Archives.open(item, fetched(server, item)));
             }
-            return installer.switchTo(opened, deployment.withinS());
+            return installer.switchTo(opened, deployment.startS());
+        } catch (Unfit error) {
+            unfit = deployment.version();
+            reportOnce(deployment.version(), deployment.version(), error.getMessage());
+            throw error;
         } finally {
             if (!stopping) { // a bundle that ends the process comes this way, too
                 tries.end();
@@ -162,16 +222,20 @@ final class Deployer {
         if (kept != null) {
             return kept;
         }
-        if (signers != null) {
-            try {
-                Signatures.verify(item, signers);
-            } catch (IllegalArgumentException error) {
-                throw new IllegalArgumentException("bundle " + item.key() + " is not taken: " + error.getMessage(), error);
+        try {
+            if (trust.signers != null) {
+                try {
+                    Signatures.verify(item, trust.signers);
+                } catch (IllegalArgumentException error) {
+                    throw new IllegalArgumentException("bundle " + item.key() + " is not taken: " + error.getMessage(), error);
+                }
             }
+            byte[] archive = provisioning.fetch(server, item);
+            archives.keep(item, archive);
+            return archive;
+        } catch (IllegalArgumentException error) {
+            throw new Unfit(error);
         }
-        byte[] archive = provisioning.fetch(server, item);
-        archives.keep(item, archive);
-        return archive;
     }
 
     private void accept(Deployment deployment, Installer.Switched steps, double seconds) throws IOException {
@@ -181,7 +245,7 @@ final class Deployer {
         installed++;
         archives.remember(deployment);
         Log.info("deployed", "version", current, "started", steps.started(), "stopped", steps.stopped(), "seconds", seconds);
-        report(deployment, "installed", "", steps.started(), steps.stopped(), seconds);
+        report(deployment.version(), "installed", "", steps.started(), steps.stopped(), seconds);
     }
 
     private void refuse(Deployment deployment, String error, List<String> back, double seconds) throws InterruptedException {
@@ -192,16 +256,27 @@ final class Deployer {
         seen = deployment.version();
         refusal = error;
         failed++;
-        report(deployment, back.isEmpty() ? "failed" : "rolled-back", error, back, back, seconds);
+        report(deployment.version(), back.isEmpty() ? "failed" : "rolled-back", error, back, back, seconds);
         if (current.isEmpty()) {
             restore("running what ran last instead");
         }
     }
 
+    /** What cannot be had is tried again and again; it is reported when it, or the reason, is new. */
+    private boolean reportOnce(String what, String version, String error) {
+        if (told.equals(what + " " + error)) {
+            return false;
+        }
+        told = what + " " + error;
+        failed++;
+        report(version, "failed", error, List.of(), List.of(), 0);
+        return true;
+    }
+
     private void report(
-            Deployment deployment, String state, String error, List<String> started, List<String> stopped, double seconds) {
+            String version, String state, String error, List<String> started, List<String> stopped, double seconds) {
         Map<String, Object> report = new LinkedHashMap<>();
-        report.put("version", deployment.version());
+        report.put("version", version);
         report.put("state", state);
         report.put("error", error.substring(0, Math.min(error.length(), 2000)));
         report.put("started", started);
@@ -242,7 +317,7 @@ final class Deployer {
                 }
                 opened.add(Archives.open(item, kept));
             }
-            installer.switchTo(opened, last.withinS());
+            installer.switchTo(opened, last.startS());
         } catch (IllegalArgumentException | Installer.NotInstalled error) {
             Log.warning("cannot run what ran last", "version", last.version(), "reason", error.getMessage());
             return;

@@ -15,6 +15,7 @@ record Deployment(String version, List<Item> bundles, double withinS, String tex
     }
 
     private static final double WITHIN_S = 20;
+    private static final double MOST_WITHIN_S = 600;
     private static final long LARGEST = 128L * 1024 * 1024;
 
     /** Reads the JSON of {@code GET /deployments/TARGET}. Throws {@link IllegalArgumentException}. */
@@ -27,7 +28,18 @@ record Deployment(String version, List<Item> bundles, double withinS, String tex
             }
         }
         double within = json.get("within_s") instanceof Number number ? number.doubleValue() : WITHIN_S;
-        return new Deployment(text(json, "version", ".{1,120}"), bundles, Math.min(Math.max(within, 0.1), 600), text);
+        return new Deployment(text(json, "version", ".{1,120}"), bundles, within, text);
+    }
+
+    /** The version of the mapping that it came from; 0 when it does not say. */
+    long counter() {
+        String number = version.split("-", 2)[0];
+        return number.matches("[0-9]{1,18}") ? Long.parseLong(number) : 0;
+    }
+
+    /** How long a bundle may take to start, within reason. */
+    double startS() {
+        return Math.min(Math.max(withinS, 0.1), MOST_WITHIN_S);
     }
 
     private static Item item(Map<?, ?> json) {

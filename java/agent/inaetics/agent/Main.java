@@ -61,13 +61,15 @@ public final class Main {
         Installer installer = new Installer(context, exporter::leave);
         parts.push(installer::stopAll); // bundles go first, while everything they use is there
         String where = (settings.host() + " " + settings.address()).strip();
-        Provisioning provisioning = new Provisioning(settings.agent(), where, tls);
+        Provisioning provisioning = new Provisioning(settings.agent(), where, settings.address(), tls);
         Path memory = settings.data().resolve("agent");
-        Deployer deployer =
-                new Deployer(provisioning, installer, new Archives(memory), new Tries(memory), settings.signers());
+        InForce inForce = new InForce(settings.agent());
+        Deployer.Trust trust = new Deployer.Trust(inForce, settings.signers());
+        Deployer deployer = new Deployer(provisioning, installer, new Archives(memory), new Tries(memory), trust);
         Health health = started(new Health(settings, deployer, installer, server, importer));
         Shell.register(context, health);
         started(new Watcher(etcd, Provisioning.PREFIX, provisioning::announced));
+        started(new Watcher(etcd, InForce.KEY, inForce));
         deployer.start();
         parts.push(deployer::stop);
     }

@@ -12,14 +12,24 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.stream.Collectors;
 
-/** Where provisioning servers are, and what they answer. A question to a server that went away is given up. */
+/**
+ * Where provisioning servers are, and what they answer. A question to a server that went away is given up.
+ *
+ * <p>Every host of the cluster may register one, so a registration is a hint and no more: what cannot be an address is
+ * left out, what has no TLS is not asked by who has certificates, and many of one host keep nobody from the others.
+ */
 final class Provisioning {
     static final String PREFIX = "/inaetics/node-provisioning-service/";
     private static final Duration CONNECT = Duration.ofSeconds(3);
@@ -27,15 +37,18 @@ final class Provisioning {
 
     private final String target;
     private final String where;
+    private final String own;
     private final boolean certificates;
     private final Web web;
     private final Map<String, String> servers = new TreeMap<>();
     private CompletableFuture<?> asking;
     private String asked = "";
 
-    Provisioning(String target, String where, Tls tls) {
+    /** {@code where} is for people: our host; {@code own} is its address. */
+    Provisioning(String target, String where, String own, Tls tls) {
         this.target = target;
         this.where = where;
+        this.own = own;
         this.certificates = tls != null;
         this.web = new Web(HttpClient.Version.HTTP_1_1, CONNECT, tls);
     }
@@ -55,9 +68,27 @@ final class Provisioning {
         notifyAll();
     }
 
-    /** The servers there are now. */
-    synchronized String[] urls() {
-        return servers.values().toArray(new String[0]);
+    /**
+     * The servers to ask now: {@code first} if it is there, then one of each host, that of our own first and the others
+     * as drawn; then the second of each host, and so on.
+     */
+    List<String> inTurn(String first) {
+        List<String> drawn;
+        synchronized (this) {
+            drawn = new ArrayList<>(servers.values());
+        }
+        Collections.shuffle(drawn);
+        Map<String, Integer> before = new HashMap<>();
+        Map<String, Integer> turns = new HashMap<>();
+        for (String url : drawn) {
+            turns.putIfAbsent(url, before.merge(URI.create(url).getHost(), 1, Integer::sum));
+        }
+        return drawn.stream()
+                .distinct()
+                .sorted(Comparator.comparing((String url) -> !url.equals(first))
+                        .thenComparing(turns::get)
+                        .thenComparing(url -> !URI.create(url).getHost().equals(own)))
+                .toList();
     }
 
     /** Waits so long, or until servers come or go. */
@@ -136,9 +167,20 @@ final class Provisioning {
             Map<String, Object> found = Json.readObject(new String(value, StandardCharsets.UTF_8));
             String agents = String.valueOf(found.getOrDefault("agents_url", ""));
             boolean usable = !agents.isEmpty() && (certificates || !agents.startsWith("https:"));
-            return usable ? agents : (String) found.get("url");
-        } catch (IllegalArgumentException | ClassCastException error) {
-            Log.warning("registration not understood", "error", error.getMessage());
+            String url = usable ? agents : (String) found.get("url");
+            URI address = URI.create(url);
+            boolean web = "https".equals(address.getScheme()) || "http".equals(address.getScheme());
+            if (!web || address.getHost() == null || address.getPort() < 1 || address.getPort() > 65535) {
+                Log.warning("registration not understood", "error", url + " is no http(s)://HOST:PORT");
+                return null;
+            }
+            if (certificates && !url.startsWith("https:")) {
+                Log.warning("provisioning server left alone, it has no TLS and this agent has certificates", "url", url);
+                return null;
+            }
+            return url;
+        } catch (IllegalArgumentException | ClassCastException | NullPointerException error) {
+            Log.warning("registration not understood", "error", String.valueOf(error.getMessage()));
             return null;
         }
     }

@@ -251,7 +251,7 @@ public final class Etcd {
         return text.getBytes(StandardCharsets.UTF_8);
     }
 
-    /** Behind the last key that begins with {@code prefix}, which ends in a slash. */
+    /** Behind the last key that begins with {@code prefix}, which ends in a slash or a letter. */
     private static byte[] endOf(String prefix) {
         byte[] end = bytes(prefix);
         end = Arrays.copyOf(end, end.length);

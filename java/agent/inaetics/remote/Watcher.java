@@ -15,6 +15,9 @@ public final class Watcher implements Closeable {
     /** Told on the watcher's thread; {@code value} is null for a key that is gone. */
     public interface Consumer {
         void changed(String key, byte[] value);
+
+        /** Everything that there is was told. */
+        default void listed() {}
     }
 
     private static final long PAUSE_MS = 500;
@@ -55,6 +58,7 @@ public final class Watcher implements Closeable {
                     }
                 }
                 now.forEach(this::tell);
+                consumer.listed();
                 etcd.watch(prefix, listing.revision() + 1, items -> items.forEach(item -> tell(item.key(), item.value())));
             } catch (IOException error) {
                 if (!failing && !closed) {

@@ -1,3 +1,4 @@
+import inaetics.agent.Verdicts;
 import inaetics.basics.Json;
 import inaetics.remote.Description;
 import inaetics.remote.Endpoint;
@@ -22,8 +23,9 @@ import java.util.Objects;
 import java.util.Set;
 
 /**
- * Checks tests/vectors/remote with the Java agent's code: says what does not fit, a line each, then how many it looked
- * at, then the port of a provider with the endpoint "e" as the conversations want it. Ends with its standard input.
+ * Checks tests/vectors/remote and tests/vectors/provisioning (the arguments) with the Java agent's code: says what does
+ * not fit, a line each, then how many it looked at, then the port of a provider with the endpoint "e" as the
+ * conversations want it. Ends with its standard input.
  */
 public final class Vectors {
     public interface Service {
@@ -78,6 +80,12 @@ public final class Vectors {
         check(Map.of("name", "endpoint"), endpoint(endpoint));
         for (Object each : (List<?>) discovery.get("refused")) {
             check((Map<?, ?>) each, refusedDescription((Map<?, ?>) each));
+        }
+        Map<?, ?> inForce = read(Path.of(arguments[1]), "in-force");
+        for (Map<?, ?> each : entries(Path.of(arguments[1]), "in-force", "cases")) {
+            Map<?, ?> record = (Map<?, ?>) ((Map<?, ?>) inForce.get("records")).get(text(each, "record"));
+            String verdict = Verdicts.of(record, (Map<?, ?>) each.get("deployment"), text(each, "target"));
+            check(Map.of("name", each.get("rule")), verdict.equals(text(each, "verdict")) ? "" : verdict);
         }
         System.out.println("looked at " + looked);
         try (Server server = new Server("127.0.0.1", "provider", null)) {
