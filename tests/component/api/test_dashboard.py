@@ -285,10 +285,10 @@ def test_the_demonstrators_page_is_found_wherever_it_runs(
             expected = (200, b"GET /statistics/since/5?a=b None")
             eventually(lambda e=expected: get("/demonstrator/statistics/since/5?a=b") == e, within_s=20, what="served")  # type: ignore[misc]
             # A page that has no token is given the cluster's; one that has keeps its own.
+            headers = {"Origin": gateway.origin}
             for given, token in (({}, TOKEN.encode()), ({"Authorization": "Bearer t"}, b"t")):
-                headers = {"Origin": gateway.origin, **given}
                 answer = request(
-                    gateway, "POST", "/demonstrator/utilisation", key=gateway.key, body=b"5", headers=headers
+                    gateway, "POST", "/demonstrator/utilisation", key=gateway.key, body=b"5", headers=headers | given
                 )
                 assert (answer[0], answer[2]) == (200, b"POST /utilisation Bearer %b 5" % token)
             answer = request(gateway, "POST", "/demonstrator/kill", key=gateway.key, body=b"{}", headers=headers)

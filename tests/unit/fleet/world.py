@@ -243,7 +243,8 @@ class World:
         assert there.draining if is_drain else asked, f"nobody asked for {placement.moved_by}: {placement}"
         together = self.moving(placement.moved_by)
         limit = there.at_once if is_drain else asked.at_once if asked else 0
-        grouped = any(
+        # What goes with another unit, or will with its new content, may follow that to where it is only to be.
+        grouped = bool(self.section(unit.name, unit.content_hash).machine_of) or any(
             self.section(name, self.snapshot.placements[machine, name].content_hash).machine_of
             for machine, name in self.snapshot.placements
             if machine == placement.machine
