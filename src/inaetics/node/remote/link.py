@@ -229,8 +229,7 @@ class Link:
         """Receive once; give everybody their answers, and return the one for `number`. Raises `Broken`."""
         mine: Reply | None = None
         try:
-            alone = not self._futures and len(self._waiting) == (number in self._waiting)
-            data = self._stream.receive(self._frames.chunk, within_s=within_s, alone=alone)
+            data = self._stream.receive(self._frames.chunk, within_s=within_s)
             message = self._frames.only(data)
             if type(message) is Answer and message.id == number:
                 return message  # nearly always

@@ -136,7 +136,7 @@ class Session:
         while not self._todo:
             if self._answers:
                 self._flush()
-            data = self._stream.receive(frames.chunk, within_s=FRAME_S if frames.held else None, alone=not self._open)
+            data = self._stream.receive(frames.chunk, within_s=FRAME_S if frames.held else None)
             if not data:
                 return False
             message = frames.only(data)

@@ -22,8 +22,6 @@ from contextlib import suppress
 
 from typing_extensions import override
 
-from inaetics.node.remote.awake import Receiver
-
 SLICE_S = 1.0
 """How long a receiver with a time limit sleeps at most: meanwhile a sender may have left something unsent."""
 SMALL = 64 * 1024
@@ -46,7 +44,6 @@ class Stream:
         self._socket = connected
         self._send = connected.send
         self._receive: Callable[[int], bytes] = connected.recv
-        self._receive_alone: Callable[[int], bytes] = Receiver(connected).receive
         self._turn = threading.Lock()
         self._left: deque[bytes] = deque()
         self._left_bytes = 0
@@ -91,22 +88,20 @@ class Stream:
             with suppress(TimeoutError):
                 self._send_left(0.0)
 
-    def receive(self, most: int, *, within_s: float | None = None, alone: bool = False) -> bytes:
+    def receive(self, most: int, *, within_s: float | None = None) -> bytes:
         """What has come, about `most` bytes, at least one; nothing at the end. For one thread at a time.
 
-        `alone`: no other thread has to do with this connection now, so this one may wait awake (`awake`).
         Raises `TimeoutError` when nothing comes `within_s`.
         """
-        receive = self._receive_alone if alone else self._receive
         if within_s is None:
             if self._limit_s:
                 self._limit(0.0)
-            return receive(most)
+            return self._receive(most)
         if not self._rest and not self._left:  # nearly always
             if within_s < SLICE_S or self._limit_s != SLICE_S:
                 self._limit(min(within_s, SLICE_S))
             try:
-                return receive(most)
+                return self._receive(most)
             except BlockingIOError:
                 within_s -= self._limit_s
         return self._receive_slowly(most, time.monotonic() + within_s)
@@ -224,9 +219,8 @@ class TlsStream(Stream):
         self._incoming = incoming
         self._outgoing = outgoing
         self._lock = threading.Lock()
-        sealed, sealed_alone = self._receive, self._receive_alone
+        sealed = self._receive
         self._receive = lambda most: self._opened(sealed, most)
-        self._receive_alone = lambda most: self._opened(sealed_alone, most)
 
     @override
     def _transmit(self, frame: bytes) -> memoryview:
