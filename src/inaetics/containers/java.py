@@ -33,7 +33,7 @@ MODULES = (
     "java.logging", "java.management", "java.net.http", "java.xml", "jdk.crypto.ec", "jdk.httpserver",
     "jdk.jdwp.agent", "jdk.net", "jdk.unsupported",
 )  # fmt: skip
-"""What the agent and its bundles may use, beside java.base: TLS, HTTP both ways, TCP's keep-alive, figures of the process, a debugger."""
+"""Beside java.base, for TLS, HTTP both ways, keep-alive of TCP, figures of the process, a debugger."""
 COMPILER = ("jdk.compiler", "jdk.zipfs", *MODULES)
 _LINKING = ("--strip-java-debug-attributes", "--no-header-files", "--no-man-pages", "--compress=0")
 """Not compressed: layers are, and what is not starts sooner."""
