@@ -278,6 +278,27 @@ def test_a_try_is_written_down_while_it_lasts_and_the_third_is_the_last(running:
     assert not tried.exists()
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("does", ["exits", "exhausts memory"])
+def test_a_bundle_that_ends_the_agent_ends_it_three_times(running: World, does: str) -> None:
+    """Then its deployment is refused, and what ran before runs."""
+    archive, before = running.bundle("ending", does=does, text=does), len(running.server.reports)
+    running.put_in_force(archive)
+    version = running.server.deploy(AGENT, [archive], sign=running.signer.sign)
+    for _ in range(MOST_TRIES):
+        assert running.java.wait() != 0
+        running.java.start()
+
+    def report() -> Report | None:
+        return next((each for each in running.server.reports[before:] if each.version == version), None)
+
+    found = eventually(report, within_s=60, what="it is refused")
+    assert found is not None
+    assert (found.state, f"the agent ended {MOST_TRIES} times" in found.error) == ("failed", True), found.error
+    assert running.printed().count(f"start ending-1.0.0 {does}") == MOST_TRIES
+    eventually(lambda: running.health()["bundles"] == [GOOD], within_s=30, what="what ran before runs")
+
+
 def test_what_is_not_in_force_is_not_taken_whoever_gives_it(running: World) -> None:
     """Nor refused for good: as soon as it is in force it is taken."""
     stranger = running.bundle("stranger")
