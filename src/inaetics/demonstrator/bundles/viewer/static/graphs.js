@@ -32,7 +32,7 @@ function axes(highest) {
 
 function plot(root, series, highest) {
   return new uPlot({
-    width: root.clientWidth, height: root.clientHeight, legend: { show: false }, cursor: { show: false }, padding: [6, 4, 0, 0],
+    width: root.clientWidth, height: root.clientHeight, legend: { show: false }, cursor: { show: false }, padding: [6, 14, 0, 0],
     scales: { x: { auto: false }, y: { auto: false } }, axes: axes(highest), series: [{}, ...series],
   }, [[], ...series.map(() => [])], root);
 }
