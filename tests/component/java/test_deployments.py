@@ -320,6 +320,17 @@ def test_what_is_not_in_force_is_not_taken_whoever_gives_it(running: World) -> N
     assert running.health()["bundles"] == ["stranger-1.0.0"]
 
 
+def test_a_server_that_sends_more_than_it_said_does_not_exhaust_the_agent(running: World) -> None:
+    """The agent has 96 MB."""
+    archive, pid = running.bundle("endless"), running.java.pid
+    running.put_in_force(archive)
+    body = archive.path.read_bytes()
+    running.server.deploy(AGENT, [archive], sign=running.signer.sign, body=lambda _: body + bytes(120_000_000))
+    words = f"it sends more than {len(body)} bytes"
+    eventually(lambda: words in running.health()["trouble"], within_s=30, what="it says so")
+    assert (running.java.pid, running.health()["bundles"]) == (pid, [GOOD])
+
+
 def test_who_has_certificates_asks_nobody_without(running: World) -> None:
     liar = FakeProvisioning()
     try:

@@ -16,7 +16,7 @@ record Deployment(String version, List<Item> bundles, double withinS, String tex
 
     private static final double WITHIN_S = 20;
     private static final double MOST_WITHIN_S = 600;
-    private static final long LARGEST = 128L * 1024 * 1024;
+    private static final long USUAL = 16L * 1024 * 1024;
 
     /** Reads the JSON of {@code GET /deployments/TARGET}. Throws {@link IllegalArgumentException}. */
     static Deployment read(String text) {
@@ -49,7 +49,7 @@ record Deployment(String version, List<Item> bundles, double withinS, String tex
                 text(json, "version", "[0-9]{1,9}(\\.[0-9]{1,9}){1,3}"),
                 text(json, "sha256", "[0-9a-f]{64}"),
                 text(json, "url", ".+"),
-                json.get("size") instanceof Long size ? size : LARGEST,
+                json.get("size") instanceof Long size ? size : USUAL,
                 signature.get("certificate") instanceof String pem ? pem : null,
                 signature.get("value") instanceof String value ? value : "");
     }

@@ -22,6 +22,8 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.stream.Collectors;
 
 /**
@@ -34,6 +36,10 @@ final class Provisioning {
     static final String PREFIX = "/inaetics/node-provisioning-service/";
     private static final Duration CONNECT = Duration.ofSeconds(3);
     private static final Duration TIMEOUT = Duration.ofSeconds(10);
+    private static final double ANSWER_S = 20;
+    private static final double FETCH_S = 120;
+    private static final long MOST = 4 * 1024 * 1024;
+    private static final long LARGEST = Runtime.getRuntime().maxMemory() / 4;
 
     private final String target;
     private final String where;
@@ -107,7 +113,7 @@ final class Provisioning {
         query.put("where", where);
         HttpRequest.Builder request = request(server, "/deployments/" + encoded(target) + "?" + query(query))
                 .timeout(TIMEOUT.plusMillis((long) (holdS * 1000)));
-        byte[] body = ask(server, request.GET());
+        byte[] body = ask(server, request.GET(), MOST, holdS + ANSWER_S);
         try {
             return body == null ? null : Deployment.read(new String(body, StandardCharsets.UTF_8));
         } catch (IllegalArgumentException | ClassCastException unknown) {
@@ -115,11 +121,16 @@ final class Provisioning {
         }
     }
 
-    /** Downloads a bundle's archive, unchecked. */
+    /** Downloads a bundle's archive, unchecked. Throws {@link IllegalArgumentException} for one that is too large. */
     byte[] fetch(String server, Deployment.Item item) throws IOException, InterruptedException {
-        byte[] body = ask(server, request(server, "/" + item.url().replaceFirst("^/+", "")).timeout(TIMEOUT).GET());
-        if (body == null || body.length > item.size()) {
-            throw new IOException("the provisioning server at " + server + " sends more than it announced");
+        if (item.size() > LARGEST) {
+            throw new IllegalArgumentException("bundle " + item.key() + " has " + item.size() + " bytes, and this agent takes "
+                    + LARGEST + " (a quarter of its memory: INAETICS_HEAP)");
+        }
+        HttpRequest.Builder request = request(server, "/" + item.url().replaceFirst("^/+", "")).timeout(TIMEOUT).GET();
+        byte[] body = ask(server, request, item.size(), FETCH_S);
+        if (body == null) {
+            throw new IOException("the provisioning server at " + server + " does not send " + item.key());
         }
         return body;
     }
@@ -130,18 +141,20 @@ final class Provisioning {
         ask(server, request(server, path)
                 .timeout(TIMEOUT)
                 .header("Content-Type", "application/json")
-                .POST(HttpRequest.BodyPublishers.ofString(Json.write(report))));
+                .POST(HttpRequest.BodyPublishers.ofString(Json.write(report))), MOST, ANSWER_S);
     }
 
-    private byte[] ask(String server, HttpRequest.Builder request) throws IOException, InterruptedException {
+    /** At most so many bytes, within so many seconds: the server may be anybody's. */
+    private byte[] ask(String server, HttpRequest.Builder request, long most, double withinS)
+            throws IOException, InterruptedException {
         CompletableFuture<HttpResponse<byte[]>> answer;
         synchronized (this) {
-            answer = web.client().sendAsync(request.build(), HttpResponse.BodyHandlers.ofByteArray());
+            answer = web.client().sendAsync(request.build(), head -> new Bounded(most));
             asking = answer;
             asked = server;
         }
         try {
-            HttpResponse<byte[]> found = answer.get();
+            HttpResponse<byte[]> found = answer.get((long) (withinS * 1000), TimeUnit.MILLISECONDS);
             boolean told = found.request().method().equals("POST") && found.statusCode() / 100 == 4;
             if (found.statusCode() == 204 || found.statusCode() == 304 || told) {
                 return null;
@@ -152,6 +165,9 @@ final class Provisioning {
                         + words.substring(0, Math.min(words.length(), 300)));
             }
             return found.body();
+        } catch (TimeoutException late) {
+            answer.cancel(true);
+            throw new IOException("the provisioning server at " + server + " does not answer within " + withinS + " s", late);
         } catch (ExecutionException | java.util.concurrent.CancellationException error) {
             Throwable cause = error.getCause() == null ? error : error.getCause();
             throw new IOException("the provisioning server at " + server + " does not answer: " + cause, cause);
