@@ -201,7 +201,7 @@ def list_(output: str, cluster: str, endpoint: str | None) -> None:
 def remove(bundles: tuple[str, ...], cluster: str, endpoint: str | None) -> None:
     """Forget versions of bundles that no version of the mapping needs.
 
-    Their archives are garbage then: 'inaetics image prune --registry' makes room. With --endpoint the archives stay.
+    Their archives stay in the registry, whose garbage collection leaves bundles alone: no room comes of this.
     """
     from inaetics.cli.bundle_work import depot, remove_bundle
 

@@ -190,7 +190,7 @@ def sign_again(client: FleetClient, place: Depot) -> list[Artifact]:
 
 
 def remove_bundle(client: FleetClient, place: Depot | None, name: str, version: str) -> None:
-    """Forget a version of a bundle; with `place` also its tag in the registry, so that the archive is garbage."""
+    """Forget a version of a bundle; with `place` also its tag in the registry."""
     from inaetics.api import provisioning_client
 
     provisioning_client.remove_bundle(client, name, version)
