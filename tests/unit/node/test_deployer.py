@@ -379,7 +379,7 @@ def test_with_a_lying_server_alone_what_runs_runs_on(bench: Bench, tmp_path: Pat
     assert (deployer.standing.version, bench.names()) == (version, {"x-1.0.0"})
     server.deploy("a", [new])
     eventually(lambda: bench.names() == {"x-1.1.0"}, within_s=10, what="it is taken as soon as it fits")
-    assert deployer.standing.trouble == ""
+    eventually(lambda: deployer.standing.trouble == "", within_s=10, what="nothing is wrong any more")
 
 
 def test_nothing_is_taken_before_etcd_has_said_what_is_in_force(bench: Bench, tmp_path: Path) -> None:
