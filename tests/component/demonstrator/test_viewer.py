@@ -8,7 +8,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
@@ -208,7 +208,8 @@ def test_controls_need_the_token_and_json_and_this_page(stage: Stage, path: str)
     for origin in ("http://elsewhere.example", "null", f"{stage.url}.elsewhere.example"):
         assert ask(stage, "POST", path, {}, token=TOKEN, Origin=origin)[0] == 403
     assert ask(stage, "POST", path, b" " * 5000, token=TOKEN)[0] == 413
-    assert ask(stage, "POST", path, b" " * 3_000_000, token=TOKEN)[0] == 413
+    with suppress(ConnectionError):  # it hangs up on who goes on speaking, and then the answer may be lost
+        assert ask(stage, "POST", path, b" " * 3_000_000, token=TOKEN)[0] == 413
     assert ask(stage, "POST", path, b"{}", token=TOKEN, Content_Length="-1")[0] == 400
     assert _by_people(stage) == before
 
