@@ -21,7 +21,7 @@ check: $(VENV)/.dev
 	$(CHECK)
 
 # On two cores: unit tests compute, and the checks, mostly one process, run beside them. Component tests wait about as
-# long as they compute: twice as many as there are cores. The fault tests mostly wait: two clusters at a time, and nothing
+# long as they compute: twice as many as there are cores. The fault tests mostly wait: three clusters at a time, and nothing
 # that computes beside them, because they judge what happened by the clock.
 test:
 	@$(MAKE) --jobs=2 packages-test $(VENV)/.dev # Debian's packages arrive while pip installs the Python ones
@@ -29,7 +29,7 @@ test:
 	$(PYTEST) -n 2 $(BY_FILE) tests/unit; tests=$$?; \
 	wait $$checks; checks=$$?; cat $(VENV)/check.log; test "$$tests-$$checks" = 0-0
 	$(PYTEST) -n 4 $(BY_FILE) tests/component
-	$(PYTEST) -n 2 $(BY_FILE) tests/fault
+	$(PYTEST) -n 3 $(BY_FILE) tests/fault
 	$(PYTEST) tests/system
 
 # make tools  what tests of your own bundles need, into .venv

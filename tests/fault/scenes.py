@@ -31,6 +31,15 @@ def replaced(cluster: FaultCluster, host: str, unit: str, pid: int) -> None:
     eventually(lambda: cluster.pid(host, unit) != pid, within_s=20, what=f"{unit} on {host} runs again")
 
 
+def until_elsewhere(cluster: FaultCluster, *lost: str, within_s: float) -> None:
+    """Wait until nothing is placed on the lost hosts any more, as those see it that are left."""
+
+    def elsewhere() -> bool:
+        return not set(lost) & set(cluster.where(besides=lost).values())
+
+    eventually(elsewhere, within_s=within_s, what=f"the units of {', '.join(lost)} are placed elsewhere")
+
+
 def back_in_time(cluster: FaultCluster, once: Callable[[], Trial]) -> Trial:
     """Break something `once`, and again, until who was broken is back before a lease has ended: that is the promise.
 

@@ -24,6 +24,8 @@ WITHIN_S = 60.0
 AWAY_S = 2.0
 """An agent that is there is told of a version within milliseconds; who said nothing for so long is away, where its unit
 does not run either."""
+GIVEN_S = 5.0
+"""So long for one that was given its bundles and whose unit does not run: it may have been told on its way out."""
 AGAIN_S = 0.2
 MOST_NAMED = 10
 
@@ -116,7 +118,7 @@ def _look(listed: TargetList, asked: set[str], version: int, *, waited_s: float,
             found.current.append(entry.target)
         elif entry.outcome == "failed":
             found.failed[entry.target] = reason_of(entry)
-        elif entry.outcome == "given" or entry.unit in _THERE or waited_s < AWAY_S:
+        elif entry.unit in _THERE or waited_s < (GIVEN_S if entry.outcome == "given" else AWAY_S):
             found.late[entry.target] = _why_late(entry)
         else:
             found.away.append(entry.target)
