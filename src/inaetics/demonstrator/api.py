@@ -2,7 +2,7 @@
 
 It is part of the agents' image, not of a bundle, so that a bundle may be replaced without its peers. Values travel as
 arrays in field order (`array_like`): append fields, never reorder them. A remote caller receives plain lists; `msgspec.
-convert` makes values of them again.
+convert` makes values of them again. One file, however long: it is the whole agreement, and bundles import only this.
 """
 
 from __future__ import annotations
