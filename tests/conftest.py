@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from inaetics.supervisor import procfs
 from tests.support.eventually import eventually
 
 _MARK = f"INAETICS_TEST={os.getpid()}"
@@ -35,11 +36,10 @@ def _left_behind() -> list[str]:
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         try:
-            environ = (entry / "environ").read_bytes().split(b"\0")
             command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
-        if _MARK.encode() in environ and command:
+        if command and _MARK.encode() in procfs.environment(int(entry.name)):
             found.append(f"{entry.name} {command[:200]}")
     return sorted(found)
 

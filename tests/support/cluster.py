@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from inaetics.supervisor import procfs
+
 _BIN = Path(sys.executable).parent
 
 
@@ -79,10 +81,10 @@ def processes_of(home: Path) -> list[str]:
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
                 command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                environ = (entry / "environ").read_bytes()
             except OSError:
                 continue
-            if str(home) in command or f"INAETICS_SUPERVISED={home}".encode() in environ:
+            environment = b"\0".join(procfs.environment(int(entry.name)))
+            if str(home) in command or f"INAETICS_SUPERVISED={home}".encode() in environment:
                 found.append(f"{entry.name} {command[:160]}")
     return found
 

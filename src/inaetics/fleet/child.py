@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import IO
 
 from inaetics.fleet.unit_commands import TAG, Launch
+from inaetics.supervisor import procfs
 
 _BUFFER_BYTES = 32 * 1024
 
@@ -107,12 +108,10 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _end_tagged(tag: str) -> None:
     """Kill what an engine runs for a command: it is no child of ours, and ends not with its engine's client."""
     wanted = f"{TAG}={tag}".encode()
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        with suppress(OSError):  # it ended meanwhile, or is not ours to read
-            with open(f"/proc/{name}/environ", "rb") as file:
-                found = wanted in file.read().split(b"\0")
-            if found:
-                os.kill(int(name), signal.SIGKILL)
+    for pid in procfs.all_pids():
+        if wanted in procfs.environment(pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 async def _reader(pipe: IO[bytes], stack: AsyncExitStack) -> asyncio.StreamReader:

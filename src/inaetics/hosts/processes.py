@@ -15,6 +15,7 @@ from pathlib import Path
 
 from inaetics.errors import Conflict
 from inaetics.hosts.paths import SHELL, SUPERVISED, HostPaths
+from inaetics.supervisor import procfs
 
 KEEPER = "inaetics-keeper"
 """$0 of the shell loop that restarts a host's supervisor."""
@@ -131,12 +132,9 @@ def _read(entry: Path) -> Process | None:
 
 
 def _markers(entry: Path) -> frozenset[str]:
-    try:
-        environment = (entry / "environ").read_bytes()
-    except OSError:
-        return frozenset()  # another user's, so not of our hosts
     names = (f"{SUPERVISED}=".encode(), f"{SHELL}=".encode())
-    return frozenset(each.decode(errors="replace") for each in environment.split(b"\0") if each.startswith(names))
+    assignments = procfs.environment(int(entry.name))  # none for another user's, so not of our hosts
+    return frozenset(each.decode(errors="replace") for each in assignments if each.startswith(names))
 
 
 def _monitors(process: Process, stores: tuple[str, ...]) -> bool:

@@ -6,6 +6,7 @@ A pid alone names nothing, since numbers are used again; pid and start time do, 
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,6 +17,10 @@ SPAWN = "INAETICS_SPAWN"
 """The variable that a process of a unit, and what it starts, has from one spawn and no other."""
 
 _DEAD_STATES = "ZX"
+
+_EXCHANGE_LOOK_S = 0.001
+_EXCHANGE_TRIES = 100
+"""How long a process may be between two programs before it counts as one without an environment: 0.1 s."""
 
 
 class Process(NamedTuple):
@@ -89,19 +94,43 @@ def marker(pid: int) -> str | None:
 
 def variable(pid: int, name: str) -> str | None:
     """Return a variable of the environment that the program of `pid` was started with; None as in `marker`."""
-    text = _read(f"/proc/{pid}/environ")
-    if not text:
-        return None
     prefix = f"{name}=".encode()
-    for assignment in text.split(b"\0"):
+    for assignment in environment(pid):
         if assignment.startswith(prefix):
             return assignment[len(prefix) :].decode(errors="replace")
     return None
 
 
+def environment(pid: int) -> list[bytes]:
+    """Return the assignments that the program of `pid` was started with; none when it is gone or not ours to read.
+
+    While the kernel exchanges a process's program, it has neither environment nor command line for some microseconds,
+    and whoever started it may already have been told that it runs. Such a one is waited for.
+    """
+    text = _read(f"/proc/{pid}/environ")
+    for _ in range(_EXCHANGE_TRIES):
+        if text != b"":
+            break
+        settled = not _is_between_programs(pid)
+        text = _read(f"/proc/{pid}/environ")  # it may have settled since the first look
+        if settled:
+            break
+        time.sleep(_EXCHANGE_LOOK_S)
+    return text.split(b"\0") if text else []
+
+
 def all_pids() -> list[int]:
     """Return the number of every process there is."""
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _is_between_programs(pid: int) -> bool:
+    """A program started without an environment has a command line; the kernel's threads and the ended, no program."""
+    try:
+        os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return False
+    return _read(f"/proc/{pid}/cmdline") == b""
 
 
 def _threads(pid: int) -> list[str]:

@@ -140,7 +140,7 @@ class Daemon:
         found = {}
         for pid in procfs.all_pids():
             with suppress(OSError):
-                if needle in Path(f"/proc/{pid}/environ").read_bytes() and pid != self.process_pid():
+                if needle in procfs.environment(pid) and pid != self.process_pid():
                     found[pid] = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
         return found
 
