@@ -110,7 +110,9 @@ def test_bundle_that_does_not_start_takes_the_deployment_back_and_is_shown(bundl
     assert len(agent.said("deployment refused")) == 1, "it is not tried again and again"
     bundles.map_all(a=["greeter@1.1.0", "watcher"])
     deployed(agent, "greeter-1.1.0", "watcher-1.0.0")
-    assert "no words" not in str(server.json("/overview")["targets"])
+    eventually(
+        lambda: "no words" not in str(server.json("/overview")["targets"]), within_s=10, what="the page says it is over"
+    )
 
 
 def test_agent_goes_on_without_provisioning_and_follows_the_next_one(bundles: Site) -> None:
