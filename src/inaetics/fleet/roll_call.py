@@ -2,12 +2,14 @@
 
 Promises: who is told of as heard was alive after its key was listed. A lease has certainly been renewed between two
 answers when it has more left at the second than it can have had without, and no leader of the store came in between,
-who would have extended it. A machine is asked for until it is heard; then it costs nothing more.
+who would have extended it. That is known a moment later only: etcd tells the term of what it has applied, and a new
+leader extends leases before it has applied anything. A machine is asked for until it is heard; then it costs nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -25,6 +27,9 @@ _SLACK_S = 0.5
 _AGAIN_S = 1.0
 """Pause after the store did not answer."""
 
+_TERM_S = 0.5
+"""How long a new leader of the store may take until its term shows: one entry, committed and applied."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
@@ -40,8 +45,11 @@ def renewed(first: Reading, second: Reading, third: Reading) -> bool:
     """Was the lease renewed between `second` and `third`?
 
     `first` was answered before `second` was asked, in the same term: so `second` tells of a lease that the leader of
-    that term had extended already, if it did.
+    that term had extended already, if it did. Nothing left tells nothing: the store cuts seconds off towards zero, also
+    those of a lease that has ended and awaits its removal.
     """
+    if third.said.left_s <= 0:
+        return False
     if len({(each.lease, each.said.term) for each in (first, second, third)}) != 1:
         return False
     return third.said.left_s >= second.said.left_s + 1 - (third.asked_at - second.answered_at)
@@ -75,8 +83,7 @@ class RollCall:
                 await self._news.wait()
                 continue
             try:
-                for machine, lease in unheard.items():
-                    await self._ask(machine, lease)
+                await self._ask_for(unheard)
             except Unavailable as error:
                 _log.debug("roll call waits", reason=str(error))
                 await asyncio.sleep(_AGAIN_S)
@@ -86,18 +93,28 @@ class RollCall:
             else:
                 await asyncio.sleep(self._pause_s)
 
-    async def _ask(self, machine: MachineId, lease: int) -> None:
+    async def _ask_for(self, unheard: Mapping[MachineId, int]) -> None:
+        heard = {machine: lease for machine, lease in unheard.items() if await self._is_heard(machine, lease)}
+        if not heard:
+            return
+        await asyncio.sleep(_TERM_S)
+        if (last := await self._read(next(iter(heard.values())))) is None:
+            return  # that one's key is going; the others are asked for again
+        for machine, lease in heard.items():
+            if self._readings[machine][1].said.term == last.said.term:
+                self._attendance.heard(machine, lease)
+                _log.debug("machine heard", machine=machine)
+
+    async def _is_heard(self, machine: MachineId, lease: int) -> bool:
         if (before := self._readings.get(machine)) is None:
             first, second = await self._read(lease), await self._read(lease)
             if first and second:
                 self._readings[machine] = first, second
-            return
+            return False
         if (reading := await self._read(lease)) is None:
-            return  # its key is going, which the mirror will tell
-        if renewed(*before, reading):
-            self._attendance.heard(machine, lease)
-            _log.debug("machine heard", machine=machine)
+            return False  # its key is going, which the mirror will tell
         self._readings[machine] = before[1], reading
+        return renewed(*before, reading)
 
     async def _read(self, lease: int) -> Reading | None:
         loop = asyncio.get_running_loop()

@@ -114,8 +114,9 @@ class Lease(Protocol):
 class Remaining:
     """How much longer somebody's lease lasts unless it is renewed: at least `left_s`, and less than a second more.
 
-    A new leader of the store extends every lease, renewed or not. `term` is the term of that leadership, or of a later
-    one that the member which answered had heard of meanwhile.
+    With nothing left it may have ended already and await its removal. A new leader of the store extends every lease,
+    renewed or not. `term` is the term of that leadership or, for the moment until the member that answered has applied
+    that leader's first entry, of the one before; or of a later one that this member had heard of meanwhile.
     """
 
     granted_s: float

@@ -39,6 +39,7 @@ def reading(at: float, left_s: float, *, term: int = 1, lease: int = 7, took_s: 
             (reading(0, 4, term=1), reading(0, 4, term=2), reading(2.2, 5, term=2)), False, id="perhaps extended"
         ),
         pytest.param((reading(0, 4), reading(0, 4), reading(2.2, 4, lease=8)), False, id="of another lease"),
+        pytest.param((reading(0, 1), reading(0, 1), reading(2.2, 0)), False, id="ended 0.8 s ago, not yet removed"),
     ],
 )
 def test_a_renewal_is_proven_or_not(readings: tuple[Reading, Reading, Reading], proven: bool) -> None:
@@ -69,6 +70,40 @@ def test_those_are_heard_whose_leases_are_renewed_and_nobody_else(monkeypatch: p
             attendance.left(alive, 5)
             attendance.left(dead, 5)
             assert attendance.lost([alive, dead], now=5, leading_since=5) == {alive}
+
+    asyncio.run(main())
+
+
+def test_a_leader_whose_term_does_not_show_yet_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has extended every lease, as a new one does, and tells the term before its own for a moment."""
+    monkeypatch.setattr(roll_call, "_SLACK_S", 0.1)
+    monkeypatch.setattr(roll_call, "_TERM_S", 0.01)
+    machine = MachineId("dead")
+
+    class Elects(FakeStore):
+        asked = 0
+        ends = 0.0
+
+        @override
+        async def remaining(self, lease: int) -> Remaining | None:
+            self.asked += 1
+            now = asyncio.get_running_loop().time()
+            if self.asked in (1, 3):
+                self.ends = now + (100.5 if self.asked == 1 else 600.5)
+            return Remaining(granted_s=0.3, left_s=float(int(self.ends - now)), term=1 if self.asked <= 3 else 2)
+
+    async def main() -> None:
+        store, attendance = Elects(), Attendance(600)
+        call = RollCall(store, attendance)
+        attendance.listed({machine: 7}, 0)
+        async with beside(call.run(), name="roll call"):
+            call.begin()
+
+            async def asked() -> bool:
+                return store.asked > 6
+
+            await aeventually(asked, within_s=60, what="it was asked again in the new term")
+            assert attendance.unheard == {machine: 7}
 
     asyncio.run(main())
 
