@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import inaetics
+from inaetics.node import api
 
 PACKAGE = Path(inaetics.__file__).parent
 TOP = PACKAGE.parents[1]
@@ -82,3 +83,11 @@ def test_every_package_that_is_imported_is_declared() -> None:
         not in (node if _is_one_of(name, IN_CONTAINERS) else hosts)
     }
     assert found == set()
+
+
+def test_names_that_bundles_share_with_the_agent_are_written_once() -> None:
+    names = {value for name, value in vars(api).items() if name.isupper()}
+    written = re.compile(rf"""(["'])(?:{"|".join(map(re.escape, sorted(names)))})\1""")
+    again = [name for name, text in _modules().items() if name != api.__name__ and written.search(text)]
+    assert len(names) > 10
+    assert again == []

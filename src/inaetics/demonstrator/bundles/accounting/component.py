@@ -37,6 +37,7 @@ from inaetics.demonstrator.api import (
     Stat,
 )
 from inaetics.demonstrator.calls import CALL_FAILED, Worker
+from inaetics.node import api
 
 from .books import Books
 
@@ -55,7 +56,7 @@ OLD = "these are the last figures: the queue or the datastore does not answer ju
 @Requires("_store", DATA_STORE, optional=True)
 @Requires("_producers", PRODUCER, aggregate=True, optional=True)
 @Provides([ACCOUNTING, STATS_PROVIDER])
-@Property("_exported", "service.exported.interfaces", [ACCOUNTING])
+@Property("_exported", api.EXPORTED_INTERFACES, [ACCOUNTING])
 @Instantiate(__name__ + ".accounting")
 class Accounting:
     """Goes on through the death of a queue; after its own it begins anew."""
@@ -74,7 +75,7 @@ class Accounting:
 
     @Validate
     def validate(self, context: BundleContext) -> None:
-        self._agent = str(context.get_property("inaetics.agent"))
+        self._agent = str(context.get_property(api.AGENT))
         self._worker = Worker("accounting", self._step)
         self._worker.start()
 
@@ -85,7 +86,7 @@ class Accounting:
     @BindField("_producers")
     def bind_producer(self, _field: str, service: Producer, reference: Any) -> None:
         with self._lock:
-            self._by_agent[str(reference.get_property("inaetics.agent") or self._agent)] = service
+            self._by_agent[str(reference.get_property(api.REMOTE_AGENT) or self._agent)] = service
 
     @UnbindField("_producers")
     def unbind_producer(self, _field: str, service: Producer, _reference: Any) -> None:

@@ -36,6 +36,7 @@ from inaetics.demonstrator.api import (
     Scaling,
 )
 from inaetics.errors import InvalidInput, NotFound, Unavailable
+from inaetics.node import api
 
 from .deciding import Deciding
 from .fleet_api import FleetApi, context_of
@@ -71,9 +72,9 @@ class Coordinator:
 
     @Validate
     def validate(self, context: BundleContext) -> None:
-        self._agent = str(context.get_property("inaetics.agent"))
-        endpoints = str(context.get_property("inaetics.api.endpoints") or "")
-        directory = str(context.get_property("inaetics.tls") or "")
+        self._agent = str(context.get_property(api.AGENT))
+        endpoints = str(context.get_property(api.API_ENDPOINTS) or "")
+        directory = str(context.get_property(api.TLS) or "")
         tls = context_of(Path(directory)) if directory else None
         self._open = partial(FleetApi, tuple(filter(None, endpoints.split(","))), tls)
         watching = self._watching = Watching(self._open)
@@ -115,7 +116,7 @@ class Coordinator:
             self._with_queue.pop(id(service), None)
 
     def _owner(self, reference: Any) -> str:
-        return str(reference.get_property("inaetics.agent") or self._agent)
+        return str(reference.get_property(api.REMOTE_AGENT) or self._agent)
 
     def _queue(self) -> AgentStatistics | None:
         """The statistics of the agent that has the queue; of several the first by name."""

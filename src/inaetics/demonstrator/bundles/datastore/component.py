@@ -36,6 +36,7 @@ from inaetics.demonstrator.api import (
 from inaetics.demonstrator.blocks import converted, ends, of_results, read_result_blocks
 from inaetics.demonstrator.calls import CALL_FAILED, Worker
 from inaetics.demonstrator.given import Checks, given
+from inaetics.node import api
 
 from .clocks import Clocks
 from .database import Database
@@ -74,7 +75,7 @@ class Activator(Checks):
 @ComponentFactory(__name__ + ".datastore")
 @Requires("_producers", PRODUCER, aggregate=True, optional=True)
 @Provides([DATA_STORE, STATS_PROVIDER])
-@Property("_exported", "service.exported.interfaces", [DATA_STORE])
+@Property("_exported", api.EXPORTED_INTERFACES, [DATA_STORE])
 @Instantiate(__name__ + ".datastore")
 class Store:
     """A `DataStore` in the agent's data folder; it stays on its host when the agent moves."""
@@ -93,9 +94,9 @@ class Store:
 
     @Validate
     def validate(self, context: BundleContext) -> None:
-        folder = Path(str(context.get_property("inaetics.data")))
+        folder = Path(str(context.get_property(api.DATA)))
         keep = _keep_bytes(context)
-        self._agent = str(context.get_property("inaetics.agent"))
+        self._agent = str(context.get_property(api.AGENT))
         self._storage = Database(folder / "samples.sqlite", keep_bytes=keep)
         self._worker = Worker("clocks", self._ask_clocks)
         self._worker.start()
@@ -108,7 +109,7 @@ class Store:
     @BindField("_producers")
     def bind_producer(self, _field: str, service: Producer, reference: Any) -> None:
         with self._lock:
-            self._by_agent[str(reference.get_property("inaetics.agent") or self._agent)] = service
+            self._by_agent[str(reference.get_property(api.REMOTE_AGENT) or self._agent)] = service
 
     @UnbindField("_producers")
     def unbind_producer(self, _field: str, service: Producer, _reference: Any) -> None:

@@ -7,6 +7,7 @@ from pelix.ipopo.decorators import ComponentFactory, Instantiate, Property, Prov
 
 from inaetics.demonstrator.api import DATA_STORE, PIPELINE_CONTROL, PROCESSOR, SAMPLE_QUEUE, STATS_PROVIDER
 from inaetics.demonstrator.processing import CostCheck, Processing
+from inaetics.node import api
 
 from .kernel import NativeKernel
 
@@ -23,7 +24,7 @@ class Activator(CostCheck):
 @Requires("_queue", SAMPLE_QUEUE)
 @Requires("_store", DATA_STORE)
 @Provides([PROCESSOR, PIPELINE_CONTROL, STATS_PROVIDER])
-@Property("_exported", "service.exported.interfaces", [PIPELINE_CONTROL])
+@Property("_exported", api.EXPORTED_INTERFACES, [PIPELINE_CONTROL])
 @Instantiate(__name__ + ".processor")
 class Processor(Processing):
     """Works while there are a queue and a datastore."""

@@ -41,6 +41,7 @@ from inaetics.demonstrator.calls import CALL_FAILED, Worker
 from inaetics.demonstrator.given import Checks, given
 from inaetics.demonstrator.settings import within
 from inaetics.demonstrator.told import Told
+from inaetics.node import api
 
 from .lives import Lives
 from .pace import KNOWN, MAXIMUM, PREFIX, RATE, Pace, beginning
@@ -61,7 +62,7 @@ class Activator(Checks):
 @ComponentFactory(__name__ + ".producer")
 @Requires("_queue", SAMPLE_QUEUE)
 @Provides([PRODUCER, PIPELINE_CONTROL, STATS_PROVIDER])
-@Property("_exported", "service.exported.interfaces", [PRODUCER, PIPELINE_CONTROL])
+@Property("_exported", api.EXPORTED_INTERFACES, [PRODUCER, PIPELINE_CONTROL])
 @Instantiate(__name__ + ".producer")
 class Producer:
     """Makes samples of two slow waves while there is a queue to put them into."""
@@ -82,8 +83,8 @@ class Producer:
     @Validate
     def validate(self, context: BundleContext) -> None:
         """Start producing. Each life is a producer of its own, so that its sequence numbers may begin again."""
-        name = f"{context.get_property('inaetics.agent')}/{uuid.uuid4().hex[:8]}"
-        log = SequenceLog(Path(str(context.get_property("inaetics.data"))) / "sequences", name)
+        name = f"{context.get_property(api.AGENT)}/{uuid.uuid4().hex[:8]}"
+        log = SequenceLog(Path(str(context.get_property(api.DATA))) / "sequences", name)
         with self._lock:
             self._lives.begin(name)
             self._log, self._pending, self._again = log, None, False

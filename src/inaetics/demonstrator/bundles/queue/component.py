@@ -25,6 +25,7 @@ from inaetics.demonstrator.api import (
 )
 from inaetics.demonstrator.blocks import converted, of_samples, read_sample_block, samples_of
 from inaetics.demonstrator.given import Checks, given
+from inaetics.node import api
 
 from .buffer import SampleBuffer
 
@@ -58,7 +59,7 @@ class Activator(Checks):
 
 @ComponentFactory(__name__ + ".queue")
 @Provides([SAMPLE_QUEUE, STATS_PROVIDER])
-@Property("_exported", "service.exported.interfaces", [SAMPLE_QUEUE])
+@Property("_exported", api.EXPORTED_INTERFACES, [SAMPLE_QUEUE])
 @Instantiate(__name__ + ".queue")
 class Queue:
     """A `SampleQueue`; one lock, held for microseconds."""

@@ -15,6 +15,7 @@ from pelix.ipopo.decorators import (
 )
 
 from inaetics.demonstrator.api import AGENT_STATISTICS, STATS_PROVIDER, AgentReport, StatsProvider
+from inaetics.node import api
 
 _BUNDLE = re.compile(r"(?P<name>[a-z][a-z0-9_]*?)_(?P<version>\d+(_\d+)+)_[0-9a-f]{8}\b")
 """How the loader names a version of a bundle inside the framework (`inaetics.node.loader.package_name`)."""
@@ -23,7 +24,7 @@ _BUNDLE = re.compile(r"(?P<name>[a-z][a-z0-9_]*?)_(?P<version>\d+(_\d+)+)_[0-9a-
 @ComponentFactory(__name__ + ".statistics")
 @Requires("_providers", STATS_PROVIDER, aggregate=True, optional=True)
 @Provides([AGENT_STATISTICS])
-@Property("_exported", "service.exported.interfaces", [AGENT_STATISTICS])
+@Property("_exported", api.EXPORTED_INTERFACES, [AGENT_STATISTICS])
 @Instantiate(__name__ + ".statistics")
 class Statistics:
     """The agent's `AgentStatistics`."""
@@ -39,9 +40,9 @@ class Statistics:
     @Validate
     def validate(self, context: BundleContext) -> None:
         self._context = context
-        self._agent = str(context.get_property("inaetics.agent"))
-        self._host = str(context.get_property("inaetics.host"))
-        self._address = str(context.get_property("inaetics.address"))
+        self._agent = str(context.get_property(api.AGENT))
+        self._host = str(context.get_property(api.HOST))
+        self._address = str(context.get_property(api.ADDRESS))
 
     def report(self) -> AgentReport:
         stats = [stat for provider in self._providers or () for stat in provider.stats()]
