@@ -16,6 +16,8 @@ import structlog
 from structlog.typing import Processor
 from typing_extensions import override
 
+from inaetics.terminal import colours
+
 
 def configure_logs(*, level: str | None = None, stream: TextIO | None = None, first: Sequence[Processor] = ()) -> None:
     """Set up structlog and `logging` for this process. Call once, first thing in a daemon's main.
@@ -45,7 +47,7 @@ def _common() -> list[Processor]:
 
 
 def _for_people() -> list[Processor]:
-    return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+    return [structlog.dev.ConsoleRenderer(colors=colours(), exception_formatter=structlog.dev.plain_traceback)]
 
 
 def _for_machines() -> list[Processor]:

@@ -14,8 +14,9 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from inaetics.errors import InaeticsError
+from inaetics.errors import InaeticsError, InvalidInput
 from inaetics.override import override
+from inaetics.terminal import painted
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -74,6 +75,14 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
         click.echo(line)
 
 
+def confirm(question: str) -> None:
+    """Ask a person, and go on after a yes; raises `InvalidInput` where nobody can be asked, and after a no."""
+    if not sys.stdin.isatty():
+        raise InvalidInput(f"nothing was done: there is nobody here to ask {question!r} (--yes: do not ask)")
+    if not click.confirm(question, err=True):
+        raise InvalidInput("nothing was done")
+
+
 def say(text: str) -> None:
     """Tell people something that is not the command's result: it goes to stderr."""
     click.echo(text, err=True)
@@ -82,12 +91,20 @@ def say(text: str) -> None:
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are run.
 
-    `lazy` maps a command's name to (`module:attribute`, one line of help), in the order of the help page.
+    `lazy` maps a command's name to (`module:attribute`, one line of help), in the order of the help page; those in
+    `unlisted` are on no page.
     """
 
-    def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        lazy: Mapping[str, tuple[str, str]],
+        unlisted: Mapping[str, tuple[str, str]] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.lazy = dict(lazy)
+        self._modules = {name: module for name, (module, _) in {**lazy, **(unlisted or {})}.items()}
 
     @override
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -95,9 +112,9 @@ class LazyGroup(click.Group):
 
     @override
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.lazy:
+        if cmd_name not in self._modules:
             return super().get_command(ctx, cmd_name)
-        module, attribute = self.lazy[cmd_name][0].split(":")
+        module, attribute = self._modules[cmd_name].split(":")
         command = getattr(import_module(module), attribute)
         if not isinstance(command, click.Command):
             raise TypeError(f"{module}:{attribute} is no click command")
@@ -114,7 +131,7 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command; for an unknown one name the nearest."""
         name = args[0]
-        if name not in self.lazy and not name.startswith("-") and super().get_command(ctx, name) is None:
+        if name not in self._modules and not name.startswith("-") and super().get_command(ctx, name) is None:
             raise click.UsageError(f"no such command: {name!r}{nearest(name, self.lazy)}", ctx)
         return super().resolve_command(ctx, args)
 
@@ -169,7 +186,7 @@ def show_error(error: BaseException) -> int:
     if unexpected or not expected or os.environ.get("INAETICS_DEBUG") == "1":
         raise error
     for message in dict.fromkeys(map(_message, expected)):
-        click.echo(click.style("error: ", fg="red", bold=True) + message, err=True)
+        click.echo(painted("error: ", "red", "bold") + message, err=True)
     return next((each.exit_code for each in expected if isinstance(each, InaeticsError)), InaeticsError.exit_code)
 
 
@@ -204,7 +221,7 @@ def _show_usage_error(error: click.ClickException) -> int:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         say(error.format_message())
         return error.exit_code
-    click.echo(click.style("error: ", fg="red", bold=True) + error.format_message(), err=True)
+    click.echo(painted("error: ", "red", "bold") + error.format_message(), err=True)
     if context is not None:
         say(f"try: {context.command_path} --help")
     return error.exit_code

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inaetics.cli.common import cluster_option, output_option, print_json, print_table, say
+from inaetics.cli.common import cluster_option, confirm, output_option, print_json, print_table, say
 from inaetics.cli.host_commands.arguments import host_argument
 from inaetics.cli.progress import TerminalProgress
 
@@ -74,11 +74,13 @@ def restore(file: Path, yes: bool, cluster: str) -> None:
     What was submitted since is gone, and what was destroyed since runs again. The data of before stays on each control
     host as etcd/data.before, until the next restore.
     """
+    from inaetics.hosts.etcd_care import restorable
     from inaetics.hosts.etcd_care import restore as put_back
     from inaetics.hosts.paths import cluster_paths
 
+    restorable(cluster_paths(cluster), file)  # nobody is asked about what cannot be
     if not yes:
-        click.confirm(f"Halt cluster {cluster!r} and replace what its store holds?", abort=True, err=True)
+        confirm(f"Halt cluster {cluster!r} and replace what its store holds?")
     put_back(cluster_paths(cluster), file, TerminalProgress())
 
 
@@ -91,11 +93,14 @@ def replace(host: str, yes: bool, cluster: str) -> None:
 
     Refused when the others have no majority without it: then restore a snapshot.
     """
+    from inaetics.hosts.cluster import load
     from inaetics.hosts.etcd_care import replace as give
+    from inaetics.hosts.etcd_care import replaceable
     from inaetics.hosts.paths import cluster_paths
 
+    replaceable(load(cluster_paths(cluster)), host)
     if not yes:
-        click.confirm(f"Delete what {host!r} holds of the store of cluster {cluster!r}?", abort=True, err=True)
+        confirm(f"Delete what {host!r} holds of the store of cluster {cluster!r}?")
     give(cluster_paths(cluster), host, TerminalProgress())
 
 

@@ -32,6 +32,7 @@ COMMANDS = {
     "etcd": ("inaetics.cli.etcd_commands:etcd", "The store: status, snapshot, restore, replace a member."),
     "purge-discovery": (f"{_HERE}.cmd_purge_discovery:command", "Clear what the discovery service remembers."),
     "completion": (f"{_HERE}.cmd_completion:command", "Print a shell's completion script."),
+    "help": ("inaetics.cli.helping:command", "Print the help of a command."),
     "version": (f"{_HERE}.cmd_version:command", "Print the versions of everything involved."),
 }
 

@@ -10,9 +10,12 @@ from contextlib import contextmanager
 
 import click
 
+from inaetics import terminal
 from inaetics.logs import configure_logs
 
 WIDTH = 30
+WIDE = 67
+"""Columns of a finished line, where there are so many."""
 
 
 class TerminalProgress:
@@ -22,7 +25,7 @@ class TerminalProgress:
     """
 
     def __init__(self) -> None:
-        self._live = sys.stderr.isatty()
+        self._live = terminal.writes_over(sys.stderr)
         configure_logs(level=os.environ.get("INAETICS_LOG_LEVEL", "warning"))
 
     @contextmanager
@@ -46,6 +49,7 @@ class TerminalStep:
         self._what = what
         self._live = live
         self._detail = ""
+        self._columns = terminal.width(sys.stderr) if live else WIDE
         self._began = time.monotonic()
         self._show("…", "cyan")
 
@@ -57,13 +61,17 @@ class TerminalStep:
     def end(self, mark: str, color: str) -> None:
         """Print the line as it stays, with the time it took."""
         took = f"{time.monotonic() - self._began:5.1f} s"
-        click.echo(f"{self._line(mark, color)}  {click.style(took, dim=True)}", err=True)
+        line = self._words().ljust(min(self._columns, WIDE) - len(f"{mark} {took}  ") - 1)
+        click.echo(f"{self._start()}{terminal.painted(mark, color)} {line}  {terminal.painted(took, 'dim')}", err=True)
 
     def _show(self, mark: str, color: str) -> None:
         if self._live:
-            click.echo(self._line(mark, color), err=True, nl=False)
+            # What is longer than the terminal is wide would not be written over, but below.
+            line = self._words()[: max(0, self._columns - len(f"{mark} ") - 1)]
+            click.echo(f"{self._start()}{terminal.painted(mark, color)} {line}", err=True, nl=False)
 
-    def _line(self, mark: str, color: str) -> str:
-        start = "\r\033[K" if self._live else ""
-        detail = f"{self._what:<{WIDTH}} {self._detail:<24}"
-        return f"{start}{click.style(mark, fg=color)} {detail}"
+    def _start(self) -> str:
+        return "\r\033[K" if self._live else ""
+
+    def _words(self) -> str:
+        return f"{self._what:<{WIDTH}} {self._detail}"

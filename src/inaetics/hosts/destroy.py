@@ -33,8 +33,6 @@ SCRATCH = (".cluster.json.", ".probe-")
 
 def destroy(paths: ClusterPaths, progress: Progress) -> None:
     """Remove the cluster; raises `NotFound` when there is none, `Conflict` (nothing was touched) for what is odd."""
-    if not os.path.lexists(paths.state):
-        raise NotFound(f"there is no cluster {paths.name!r}: nothing to destroy")
     refuse_oddities(paths)
     with locked(paths, "destroy"):
         runs_here = _owns_run(paths)
@@ -52,8 +50,10 @@ def destroy(paths: ClusterPaths, progress: Progress) -> None:
 
 
 def refuse_oddities(paths: ClusterPaths) -> None:
-    """Raise `Conflict` when the cluster's directory is not as we made it."""
+    """Raise `NotFound` when there is no cluster, `Conflict` when its directory is not as we made it."""
     state = paths.state
+    if not os.path.lexists(state):
+        raise NotFound(f"there is no cluster {paths.name!r}: nothing to destroy")
     if state.is_symlink() or not state.is_dir():
         raise Conflict(f"{state} is no directory of ours: destroy does not follow links (look at it, then remove it)")
     if state.stat().st_uid != os.getuid():

@@ -69,14 +69,20 @@ def defragment(paths: ClusterPaths, told: Callable[[str], object]) -> StoreStatu
     return status(paths)
 
 
+def restorable(paths: ClusterPaths, file: Path) -> Cluster:
+    """The cluster that `file` is to be restored to; raises `NotFound` for what can be seen to fail at once."""
+    cluster = load(paths)
+    if not file.is_file():
+        raise NotFound(f"cannot restore {file}: it is no file (make one: {command(paths.name, 'etcd snapshot FILE')})")
+    return cluster
+
+
 def restore(paths: ClusterPaths, file: Path, progress: Progress) -> None:
     """Halt the cluster, put the snapshot in `file` into every member, and start it again.
 
     Every member is restored beside its data before any data is replaced; what was there stays as `data.before`.
     """
-    cluster = load(paths)
-    if not file.is_file():
-        raise NotFound(f"{file} is no file (make one: {command(paths.name, 'etcd snapshot FILE')})")
+    cluster = restorable(paths, file)
     with locked(paths, "etcd restore"):
         try:
             with progress.step("snapshot checked and unpacked"):
@@ -94,13 +100,14 @@ def restore(paths: ClusterPaths, file: Path, progress: Progress) -> None:
 def replace(paths: ClusterPaths, name: str, progress: Progress) -> None:
     """Give a control host whose disk is lost a new, empty member that learns everything from the others."""
     cluster = load(paths)
-    host = _control_host(cluster, name)
+    host = replaceable(cluster, name)
     with locked(paths, "etcd replace"):
         asyncio.run(_replace_member(cluster, paths, host, progress))
     up(paths, Request(hosts=(name,)), progress)
 
 
-def _control_host(cluster: Cluster, name: str) -> Host:
+def replaceable(cluster: Cluster, name: str) -> Host:
+    """The control host `name`, if its member can be replaced at all; raises what says why it cannot."""
     host = cluster.host(name)
     names = ", ".join(each.name for each in cluster.control_hosts)
     if not host.control:

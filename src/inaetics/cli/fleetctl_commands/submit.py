@@ -20,7 +20,7 @@ def command(session: Session, units: tuple[str, ...], replace: bool) -> None:
     """Store unit files in the cluster. Nothing is started; a template's instances can be from now on.
 
     The same file again changes nothing. Another file under a submitted name is refused unless --replace is given;
-    what runs takes the new file with its next start.
+    what runs is then restarted with it at once, whatever comes of it ('fleetctl update' takes care of that).
 
     \b
       fleetctl submit hello.service

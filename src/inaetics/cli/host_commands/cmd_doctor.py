@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from inaetics.cli.common import cluster_option, output_option, print_json
+from inaetics.terminal import painted
 
 MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "wrong": ("✗", "red")}
 
@@ -27,7 +28,7 @@ def command(output: str, cluster: str) -> int:
         findings.append(each)
         if output == "table":
             mark, color = MARKS[each.level]
-            click.echo(f"{click.style(mark, fg=color)} {each.what}: {each.found}")
+            click.echo(f"{painted(mark, color)} {each.what}: {each.found}")
             if each.help:
                 click.echo(f"    {each.help}")
     if output == "json":

@@ -1,0 +1,125 @@
+"""What people's terminals get: colours if they want them, lines that fit, a question before what cannot be undone."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from inaetics.cli.common import confirm, show_error
+from inaetics.cli.inaetics import inaetics
+from inaetics.cli.progress import TerminalProgress
+from inaetics.errors import Conflict, InvalidInput
+from inaetics.override import override
+from inaetics.terminal import painted, writes_over
+
+
+class Screen(io.StringIO):
+    """A terminal of some width."""
+
+    @override
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("variables", "coloured"),
+    [
+        pytest.param({"TERM": "xterm"}, True, id="a terminal"),
+        pytest.param({"TERM": "xterm", "NO_COLOR": "1"}, False, id="NO_COLOR"),
+        pytest.param({"TERM": "xterm", "NO_COLOR": ""}, True, id="an empty NO_COLOR says nothing"),
+        pytest.param({"TERM": "dumb"}, False, id="a dumb terminal"),
+    ],
+)
+def test_colours_are_for_those_who_want_them(
+    variables: dict[str, str], coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert ("\033[" in painted("x", "red")) is coloured
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    show_error(Conflict("taken"))
+    assert ("\033[" in screen.getvalue()) is coloured
+    assert "error: " in screen.getvalue().replace("\033[0m", "")
+
+
+def test_a_dumb_terminal_has_no_line_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    assert not writes_over(Screen())
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    with TerminalProgress().step("hosts started") as step:
+        step.update("1 of 6")
+        step.update("6 of 6")
+    assert re.fullmatch(r"✓ hosts started +6 of 6 +\d+\.\d s\n", screen.getvalue())
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 200])
+def test_a_line_under_way_fits_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is wrapped would not be written over: the terminal fills up with its beginnings."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr("inaetics.terminal.width", lambda stream: columns)
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    with TerminalProgress().step("images in the registry") as step:
+        step.update("felix-agent: layer 3 of 3, 12.4 of 38.0 MB, of a long name " * 3)
+    *under_way, finished = screen.getvalue().split("\r\033[K")[1:]
+    assert len(under_way) == 2
+    assert max(map(len, under_way)) < columns
+    assert "of a long name" in finished, "the finished line is told whole"
+
+
+def test_nobody_is_asked_where_nobody_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    with pytest.raises(InvalidInput, match=r"nothing was done: .*'Halt it\?'.*--yes"):
+        confirm("Halt it?")
+
+
+@pytest.mark.parametrize("answer", ["n", ""])
+def test_a_no_is_no_interruption(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", Screen(f"{answer}\n"))
+    with pytest.raises(InvalidInput, match="nothing was done"):
+        confirm("Halt it?")
+
+
+def test_destroy_asks_who_sits_at_a_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("INAETICS_HOME", str(tmp_path))
+    (tmp_path / "lab" / "hosts").mkdir(parents=True)
+    monkeypatch.setattr(sys, "stdin", Screen("n\n"))
+    with pytest.raises(InvalidInput, match="nothing was done"):
+        inaetics.main(["destroy", "--cluster", "lab"], standalone_mode=False)
+    assert (tmp_path / "lab").is_dir()
+    inaetics.main(["destroy", "--cluster", "lab", "--yes"], standalone_mode=False)
+    assert not (tmp_path / "lab").exists()
+
+
+@pytest.mark.parametrize("words", [["restore", "no-such.db"], ["replace", "worker-9"]], ids=lambda words: words[0])
+def test_nobody_is_asked_about_what_cannot_be(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("INAETICS_HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "stdin", Screen("y\n"))
+    with pytest.raises(Exception, match="there is no cluster 'lab'"):
+        inaetics.main(["etcd", *words, "--cluster", "lab"], standalone_mode=False)
+    assert capsys.readouterr().err == ""
+
+
+def test_help_says_what_help_says(capsys: pytest.CaptureFixture[str]) -> None:
+    def said(*words: str) -> str:
+        inaetics.main([*words], standalone_mode=False, prog_name="inaetics")
+        return capsys.readouterr().out
+
+    assert said("help") == said("--help")
+    assert said("help", "up") == said("up", "--help")
+    assert said("help", "etcd", "snapshot") == said("etcd", "snapshot", "--help")
+    with pytest.raises(click.UsageError, match=r"no such command: 'snapshto' \(did you mean 'snapshot'\?\)"):
+        said("help", "etcd", "snapshto")
+    with pytest.raises(click.UsageError, match="'inaetics up' has no commands"):
+        said("help", "up", "now")
