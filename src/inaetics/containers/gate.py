@@ -11,7 +11,6 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import socket
 import ssl
 import threading
 import time
@@ -22,8 +21,6 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from socketserver import TCPServer as _Server
-from socketserver import ThreadingMixIn
 from typing import Any
 
 from inaetics.containers import gate_http
@@ -34,7 +31,7 @@ from inaetics.containers.replicate_plan import NAME, REFERENCE
 from inaetics.containers.replicate_room import refuse_full
 from inaetics.errors import InaeticsError, InvalidInput, Unavailable
 from inaetics.override import override
-from inaetics.strangers import Strangers
+from inaetics.strangers import GuardedServer
 
 IDLE_S = 75.0
 """A connection of the cluster's is closed when nobody asks anything for so long, or when it stalls in a request."""
@@ -94,55 +91,29 @@ class Doors:
     """Around everything that somebody who may push does towards it; may wait before it begins."""
 
 
-class Gate(ThreadingMixIn, _Server):
+class Gate(GuardedServer):
     """The server: a thread for each connection, so many at once and no more."""
 
-    daemon_threads = True
-    allow_reuse_address = True
     request_queue_size = 128
-    block_on_close = False
 
-    def __init__(self, address: tuple[str, int], context: Callable[[], ssl.SSLContext], doors: Doors) -> None:
+    def __init__(self, address: tuple[str, int], context: ssl.SSLContext, doors: Doors) -> None:
         self.doors = doors
-        self._context = context
-        self._strangers = Strangers(MOST_STRANGERS)
-        self._own = threading.BoundedSemaphore(MOST_CONNECTIONS + MOST_WAITING)
-        self._served = threading.BoundedSemaphore(MOST_CONNECTIONS)
-        super().__init__(address, _Handler)
+        super().__init__(
+            address,
+            _Handler,
+            context=context,
+            strangers=MOST_STRANGERS,
+            at_once=MOST_CONNECTIONS,
+            waiting=MOST_WAITING,
+        )
 
     @override
-    def process_request(self, request: Any, client_address: Any) -> None:
-        try:
-            request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            tls = self._strangers.enter(request, client_address[0], self._context())
-        except (OSError, ValueError) as error:
-            log("connection refused", level="debug", client=client_address[0], reason=str(error))
-            self.shutdown_request(request)
-            return
-        try:
-            super().process_request(tls, client_address)
-        except RuntimeError:  # no thread to be had
-            self._strangers.leave(tls)
-            tls.close()
-            raise
+    def turned_away(self, client: str, error: Exception) -> None:
+        log("connection refused", level="debug", client=client, reason=str(error))
 
     @override
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            self._strangers.shake_hands(request)
-        except (OSError, ValueError) as error:
-            log("connection refused", level="debug", client=client_address[0], reason=str(error))
-            return
-        if not self._own.acquire(blocking=False):
-            most = MOST_CONNECTIONS + MOST_WAITING
-            log("too many connections", level="warning", client=client_address[0], most=most)
-            request.close()
-            return
-        try:
-            with self._served:
-                super().process_request_thread(request, client_address)
-        finally:
-            self._own.release()
+    def crowded(self, client: str) -> None:
+        log("too many connections", level="warning", client=client, most=MOST_CONNECTIONS + MOST_WAITING)
 
     @override
     def handle_error(self, request: Any, client_address: Any) -> None:

@@ -116,7 +116,7 @@ class Service:
             activity=self._pushes.active,
         )
         host, _, port = settings.address.rpartition(":")
-        gate = Gate((host, int(port)), context.current, doors)
+        gate = Gate((host, int(port)), context, doors)
         signal.signal(signal.SIGTERM, _end)  # what is under way is cut off: whoever pulls goes on elsewhere
         self._replicator.start()
         gc.freeze()

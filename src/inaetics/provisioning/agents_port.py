@@ -10,12 +10,11 @@ whoever connects and says nothing keeps nobody waiting. Paths::
 
 from __future__ import annotations
 
-import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -25,7 +24,7 @@ from typing_extensions import override
 
 from inaetics.errors import InaeticsError, InvalidInput, NotFound, Unavailable
 from inaetics.provisioning.answers import MAX_REPORT, Answer, Answers, refusal
-from inaetics.strangers import Strangers
+from inaetics.strangers import GuardedServer
 from inaetics.tls import common_name, server_context
 
 log = structlog.get_logger()
@@ -54,7 +53,7 @@ class AgentsPort:
         """Where it is, once it was started."""
         if self._server is None:
             return ""
-        return f"{'https' if self._context else 'http'}://{self._address}:{self._server.server_port}"
+        return f"{'https' if self._context else 'http'}://{self._address}:{self._server.server_address[1]}"
 
     def start(self) -> None:
         """Listen; raises `Unavailable` when the port is taken."""
@@ -72,19 +71,14 @@ class AgentsPort:
             self._server.wait_answered(ANSWERED_S)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
+class _Server(GuardedServer):
     request_queue_size = 256
 
     def __init__(self, at: tuple[str, int], answers: Answers, context: ssl.SSLContext | None) -> None:
         self.answers = answers
-        self.context = context
-        self._strangers = Strangers(MAX_STRANGERS)
-        self._free = threading.Semaphore(MAX_CONNECTIONS)
         self._answering = threading.Condition()
         self._asked = 0
-        super().__init__(at, _Handler)
+        super().__init__(at, _Handler, context=context, strangers=MAX_STRANGERS, at_once=MAX_CONNECTIONS)
 
     @contextmanager
     def answering(self) -> Iterator[None]:
@@ -104,47 +98,12 @@ class _Server(ThreadingHTTPServer):
             self._answering.wait_for(lambda: not self._asked, timeout_s)
 
     @override
-    def server_bind(self) -> None:
-        """Bind without the look-up of the host's name that the parent makes."""
-        socket.socket.bind(self.socket, self.server_address)
-        self.server_address = name, port = self.socket.getsockname()
-        self.server_name, self.server_port = str(name), int(port)
+    def turned_away(self, client: str, error: Exception) -> None:
+        log.debug("connection of an agent ended", peer=client, reason=str(error))
 
     @override
-    def process_request(self, request: Any, client_address: Any) -> None:
-        request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self.context is None:
-            super().process_request(request, client_address)
-            return
-        secure = self._strangers.enter(request, client_address[0], self.context)
-        try:
-            super().process_request(secure, client_address)
-        except RuntimeError:  # no thread to be had
-            self._strangers.leave(secure)
-            secure.close()
-            raise
-
-    @override
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        if isinstance(request, ssl.SSLSocket):
-            try:
-                self._strangers.shake_hands(request)
-            except (OSError, ValueError):
-                self.handle_error(request, client_address)
-                return
-        if not self._free.acquire(blocking=False):
-            log.warning("too many connections of agents", most=MAX_CONNECTIONS)
-            request.close()
-            return
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._free.release()
-
-    @override
-    def finish_request(self, request: Any, client_address: Any) -> None:
-        request.settimeout(IDLE_S)
-        _Handler(request, client_address, self)
+    def crowded(self, client: str) -> None:
+        log.warning("too many connections of agents", most=MAX_CONNECTIONS)
 
     @override
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -160,6 +119,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    timeout = IDLE_S
     server: _Server
 
     def do_GET(self) -> None:
