@@ -15,6 +15,7 @@ from inaetics.api.provisioning_wire import (
     BundleWritten,
     TargetHistory,
     TargetList,
+    VersionKept,
     VersionList,
     VersionReply,
     VersionRequest,
@@ -222,6 +223,9 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "GET /inaetics/v1/provisioning/versions/{number}": Operation(
         summary="One version of the mapping, or the `current` one.", answer=Version
+    ),
+    "POST /inaetics/v1/provisioning/versions/{number}/keep": Operation(
+        summary="Let the version in force stay: it is on trial no more, whatever targets say.", answer=VersionKept
     ),
     "GET /inaetics/v1/provisioning/targets": Operation(
         summary="What every known target shall run, and how it is.", answer=TargetList

@@ -17,7 +17,9 @@ from inaetics.api.listener import Listener, server_context, tcp_socket, unix_soc
 from inaetics.api.metered_store import MeteredStore
 from inaetics.api.metrics import Metrics
 from inaetics.api.peers import read_authorities
+from inaetics.api.provisioning import Provisioning
 from inaetics.api.provisioning_archives import Archives, RegistryArchives
+from inaetics.api.provisioning_trials import Trials
 from inaetics.api.pulse import Pulse
 from inaetics.api.services import Services
 from inaetics.api.settings import ApiSettings
@@ -73,6 +75,7 @@ async def serve_over(
         power_switch=settings.power_switch,
     )
     engine = Engine(store, mirror, candidate=settings.candidate, on_plan=metrics.on_plan)
+    trials = Trials(store, Provisioning(store, archives=services.archives, anchors=services.signers))
     app = build_app(services)
     with ExitStack() as sockets:
         socket = sockets.enter_context(unix_socket(settings.socket))
@@ -95,6 +98,7 @@ async def serve_over(
                 group.create_task(services.pulse.run(), name="pulse"),
                 group.create_task(services.chronicle.run(), name="events"),
                 group.create_task(engine.run(), name="engine"),
+                group.create_task(trials.run(), name="trials"),
             ]
             for listener in listeners:
                 group.create_task(listener.run_until_stopped(), name="listener")

@@ -8,11 +8,14 @@ authority, and archives are looked for in the registry.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
+import structlog
 
 from inaetics.api.provisioning_archives import Archives, Unchecked
 from inaetics.api.provisioning_wire import VersionRequest
@@ -26,11 +29,14 @@ from inaetics.bundles.records import (
     MAX_RECORD,
     REPLACED,
     STANDINGS,
+    TRIAL,
     VERSIONS,
     Artifact,
     Entry,
     Held,
     Standing,
+    Trial,
+    Undone,
     Version,
     artifact_key,
     check_target,
@@ -43,6 +49,10 @@ from inaetics.bundles.resolve import resolve, resolved, with_newest
 from inaetics.bundles.signature import verify
 from inaetics.errors import Conflict, InvalidInput, NotFound
 from inaetics.store.protocol import MAX_GUARDS, MAX_OPS, Delete, KeyValue, ModIs, Op, Put, Store
+
+log = structlog.get_logger()
+
+Record = TypeVar("Record", Standing, Entry)
 
 NOTHING = "there is no version yet (apply a mapping: inaetics deploy apply FILE)"
 
@@ -72,12 +82,13 @@ class Known:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """A version, and what it changes where."""
+    """A version, and what it changes where; and for how long it may be taken back."""
 
     version: Version
     before: int
     changes: tuple[Change, ...]
     rules: int
+    trial: Trial | None = None
 
 
 class Provisioning:
@@ -182,16 +193,19 @@ class Provisioning:
     async def standings(self) -> dict[str, Standing]:
         """How every target is that was ever given anything."""
         listing = await self._store.list(STANDINGS)
-        return {
-            item.key.removeprefix(STANDINGS): msgspec.json.decode(item.value, type=Standing) for item in listing.items
-        }
+        return {target: standing for item in listing.items for target, standing in read_standing(item)}
 
     async def log(self, target: str) -> tuple[Entry, ...]:
         """A target's audit log, the youngest first."""
         listing = await self._store.list(log_prefix(check_target(target)))
-        return tuple(msgspec.json.decode(item.value, type=Entry) for item in reversed(listing.items))
+        return tuple(entry for item in reversed(listing.items) for entry in _read(item, Entry))
 
-    async def change(self, asked: VersionRequest) -> Made:
+    async def trial(self) -> Trial | None:
+        """The trial of the version in force, if it is on one."""
+        item = await self._store.get(TRIAL)
+        return msgspec.json.decode(item.value, type=Trial) if item else None
+
+    async def change(self, asked: VersionRequest, *, undid: Undone | None = None) -> Made:
         """Make the version that is asked for, or only say what it would be. See `VersionRequest`.
 
         Raises `InvalidInput` for what cannot be followed, and `Conflict` when somebody else was first.
@@ -203,14 +217,24 @@ class Provisioning:
         if wanted == known.version:
             return Made(version=wanted, before=known.number, changes=(), rules=len(wanted.rules or ()))
         note = f"{wanted.note}: {asked.reason}" if asked.reason else wanted.note
-        wanted = msgspec.structs.replace(wanted, note=note)
-        before = self._before(known)
+        wanted = msgspec.structs.replace(wanted, note=note, undid=undid)
+        before, trial = self._before(known), await self._trial(known, wanted, asked)
         found = changes(before, wanted, tuple(await self.standings()))
-        made = Made(version=wanted, before=known.number, changes=found, rules=len(wanted.rules or ()))
+        made = Made(version=wanted, before=known.number, changes=found, rules=len(wanted.rules or ()), trial=trial)
         if not asked.plan:
             await self._archives.check(_new_ones(known, before, wanted))
-            await self._commit(known, wanted)
+            await self._commit(known, wanted, trial)
         return made
+
+    async def _trial(self, known: Known, wanted: Version, asked: VersionRequest) -> Trial | None:
+        """As asked for; where the version in force is on trial itself, back means to the one that is not."""
+        if asked.trial_s is None or known.version is None:
+            return None
+        if asked.back_to is not None or asked.target:
+            raise InvalidInput("trial_s goes with a mapping or with replaced: going back is not taken back")
+        running = await self.trial()
+        back_to = running.back_to if running and running.version == known.number else known.number
+        return Trial(version=wanted.version, back_to=back_to, within_s=asked.trial_s, by=wanted.by, at=wanted.at)
 
     async def _wanted(self, known: Known, asked: VersionRequest) -> Version:
         """The version that is asked for; the one in force when there is nothing to do."""
@@ -274,7 +298,7 @@ class Provisioning:
         except InvalidInput:
             return None  # what is in force cannot be understood: everything is new
 
-    async def _commit(self, known: Known, wanted: Version) -> None:
+    async def _commit(self, known: Known, wanted: Version, trial: Trial | None) -> None:
         value = msgspec.json.encode(wanted)
         if len(value) > MAX_RECORD:
             raise InvalidInput(f"the mapping is too large: {len(value)} bytes with what is held, at most {MAX_RECORD}")
@@ -282,6 +306,7 @@ class Provisioning:
         keys = [known.key_of(pinned) for pinned in used(wanted)][: MAX_GUARDS - 2]
         guards = [ModIs(key=key, revision=known.revisions[key]) for key in (CURRENT, *keys)]
         ops: list[Op] = [Put(key=CURRENT, value=value), Put(key=version_key(wanted.version), value=value)]
+        ops.append(Put(key=TRIAL, value=msgspec.json.encode(trial)) if trial else Delete(key=TRIAL))
         if wanted.version > KEPT_VERSIONS:
             ops.append(Delete(key=version_key(wanted.version - KEPT_VERSIONS)))
         ops += [Delete(key=key) for key in await self._outlived(known, wanted)]
@@ -338,6 +363,25 @@ def _released(made: Version, target: str) -> Version:
         raise NotFound(f"target {target!r} is not held (held: {names})")
     held = {name: each for name, each in made.held.items() if name != target}
     return msgspec.structs.replace(made, held=held, note=f"{target} released")
+
+
+def read_standing(item: KeyValue) -> Iterator[tuple[str, Standing]]:
+    """The target and how it is, from its key in etcd; nothing where it makes no sense.
+
+    Every worker's certificate may write there: what one of them wrote must not keep anybody from deploying.
+    """
+    target = item.key.removeprefix(STANDINGS)
+    with suppress(InvalidInput):
+        check_target(target)
+        yield from ((target, standing) for standing in _read(item, Standing))
+
+
+def _read(item: KeyValue, kind: type[Record]) -> Iterator[Record]:
+    """A record of the audit log, if it can be understood."""
+    try:
+        yield msgspec.json.decode(item.value, type=kind)
+    except msgspec.DecodeError as error:
+        log.warning("record of the audit log not understood", key=item.key, error=str(error))
 
 
 def _artifact(item: KeyValue) -> Artifact:

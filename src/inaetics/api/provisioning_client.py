@@ -10,6 +10,7 @@ from inaetics.api.provisioning_wire import (
     BundleWritten,
     TargetHistory,
     TargetList,
+    VersionKept,
     VersionList,
     VersionReply,
     VersionRequest,
@@ -66,6 +67,11 @@ def versions(client: FleetClient) -> VersionList:
 def change(client: FleetClient, asked: VersionRequest) -> VersionReply:
     """Make another version, or say what it would change (`plan`)."""
     return client.send_as("POST", f"{_PATH}/versions", asked, VersionReply)
+
+
+def keep(client: FleetClient, number: int) -> VersionKept:
+    """Let the version in force stay; raises `Conflict` when another one than `number` is."""
+    return client.send_as("POST", f"{_PATH}/versions/{number}/keep", None, VersionKept)
 
 
 def targets(client: FleetClient, target: str = "") -> TargetList:

@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from inaetics.api.control_token import person
 from inaetics.api.provisioning import Known, Made, Provisioning
+from inaetics.api.provisioning_trials import keep
 from inaetics.api.provisioning_wire import (
     BundleList,
     BundleWritten,
@@ -18,6 +19,7 @@ from inaetics.api.provisioning_wire import (
     TargetHistory,
     TargetList,
     VersionEntry,
+    VersionKept,
     VersionList,
     VersionReply,
     VersionRequest,
@@ -46,6 +48,7 @@ def routes(services: Services) -> list[Route]:
         Route(f"{PATH}/versions", ours.versions, methods=["GET"]),
         Route(f"{PATH}/versions", ours.change, methods=["POST"]),
         Route(f"{PATH}/versions/{{number}}", ours.version, methods=["GET"]),
+        Route(f"{PATH}/versions/{{number}}/keep", ours.keep, methods=["POST"]),
         Route(f"{PATH}/targets", ours.targets, methods=["GET"]),
         Route(f"{PATH}/targets/{{target}}", ours.target, methods=["GET"]),
         Route(f"{PATH}/targets/{{target}}/history", ours.history, methods=["GET"]),
@@ -82,13 +85,16 @@ class _Provisioning:
     async def versions(self, request: Request) -> Response:
         found = await self._desk.versions()
         entries = (VersionEntry(version=each.version, by=each.by, at=each.at, note=each.note) for each in found)
-        return reply(VersionList(versions=tuple(entries)))
+        return reply(VersionList(versions=tuple(entries), trial=await self._desk.trial()))
 
     async def version(self, request: Request) -> Response:
         text = request.path_params["number"]
-        if text != "current" and (not text.isascii() or not text.isdigit() or not 0 < len(text) < 10):
-            raise InvalidInput(f"{text!r} is no version: give its number, or 'current'")
-        return reply(await self._desk.version(0 if text == "current" else int(text)))
+        return reply(await self._desk.version(0 if text == "current" else _number(text, "or 'current'")))
+
+    async def keep(self, request: Request) -> Response:
+        number = _number(request.path_params["number"], "the one in force")
+        await person(self._services.store, request)
+        return reply(VersionKept(version=number, was_on_trial=await keep(self._services.store, number)))
 
     async def change(self, request: Request) -> Response:
         asked = await read_json(request, VersionRequest)
@@ -133,6 +139,12 @@ class _Provisioning:
     async def history(self, request: Request) -> Response:
         target = request.path_params["target"]
         return reply(TargetHistory(target=target, entries=await self._desk.log(target)))
+
+
+def _number(text: str, other: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < len(text) < 10:
+        raise InvalidInput(f"{text!r} is no version: give its number, {other}")
+    return int(text)
 
 
 def _sorted(found: Iterable[Artifact]) -> tuple[Artifact, ...]:
@@ -188,4 +200,5 @@ def _reply(made: Made, *, planned: bool) -> VersionReply:
         changes=entries,
         planned=planned,
         rules=made.rules,
+        trial=made.trial,
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from inaetics.bundles.outcome import Outcome
-from inaetics.bundles.records import Artifact, Entry, Held, Standing
+from inaetics.bundles.records import Artifact, Entry, Held, Standing, Trial
 
 
 class BundleList(Struct, frozen=True, kw_only=True):
@@ -39,6 +39,9 @@ class VersionRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `expected` is the version in force that the wish was decided from: another one is a conflict. With `plan` nothing
     is changed. `by` says who asks, and `reason` why: it stands in the history.
+
+    With `trial_s` the version is on trial for so many seconds: when a target that it concerns cannot run it, the
+    cluster goes back to the version before, whoever asked and is gone. See `Trial`.
     """
 
     text: str | None = None
@@ -50,6 +53,7 @@ class VersionRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     by: str = ""
     reason: Annotated[str, Meta(max_length=500)] = ""
     plan: bool = False
+    trial_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
 
 
 class ChangeEntry(Struct, frozen=True, kw_only=True):
@@ -69,7 +73,7 @@ class ChangeEntry(Struct, frozen=True, kw_only=True):
 
 
 class VersionReply(Struct, frozen=True, kw_only=True):
-    """The version that was made, or that a plan would make, and what it changes where."""
+    """The version that was made, or that a plan would make, and what it changes where; `trial` when it is on trial."""
 
     version: int
     before: int
@@ -77,6 +81,7 @@ class VersionReply(Struct, frozen=True, kw_only=True):
     changes: tuple[ChangeEntry, ...] = ()
     planned: bool = False
     rules: int = 0
+    trial: Trial | None = None
 
 
 class VersionEntry(Struct, frozen=True, kw_only=True):
@@ -89,9 +94,17 @@ class VersionEntry(Struct, frozen=True, kw_only=True):
 
 
 class VersionList(Struct, frozen=True, kw_only=True):
-    """The youngest first; as many as are kept."""
+    """The youngest first; as many as are kept. `trial` when the one in force is on trial."""
 
     versions: tuple[VersionEntry, ...] = ()
+    trial: Trial | None = None
+
+
+class VersionKept(Struct, frozen=True, kw_only=True):
+    """The version stays in force, whatever targets say. `was_on_trial`: it might have been taken back until now."""
+
+    version: int
+    was_on_trial: bool
 
 
 class TargetEntry(Struct, frozen=True, kw_only=True):

@@ -20,8 +20,13 @@ from inaetics.bundles.repository import Repository
 def deployment_for(target: str, version: Version, repository: Repository) -> Deployment:
     """The deployment of `target` by a version that has been resolved. Raises `NotFound` for what is not kept."""
     bundles = tuple(_deployed(repository.find(pinned)) for pinned in given(version, target))
-    digest = hashlib.sha256(msgspec.json.encode([(b.name, b.version, b.sha256) for b in bundles])).hexdigest()
-    return Deployment(version=f"{version.version}-{digest[:12]}", bundles=bundles, within_s=version.within_s)
+    return Deployment(version=name_of(target, version), bundles=bundles, within_s=version.within_s)
+
+
+def name_of(target: str, version: Version) -> str:
+    """The `version` of that deployment."""
+    bundles = [(pinned.name, pinned.version, pinned.sha256) for pinned in given(version, target)]
+    return f"{version.version}-{hashlib.sha256(msgspec.json.encode(bundles)).hexdigest()[:12]}"
 
 
 def content_of(version: str) -> str:

@@ -6,6 +6,7 @@
 | `…/provisioning/replaced/NAME/VERSION/SHA256` | `Artifact` that another took the place of | the API |
 | `…/provisioning/current` | `Version`: the one in force | the API |
 | `…/provisioning/versions/NUMBER` | `Version`, the last `KEPT_VERSIONS` | the API |
+| `…/provisioning-trial` | `Trial`: while the version in force may still be taken back by the cluster | the API |
 | `…/node-provisioning-log/entries/TARGET/TIME-ID` | `Entry`, the last `KEPT_ENTRIES` of each target | servers |
 | `…/node-provisioning-log/targets/TARGET` | `Standing`: how the target is | servers |
 
@@ -32,6 +33,8 @@ ARTIFACTS = f"{PREFIX}artifacts/"
 REPLACED = f"{PREFIX}replaced/"
 CURRENT = f"{PREFIX}current"
 VERSIONS = f"{PREFIX}versions/"
+TRIAL = "/inaetics/provisioning-trial"
+"""Not below `PREFIX`, which every server follows: a trial does not concern them."""
 LOG_ROOT = "/inaetics/node-provisioning-log/"
 LOG = f"{LOG_ROOT}entries/"
 STANDINGS = f"{LOG_ROOT}targets/"
@@ -68,6 +71,22 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def key(self) -> str:
         """As versions of the mapping name it: ``name@version``."""
         return f"{self.name}@{self.version}"
+
+    @classmethod
+    def of(cls, manifest: Manifest, *, sha256: str, size: int, by: str = "") -> Artifact:
+        """The archive of a bundle that says `manifest`, not signed; `sha256` (in hex) and `size` (bytes) are its own."""
+        return cls(
+            name=manifest.name,
+            version=manifest.version,
+            sha256=sha256,
+            size=size,
+            entry=manifest.entry,
+            requires=manifest.requires,
+            provides=manifest.provides,
+            exclusive=manifest.exclusive,
+            kind=manifest.kind,
+            by=by,
+        )
 
     @property
     def manifest(self) -> Manifest:
@@ -108,6 +127,26 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     at: float = 0.0
 
 
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """While this stands, the cluster goes back from `version` to `back_to` when a target says that it cannot run it.
+
+    It ends with `within_s`, with any other version, or when somebody says that the version stays.
+    """
+
+    version: int
+    back_to: int
+    within_s: float
+    by: str = ""
+    at: float = 0.0
+
+
+class Undone(msgspec.Struct, frozen=True, kw_only=True):
+    """The version that was taken back, and what targets (not all of them) said that could not run it."""
+
+    version: int
+    failed: dict[str, str] = {}
+
+
 class Version(msgspec.Struct, frozen=True, kw_only=True):
     """A version of the mapping, as it was put in force."""
 
@@ -127,6 +166,8 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     at: float = 0.0
     note: str = ""
     """What was asked for: "applied", "back to version 3", "felix@1 held at version 3", "clock@1.0.0 replaced"."""
+    undid: Undone | None = None
+    """What was on trial and failed, when the cluster made this version of its own accord."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -112,7 +112,7 @@ def push(
     With --replace, what took the place of another archive reaches the agents at once: as a new version of the mapping
     in force, so that 'inaetics deploy history' names it and 'inaetics deploy rollback' brings the archive before back.
     Agents that are held keep theirs. The command waits for the agents as 'inaetics deploy apply' does; when one cannot
-    run it, the version before is put in force again. With --demonstrator nothing is taken back.
+    run it, the cluster puts the version before in force again. With --demonstrator nothing is taken back.
     """
     from inaetics.cli.bundle_plan import plan_push, print_push_plan
     from inaetics.cli.bundle_work import archives
@@ -120,6 +120,7 @@ def push(
 
     if demonstrator == bool(sources):
         raise InvalidInput("name bundles to push, or give --demonstrator: inaetics bundle push DIR|ARCHIVE...")
+    waiting = Waiting(block=not no_block, within_s=timeout, undo=not demonstrator)
     with Session(cluster=cluster, endpoint=endpoint).client() as client:
         if plan:
             with shipped() if demonstrator else archives(sources) as found:
@@ -129,11 +130,10 @@ def push(
             made = _push_demonstrator(client, cluster)
         else:
             with archives(sources) as found:
-                made = _push(client, cluster, found, replace=replace, reason=reason, output=output)
+                made = _push(client, cluster, found, waiting, replace=replace, reason=reason, output=output)
         if made is None or no_block:
             return 0
-        followed, _ = follow_change(client, made, Waiting(within_s=timeout, undo=not demonstrator))
-        return followed.exit_code
+        return follow_change(client, made, waiting).exit_code
 
 
 def _push_demonstrator(client: FleetClient, cluster: str) -> VersionReply | None:
@@ -146,13 +146,21 @@ def _push_demonstrator(client: FleetClient, cluster: str) -> VersionReply | None
 
 
 def _push(
-    client: FleetClient, cluster: str, found: Sequence[Archive], *, replace: bool, reason: str, output: str
+    client: FleetClient,
+    cluster: str,
+    found: Sequence[Archive],
+    waiting: Waiting,
+    *,
+    replace: bool,
+    reason: str,
+    output: str,
 ) -> VersionReply | None:
     from inaetics.cli.bundle_work import depot, push_bundles, use_newest
 
     with TerminalProgress().step("push bundles") as step:
         pushed = push_bundles(client, depot(cluster), found, by=who(), replace=replace, progress=step.update)
-        made = use_newest(client, pushed, by=who(), reason=reason) if replace else None
+        trial_s = waiting.trial_s
+        made = use_newest(client, pushed, by=who(), reason=reason, trial_s=trial_s) if replace else None
     _show_pushed(pushed, made, output)
     return made
 

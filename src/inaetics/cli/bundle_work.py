@@ -230,19 +230,7 @@ def _push(
 
 def artifact_of(archive: Archive, *, by: str) -> Artifact:
     """The record of an archive, not signed."""
-    manifest = archive.manifest
-    return Artifact(
-        name=manifest.name,
-        version=manifest.version,
-        entry=manifest.entry,
-        requires=manifest.requires,
-        provides=manifest.provides,
-        exclusive=manifest.exclusive,
-        kind=manifest.kind,
-        sha256=archive.sha256,
-        size=archive.size,
-        by=by,
-    )
+    return Artifact.of(archive.manifest, sha256=archive.sha256, size=archive.size, by=by)
 
 
 def refuse_another(before: Artifact | None, archive: Archive) -> None:
@@ -256,16 +244,19 @@ def refuse_another(before: Artifact | None, archive: Archive) -> None:
         )
 
 
-def use_newest(client: FleetClient, pushed: Sequence[Pushed], *, by: str, reason: str = "") -> VersionReply | None:
+def use_newest(
+    client: FleetClient, pushed: Sequence[Pushed], *, by: str, reason: str = "", trial_s: float | None = None
+) -> VersionReply | None:
     """Let everybody who gets one of these bundles have its archive of now; None when everybody has.
 
     That is a new version of the mapping, so that it is known who changed what, and can be undone. What a push that was
-    cut left undone is done by the next one.
+    cut left undone is done by the next one. With `trial_s` it is on trial.
     """
     from inaetics.api.provisioning_client import change
     from inaetics.api.provisioning_wire import VersionRequest
 
-    asked = VersionRequest(replaced=tuple(each.artifact.key for each in pushed), by=by, reason=reason)
+    replaced = tuple(each.artifact.key for each in pushed)
+    asked = VersionRequest(replaced=replaced, by=by, reason=reason, trial_s=trial_s)
     try:
         reply = change(client, asked)
     except NotFound:

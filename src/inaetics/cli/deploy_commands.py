@@ -61,6 +61,7 @@ def deploy() -> None:
       inaetics deploy plan mapping.toml          what it would change, agent by agent
       inaetics deploy apply mapping.toml         after editing it
       inaetics deploy apply                      the same mapping, with the newest bundles
+      inaetics deploy keep                       whatever agents say of it
       inaetics deploy rollback                   the version before, exactly as it was
       inaetics deploy rollback felix@1           only this agent, which is held there
       inaetics deploy history felix@1            what it was given, and what came of it
@@ -131,13 +132,31 @@ def apply(
     """Check the mapping in FILE ('-': standard input) and put it in force; none: the same one, with the newest bundles.
 
     It is refused when somebody else puts another version in force meanwhile. Then the command waits until every target
-    that is there runs what it shall. When one of those that get something else refuses it or goes back, the version
-    before is put in force again, everywhere; who is only late changes nothing. Exit code 0: all run it; 1: taken back,
-    or not everywhere in time, with the reasons.
+    that is there runs what it shall. When one of those that get something else refuses it or goes back, the cluster
+    puts the version before in force again, everywhere, also when this command was interrupted or does not wait; who is
+    only late changes nothing. Exit code 0: all run it; 1: taken back, or not everywhere in time, with the reasons.
     """
     asked = _asked(file, shipped, plan=plan, expected=expected, reason=reason)
     waiting = Waiting(block=not no_block, within_s=timeout, undo=not keep_going)
     return _change(cluster, endpoint, asked, waiting, output)
+
+
+@deploy.command("keep")
+@click.argument("version", required=False, type=click.IntRange(min=1))
+@_common
+def keep(version: int | None, output: str, cluster: str, endpoint: str | None) -> None:
+    """Let the version in force stay, or VERSION if it is that: the cluster does not take it back any more.
+
+    'apply' does so itself once all agents run it. It is needed where nobody waited for that, or some cannot run it.
+    """
+    from inaetics.api import provisioning_client as api
+
+    with Session(cluster=cluster, endpoint=endpoint).client() as client:
+        kept = api.keep(client, version or api.version(client).version)
+    if output == "json":
+        print_json({"version": kept.version, "was_on_trial": kept.was_on_trial})
+    else:
+        say(f"version {kept.version} stays in force" + ("" if kept.was_on_trial else "; it was not on trial"))
 
 
 @deploy.command("rollback")

@@ -60,6 +60,17 @@ def print_change(reply: VersionReply, output: str, *, waited: bool = False) -> N
     else:
         how = "" if waited else "; they follow now (how far they are: inaetics deploy show --all)"
         say(f"version {reply.version} is in force: {reply.note}, {reply.rules} rules; {where}{how}")
+        if not waited:
+            tell_trial(reply)
+
+
+def tell_trial(reply: VersionReply) -> None:
+    """For whoever does not wait: what the cluster may do yet."""
+    if reply.trial is not None:
+        say(
+            f"when a target fails within {reply.trial.within_s:g} s, the cluster goes back to what version "
+            f"{reply.trial.back_to} gave, everywhere (to keep it whatever happens: inaetics deploy keep)"
+        )
 
 
 def print_versions(listed: VersionList, output: str) -> None:
@@ -73,6 +84,12 @@ def print_versions(listed: VersionList, output: str) -> None:
     print_table(("VERSION", "WHEN", "BY", "WHAT"), rows)
     if not rows:
         say("no mapping was applied yet (apply one: inaetics deploy apply FILE)")
+    if (trial := listed.trial) is not None:
+        until = when(trial.at + trial.within_s)
+        say(
+            f"version {trial.version} is on trial until {until}: when a target fails, the cluster goes back to what "
+            f"version {trial.back_to} gave (to keep it whatever happens: inaetics deploy keep)"
+        )
 
 
 def print_history(history: TargetHistory, output: str) -> None:

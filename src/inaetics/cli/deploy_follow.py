@@ -1,4 +1,4 @@
-"""Waiting until targets run a version of the mapping, and going back as a whole when one of them cannot.
+"""Waiting until targets run a version of the mapping, or the cluster has taken it back because one of them cannot.
 
 Judged is what the targets themselves said, as their audit logs have it. A target of which nothing is heard and whose
 unit does not run is not waited for: it gets what it shall run when it comes.
@@ -7,12 +7,13 @@ unit does not run is not waited for: it gets what it shall run when it comes.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from inaetics.bundles.outcome import words_of
 from inaetics.cli.common import say
-from inaetics.errors import Conflict, Unavailable
+from inaetics.errors import Conflict, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from inaetics.api.client import FleetClient
@@ -26,6 +27,8 @@ AWAY_S = 2.0
 does not run either."""
 GIVEN_S = 5.0
 """So long for one that was given its bundles and whose unit does not run: it may have been told on its way out."""
+TAKEN_BACK_S = 15.0
+"""So long the cluster may take to go back from a version that failed its trial: longer when no registry answers."""
 AGAIN_S = 0.2
 MOST_NAMED = 10
 
@@ -40,9 +43,13 @@ class Step(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Followed:
-    """What became of the targets that were waited for: target → reason, where there is one."""
+    """What became of the targets that were waited for: target → reason, where there is one.
+
+    `taken_back`: the version that the cluster made of its own accord in the place of this one; 0 where it did not.
+    """
 
     version: int
+    taken_back: int = 0
     current: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     late: dict[str, str] = field(default_factory=dict)
@@ -71,24 +78,33 @@ def follow(
     within_s: float,
     step: Step,
     others: bool = False,
-    stop_at: Callable[[str], bool] = lambda target: False,
+    fatal: Collection[str] = (),
 ) -> Followed:
     """Wait until each of `names` runs `version` or has failed, at most `within_s`; with `others` also those that do
-    not run what they shall for another reason. Ends at the first failure of a target that `stop_at` names.
+    not run what they shall for another reason. When a target of `fatal` fails, the cluster is about to go back from the
+    version: that is waited for.
 
-    Raises `Conflict` when another version is put in force meanwhile.
+    Raises `Conflict` when somebody else puts another version in force meanwhile.
     """
     from inaetics.api.provisioning_client import targets
 
-    began, asked = time.monotonic(), set(names)
+    began, asked, failed_at = time.monotonic(), set(names), 0.0
     while True:
         listed = _listed(lambda: targets(client), until=began + within_s)
-        waited = time.monotonic() - began
-        found = _look(listed, asked, version, waited_s=waited, others=others)
+        if listed.version != version:
+            return _taken_back(client, version)
+        now = time.monotonic()
+        found = _look(listed, asked, waited_s=now - began, others=others)
         step.update(f"{len(found.current)} of {found.count} targets run it")
-        if not found.late or waited >= within_s or any(map(stop_at, found.failed)):
+        if found.failed.keys() & set(fatal):
+            failed_at = failed_at or now
+            if now - failed_at >= TAKEN_BACK_S:
+                return found
+            time.sleep(AGAIN_S)
+        elif not found.late or now - began >= within_s:
             return found
-        time.sleep(min(AGAIN_S, max(began + within_s - time.monotonic(), 0.01)))
+        else:
+            time.sleep(min(AGAIN_S, max(began + within_s - now, 0.01)))
 
 
 def _listed(ask: Callable[[], TargetList], *, until: float) -> TargetList:
@@ -102,13 +118,24 @@ def _listed(ask: Callable[[], TargetList], *, until: float) -> TargetList:
             time.sleep(AGAIN_S)
 
 
-def _look(listed: TargetList, asked: set[str], version: int, *, waited_s: float, others: bool) -> Followed:
-    if listed.version != version:
+def _taken_back(client: FleetClient, version: int) -> Followed:
+    """What became of a version that is in force no more. Versions have no gaps: the next one says why."""
+    from inaetics.api import provisioning_client as api
+
+    try:
+        after = api.version(client, version + 1)
+    except NotFound:
+        after = api.version(client)
+    if after.undid is None or after.undid.version != version:
         raise Conflict(
-            f"version {listed.version} was put in force meanwhile: version {version} is waited for no more "
+            f"version {after.version} was put in force meanwhile: version {version} is waited for no more "
             "(who did it: inaetics deploy history)"
         )
-    found = Followed(version=version)
+    return Followed(version=version, taken_back=after.version, failed=dict(after.undid.failed))
+
+
+def _look(listed: TargetList, asked: set[str], *, waited_s: float, others: bool) -> Followed:
+    found = Followed(version=listed.version)
     if others:
         asked |= {each.target for each in listed.targets if each.outcome != "current" and each.unit in _THERE}
     for entry in listed.targets:
@@ -117,26 +144,12 @@ def _look(listed: TargetList, asked: set[str], version: int, *, waited_s: float,
         if entry.outcome == "current":
             found.current.append(entry.target)
         elif entry.outcome == "failed":
-            found.failed[entry.target] = reason_of(entry)
+            found.failed[entry.target] = words_of(entry.standing) if entry.standing else ""
         elif entry.unit in _THERE or waited_s < (GIVEN_S if entry.outcome == "given" else AWAY_S):
             found.late[entry.target] = _why_late(entry)
         else:
             found.away.append(entry.target)
     return found
-
-
-def reason_of(entry: TargetEntry) -> str:
-    """What a target that failed said, and what it runs now."""
-    if entry.standing is None:
-        return ""
-    last, running = entry.standing.last, entry.standing.running
-    if not running:
-        done = "refused it and runs nothing"
-    elif last.event == "rolled-back":
-        done = f"went back to deployment {running}"
-    else:
-        done = f"refused it and runs deployment {running} on"
-    return f"{done}: {last.error or 'no reason was given'}"
 
 
 def _why_late(entry: TargetEntry) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
@@ -14,10 +16,21 @@ from typing import Any
 import msgspec
 import pytest
 
-from inaetics.bundles.records import ARTIFACTS, LOG_ROOT, PREFIX, Artifact, Entry, Standing, artifact_key, standing_key
+from inaetics.bundles.records import (
+    ARTIFACTS,
+    LOG_ROOT,
+    PREFIX,
+    TRIAL,
+    Artifact,
+    Entry,
+    Standing,
+    artifact_key,
+    standing_key,
+)
 from inaetics.cli.inaetics import main
 from tests.component.api.live import LiveFleet, live_fleet
 from tests.support.bundles import bundle_folder
+from tests.support.eventually import eventually
 from tests.support.pretend_agents import pretend_agents
 
 
@@ -38,6 +51,7 @@ def fleet(running: LiveFleet) -> Iterator[LiveFleet]:
     running.call(lambda: running.store.put(f"{LOG_ROOT}entries/celix@7/1-a-1", msgspec.json.encode(entry)))
     yield running
     running.call(lambda: running.store.delete(PREFIX, prefix=True))
+    running.call(lambda: running.store.delete(TRIAL))
     running.call(lambda: running.store.delete(LOG_ROOT, prefix=True))
 
 
@@ -214,6 +228,65 @@ def test_a_version_that_one_target_cannot_run_is_taken_back_everywhere(fleet: Li
         assert back.returncode == 0, back.stderr
         assert "1 of 1 targets run it" in back.stderr
         assert as_json(fleet, "deploy", "history")[0]["note"] == "x@2 held at version 3: b is bad there"
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+def test_the_cluster_goes_back_when_the_command_that_applied_is_gone(fleet: LiveFleet, end: signal.Signals) -> None:
+    put(fleet, Artifact(name="silent", version="1.0.0", sha256="f" * 64, size=1))
+    with pretend_agents(fleet, {"x@1": "", "x@2": ""}):
+        good = rule("x@1", "a") + rule("x@2", "a")
+        assert inaetics(fleet, "deploy", "apply", "-", text=good, wait=True).returncode == 0
+        words = ended_early(fleet, rule("x@1", "silent") + rule("x@2", "silent"), end)
+        if end is signal.SIGINT:
+            assert "version 2 is in force, and targets go on to follow" in words
+            assert "the cluster goes back to what version 1 gave, everywhere" in words
+        assert "version 2 is on trial until " in done(fleet, "deploy", "history")
+        assert gets(fleet, "x@1") == ["silent@1.0.0"]
+        (entry,) = as_json(fleet, "deploy", "show", "x@2")
+        said = Entry(at=2.0, event="rolled-back", version=entry["deployment"], error="too late")
+        value = msgspec.json.encode(Standing(last=said, running="1-x"))
+        fleet.call(lambda: fleet.store.put(standing_key("x@2"), value))
+        eventually(lambda: gets(fleet, "x@1") == ["a@1.0.0"], within_s=30, what="the version before is in force")
+        made = as_json(fleet, "deploy", "history")[0]
+        assert (made["version"], made["by"]) == (3, "the cluster")
+        assert made["note"] == "back to version 1: x@2 went back to deployment 1-x: too late"
+
+
+def ended_early(fleet: LiveFleet, text: str, end: signal.Signals) -> str:
+    """Apply `text` with a process of its own, and end it once the version is in force; returns what it said."""
+    program = "from inaetics.cli.inaetics import main; main()"
+    arguments = ["deploy", "apply", "--endpoint", f"unix://{fleet.socket}", "-"]
+    command = subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert command.stdin is not None
+    assert command.stderr is not None
+    command.stdin.write(text)
+    command.stdin.close()
+    said = [next(line for line in command.stderr if "is in force" in line)]
+    command.send_signal(end)
+    said += command.stderr
+    assert command.wait(30) != 0
+    command.stderr.close()
+    return "".join(said)
+
+
+def test_who_is_content_keeps_a_version_whatever_targets_say(fleet: LiveFleet) -> None:
+    with pretend_agents(fleet, {"x@1": ""}):
+        inaetics(fleet, "deploy", "apply", "-", text=rule("x@1", "a"), wait=True)
+        told = done(fleet, "deploy", "apply", "-", text=rule("x@1", "b"))
+        assert "the cluster goes back to what version 1 gave, everywhere (to keep it" in told
+        assert "version 2 stays in force" in done(fleet, "deploy", "keep")
+        assert "it was not on trial" in done(fleet, "deploy", "keep", "2")
+        refused = inaetics(fleet, "deploy", "keep", "1")
+        assert refused.returncode == 5
+        assert "version 1 of the mapping is not in force: version 2 is" in refused.stderr
+        inaetics(fleet, "deploy", "apply", "-", text=rule("x@1", "a"), wait=True)
+        assert "on trial" not in done(fleet, "deploy", "history"), "who waited to a good end has kept it"
 
 
 def test_who_is_not_in_time_is_named_and_nothing_is_taken_back(fleet: LiveFleet) -> None:

@@ -25,6 +25,6 @@ from inaetics.cli.deploy_follow import AWAY_S, GIVEN_S, _look
 )
 def test_who_is_waited_for(outcome: Outcome, unit: str, waited_s: float, where: str) -> None:
     listed = TargetList(version=3, targets=(TargetEntry(target="a", outcome=outcome, unit=unit),))
-    found = _look(listed, {"a"}, 3, waited_s=waited_s, others=False)
+    found = _look(listed, {"a"}, waited_s=waited_s, others=False)
     places = {"current": found.current, "failed": found.failed, "late": found.late, "away": found.away}
     assert [name for name, there in places.items() if "a" in there] == [where]

@@ -5,6 +5,7 @@ import { element } from "./parts.js";
 
 const KEY = "inaetics-token";
 const WITHIN_MS = 15000;
+const TRIAL_S = 60; // the cluster goes back by itself when a target fails within this
 const byId = (id) => document.getElementById(id);
 const dialog = byId("change");
 
@@ -59,16 +60,17 @@ function changesTable(planned) {
 
 async function offer(wish, planned) {
   problem("");
+  const forward = wish.text !== undefined || !Object.keys(wish).length; // not back, and of no single target
   const reason = element("input", { type: "text", id: "change-reason", maxlength: "200", placeholder: "for the history" });
   byId("change-body").replaceChildren(
     element("p", {}, `Version ${planned.version} would be: ${planned.note}. Nothing was changed yet.`),
     changesTable(planned),
     element("p", {}, element("label", {}, "Why: ", reason)),
-    element("p", { class: "muted" }, "All targets change side by side, each as one step. One that cannot goes back by itself; everywhere, you go back: “Go back…” beside a version."));
+    element("p", { class: "muted" }, `All targets change side by side, each as one step. One that cannot goes back by itself${forward ? `; when one that this changes cannot within ${TRIAL_S} s, the cluster goes back everywhere` : "; everywhere, you go back: “Go back…” beside a version"}.`));
   const go = button(`Put version ${planned.version} in force`, async () => {
     go.disabled = true;
     try {
-      const made = await post({ ...wish, expected: planned.before, reason: reason.value.trim(), by: who() });
+      const made = await post({ ...wish, ...(forward ? { trial_s: TRIAL_S } : {}), expected: planned.before, reason: reason.value.trim(), by: who() });
       byId("change-body").replaceChildren(element("p", { role: "status" }, `Version ${made.version} is in force: ${made.note}.`));
       buttons();
       problem("");
