@@ -19,6 +19,7 @@ from inaetics.cli.deploy_display import print_change, tell_trial
 from inaetics.cli.deploy_follow import WITHIN_S, Followed, concerned, follow, tell
 from inaetics.cli.progress import TerminalStep
 from inaetics.errors import Conflict
+from inaetics.terminal import writes_over
 
 if TYPE_CHECKING:
     from inaetics.api.client import FleetClient
@@ -131,7 +132,7 @@ def _wait(
     others: bool = False,
     fatal: Collection[str] = (),
 ) -> Followed:
-    step = TerminalStep(f"version {version}", live=sys.stderr.isatty())
+    step = TerminalStep(f"version {version}", live=writes_over(sys.stderr))
     try:
         found = follow(client, version, names, within_s=waiting.within_s, step=step, others=others, fatal=fatal)
     except BaseException:
