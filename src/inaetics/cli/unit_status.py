@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from inaetics.cli.common import table_lines
-from inaetics.cli.explaining import FEW, explanation_lines
+from inaetics.cli.explaining import explanation_lines
 
 if TYPE_CHECKING:
     from inaetics.api.wire import ExplainReport, MachineRef, StateEntry, UnitEntry
 
 _RUNNING = frozenset({"active", "reloading", "activating"})
+_INDENT = " " * 11
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +51,9 @@ class Status:
         facts = self._of_all() if unit.is_global else self._of_one()
         yield from (f"{key:>9}: {value}" for key, value in facts.items() if value)
         if unit.is_global and (rows := [*map(_row, self.states), *((name, "no report yet") for name in self.missing)]):
-            yield from (f"           {line}" for line in table_lines((), rows))
+            yield from (f"{_INDENT}{line}" for line in table_lines((), rows))
         elif self.report and unit.waits:
-            yield from (f"           {line}" for line in explanation_lines(self.report, most=FEW))
+            yield from (f"{_INDENT}{line}" for line in explanation_lines(self.report, indent=len(_INDENT)))
 
     def _of_one(self) -> dict[str, str | None]:
         unit = self.unit

@@ -50,7 +50,16 @@ class Broken:
     stands_s: float = 0.0
 
 
-Verdict = Pending | Reached | Waits | Broken
+@dataclass(frozen=True, slots=True)
+class Everywhere:
+    """A global unit is told to `verb`: nobody waits for it, since it is on every machine that fits, now and later."""
+
+    verb: str
+    note: str = ""
+    stands_s: float = 0.0
+
+
+Verdict = Pending | Reached | Waits | Broken | Everywhere
 
 
 def judge_start(entry: UnitEntry | None) -> Verdict:
@@ -60,7 +69,7 @@ def judge_start(entry: UnitEntry | None) -> Verdict:
     if entry.desired != "launched":
         return Broken(f"somebody asked for it to be {entry.desired} meanwhile")
     if entry.is_global:
-        return Reached("launched", "every machine that fits")
+        return Everywhere("start")
     if entry.reason is not None:
         return Waits(entry.reason)
     if entry.load == "error":
@@ -91,7 +100,7 @@ def judge_load(entry: UnitEntry | None) -> Verdict:
     if entry is None:
         return Broken("somebody destroyed it meanwhile")
     if entry.is_global:
-        return Reached("loaded", "every machine that fits")
+        return Everywhere("load")
     if entry.reason is not None:
         return Waits(entry.reason)
     if entry.load == "error":
@@ -107,6 +116,8 @@ def judge_stop(entry: UnitEntry | None) -> Verdict:
         return Reached("inactive")
     if entry.desired == "launched":
         return Broken("somebody started it again meanwhile")
+    if entry.is_global:
+        return Everywhere("stop")
     if entry.current == "launched":
         return Pending(f"{entry.active} ({entry.sub})")
     return Reached(entry.current, _where(entry))
@@ -118,6 +129,8 @@ def judge_unload(entry: UnitEntry | None) -> Verdict:
         return Reached("inactive")
     if entry.desired != "inactive":
         return Broken(f"somebody asked for it to be {entry.desired} meanwhile")
+    if entry.is_global:
+        return Everywhere("unload")
     if entry.machine is not None:
         return Pending(entry.current)
     return Reached("inactive")

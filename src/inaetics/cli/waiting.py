@@ -5,6 +5,8 @@ Each change of a unit is read once: waiting for a thousand units costs a thousan
 A unit that fits nowhere is waited for a moment (a machine may be just coming up), then its reason is printed, with what
 each machine says to it and what would help, and the command goes on without it; what was asked of it stays asked, and
 it starts when there is room.
+
+A global unit is not waited for, as in the original: machines come and go. How many it fits is said, and where to look.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ from typing import TYPE_CHECKING
 import click
 
 from inaetics.cli.common import say
-from inaetics.cli.explaining import FEW, explanation_lines
-from inaetics.cli.verdicts import WAITS_STANDS_S, Broken, Pending, Reached, Verdict, Waits
+from inaetics.cli.explaining import explanation_lines
+from inaetics.cli.triggering import say_where, triggered
+from inaetics.cli.verdicts import WAITS_STANDS_S, Broken, Everywhere, Pending, Reached, Verdict, Waits
 from inaetics.errors import InaeticsError
 
 if TYPE_CHECKING:
@@ -160,13 +163,28 @@ class _Wait:
             case Broken():
                 self._outcome.broken[name] = verdict.note
                 say(f"Unit {name}: {verdict.note}")
+            case Everywhere():
+                self._let_go(name, verdict.verb)
             case Waits() if self._limit_s is None and self._is_settled(name):
-                note = self._outcome.waiting[name] = self._why(name, verdict.note)
-                say(f"Unit {name} waits: {note}")
-                self._show_verdicts(name)
+                self._leave_waiting(name, verdict.note)
             case _:
                 return
         del self._left[name]
+
+    def _leave_waiting(self, name: str, note: str) -> None:
+        why = self._outcome.waiting[name] = self._why(name, note)
+        say(f"Unit {name} waits: {why}")
+        self._show_verdicts(name)
+
+    def _let_go(self, name: str, verb: str) -> None:
+        """A global unit: it waits if it is to be somewhere and fits nowhere."""
+        found = self._explained(name) if verb in ("start", "load") else None
+        click.echo(triggered(name, verb, is_global=True))
+        if found is not None and not any(machine.fits for machine in found.machines):
+            self._leave_waiting(name, found.summary)
+        else:
+            self._outcome.reached.append(name)
+            say_where(name, found)
 
     def _is_settled(self, name: str) -> bool:
         """Whether the unit waits because no machine fits; else the engine has not come to it yet: be patient a while.
@@ -187,7 +205,7 @@ class _Wait:
                 return None
             try:
                 self._reports[name] = self._client.explain(name)
-            except InaeticsError:
+            except InaeticsError:  # it was destroyed, or its API died: what is heard next tells, and who waits goes on
                 return None
         return self._reports[name]
 
@@ -198,7 +216,7 @@ class _Wait:
     def _show_verdicts(self, name: str) -> None:
         """What each machine says, and what would help; not again for the next unit that hears the same."""
         found = self._explained(name)
-        lines = tuple(explanation_lines(found, most=FEW)) if found else ()
+        lines = tuple(explanation_lines(found, indent=2)) if found else ()
         if lines and lines not in self._shown:
             self._shown.add(lines)
             say("\n".join(f"  {line}" for line in lines))

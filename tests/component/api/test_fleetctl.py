@@ -118,10 +118,11 @@ def test_instances_come_from_a_template_beside_and_one_too_many_says_why_it_wait
     (reason,) = [row for row in run("list-unit-files", "--fields=unit,reason", "--no-legend").rows if row[1] != "-"]
     explained = run("explain", reason[0])
     assert explained.code == 0
-    assert [row[:2] for row in explained.rows if row and row[0].startswith("worker-")] == [
-        ["worker-1", "no"],
-        ["worker-2", "no"],
-        ["worker-3", "no"],
+    assert [row[:4] for row in explained.rows if row and row[0].startswith(("MACHINE", "worker-"))] == [
+        ["MACHINE", "FITS", "cordoned", "Conflicts"],
+        ["worker-1", "no", "ok", "fails"],
+        ["worker-2", "no", "ok", "fails"],
+        ["worker-3", "no", "ok", "fails"],
     ]
     assert "one more machine" in explained.out
 
@@ -138,6 +139,21 @@ def test_a_block_that_takes_too_long_says_what_it_waits_for(run: Run, fleet: Liv
     done = run("start", "hello", "--block-attempts=1")
     assert done.code == 1
     assert "timed out waiting for unit hello.service to be launched: activating (start)" in done.err
+
+
+def test_a_global_unit_is_started_and_stopped_without_waiting_and_says_so(run: Run, folder: Path) -> None:
+    (folder / "all.service").write_text(TEXT + "\n[X-Fleet]\nGlobal=true\n")
+    where = "(how it is on each: fleetctl status all.service)\n"
+    for verb, before in (("load", ""), ("start", ""), ("stop", ""), ("start", "--no-block"), ("unload", "--no-block")):
+        done = run(verb, "all", *before.split())
+        assert (done.code, done.out) == (0, f"Triggered global unit all.service {verb}\n")
+        assert done.err.endswith(where), done.err
+        assert ("for 3 of 3 machines" in done.err) == (verb in ("load", "start") and not before)
+    (folder / "none.service").write_text(TEXT + "\n[X-Fleet]\nGlobal=true\nMachineMetadata=gpu=big\n")
+    nowhere = run("start", "none")
+    assert (nowhere.code, nowhere.out) == (3, "Triggered global unit none.service start\n")
+    assert "waits: no machine fits" in nowhere.err
+    assert "has no gpu" in nowhere.err
 
 
 def test_no_block_returns_at_once(run: Run, fleet: LiveFleet) -> None:
@@ -300,7 +316,7 @@ def test_status_and_start_say_what_each_machine_has_against_a_unit(run: Run, fol
         assert done.code == 3
         shown = done.out + done.err
         for worker in ("worker-1", "worker-2", "worker-3"):
-            assert f"{worker}  no    has no disk, which must be ssd" in shown
+            assert f"{worker}  no    ok        fails            ok         has no disk, which must be ssd" in shown
         assert "would help: fleetctl metadata worker-1 disk=ssd" in shown
 
 

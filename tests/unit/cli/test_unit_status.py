@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from inaetics.api.wire import ConstraintVerdict, ExplainReport, MachineRef, MachineVerdict, StateEntry, UnitEntry
-from inaetics.cli.explaining import explanation_lines
 from inaetics.cli.unit_status import Status
 
 EVERYWHERE = UnitEntry(name="all.service", hash="c0ffee1234", desired="launched", current="inactive", is_global=True)
@@ -59,10 +58,3 @@ def test_a_global_unit_is_shown_machine_by_machine() -> None:
         "           worker-2  failed (x): status 1",
         "           worker-3  no report yet",
     ]
-
-
-def test_many_machines_are_counted_where_the_explanation_is_not_what_was_asked_for() -> None:
-    lines = list(explanation_lines(report(of=12), most=10))
-    assert len(lines) == 12
-    assert lines[-1] == "and 2 more machines (fleetctl explain all.service)"
-    assert len(list(explanation_lines(report(of=12)))) == 13

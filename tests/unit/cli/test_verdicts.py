@@ -11,6 +11,7 @@ from inaetics.api.wire import MachineRef, UnitEntry
 from inaetics.cli.verdicts import (
     AGAIN_STANDS_S,
     Broken,
+    Everywhere,
     Pending,
     Reached,
     Verdict,
@@ -41,6 +42,7 @@ def but(**changes: object) -> UnitEntry:
 
 
 NOWHERE = but(machine=None, current="inactive", active=None, sub=None, result=None, load=None)
+GLOBAL = msgspec.structs.replace(NOWHERE, is_global=True, desired="loaded")
 
 
 @pytest.mark.parametrize(
@@ -56,7 +58,7 @@ NOWHERE = but(machine=None, current="inactive", active=None, sub=None, result=No
         pytest.param(judge_start, but(load="error"), Broken, id="start-new-content-refused-while-the-old-runs"),
         pytest.param(judge_start, but(**{"machine": None, "reason": "full"}), Waits, id="start-waits"),
         pytest.param(judge_start, NOWHERE, Pending, id="start-about-to-be-placed"),
-        pytest.param(judge_start, but(is_global=True, machine=None), Reached, id="start-global"),
+        pytest.param(judge_start, but(is_global=True, machine=None), Everywhere, id="start-global"),
         pytest.param(judge_start, but(desired="loaded"), Broken, id="start-stopped-by-somebody"),
         pytest.param(judge_start, None, Broken, id="start-destroyed-by-somebody"),
         pytest.param(judge_load, but(desired="loaded", current="loaded"), Reached, id="load-loaded"),
@@ -66,6 +68,11 @@ NOWHERE = but(machine=None, current="inactive", active=None, sub=None, result=No
         pytest.param(judge_stop, but(desired="loaded", current="loaded"), Reached, id="stop-stopped"),
         pytest.param(judge_stop, but(desired="loaded", current="inactive"), Reached, id="stop-on-no-machine"),
         pytest.param(judge_stop, RUNS, Broken, id="stop-started-again-by-somebody"),
+        pytest.param(judge_stop, GLOBAL, Everywhere, id="stop-global"),
+        pytest.param(judge_load, GLOBAL, Everywhere, id="load-global"),
+        pytest.param(
+            judge_unload, but(is_global=True, machine=None, desired="inactive"), Everywhere, id="unload-global"
+        ),
         pytest.param(judge_unload, but(desired="inactive", current="loaded"), Pending, id="unload-pending"),
         pytest.param(judge_unload, but(desired="inactive", machine=None), Reached, id="unload-gone"),
         pytest.param(judge_unload, None, Reached, id="unload-destroyed"),

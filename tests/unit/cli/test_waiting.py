@@ -119,6 +119,26 @@ def test_the_verdicts_of_machines_are_told_once_for_units_that_wait_for_the_same
     assert len(told) == 6
 
 
+def test_a_global_unit_is_not_waited_for_and_it_is_said_where_to_look(capsys: pytest.CaptureFixture[str]) -> None:
+    client = Scripted([[but(machine=None, current="inactive", active=None, is_global=True)]])
+    client.explained = [explanation("worker-1 fits", fits=True)]
+    outcome = wait_for(client, ["hello.service"], judge_start, wanted="launched")
+    told = capsys.readouterr()
+    assert (outcome.exit_code, told.out) == (0, "Triggered global unit hello.service start\n")
+    assert told.err == (
+        "Unit hello.service is global, for 1 of 1 machines: not waited for"
+        " (how it is on each: fleetctl status hello.service)\n"
+    )
+
+
+def test_a_global_unit_that_fits_nowhere_waits_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    client = Scripted([[but(machine=None, current="inactive", active=None, is_global=True)]])
+    client.explained = [explanation("no machine fits: worker-1 has no gpu", fits=False)]
+    outcome = wait_for(client, ["hello.service"], judge_start, wanted="launched")
+    assert (outcome.exit_code, outcome.reached) == (3, [])
+    assert "Unit hello.service waits: no machine fits: worker-1 has no gpu\n  MACHINE" in capsys.readouterr().err
+
+
 def test_with_a_limit_a_waiting_unit_is_waited_for_to_its_end(capsys: pytest.CaptureFixture[str]) -> None:
     client = Scripted([[but(machine=None, current="inactive", active=None, reason="no machine fits")]])
     outcome = wait_for(client, ["hello.service"], judge_start, wanted="launched", attempts=1)

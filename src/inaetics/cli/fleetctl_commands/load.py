@@ -6,9 +6,10 @@ import click
 
 from inaetics.cli.common import say
 from inaetics.cli.fleetctl_commands.arguments import blocking_options, files_argument
-from inaetics.cli.fleetctl_commands.submission import bring, stored_units
+from inaetics.cli.fleetctl_commands.submission import bring, known_units, stored_units
 from inaetics.cli.obsolete import sign_option
 from inaetics.cli.session import Session, pass_session
+from inaetics.cli.triggering import tell_triggered
 from inaetics.cli.unit_arguments import expand, unit_name
 from inaetics.cli.verdicts import judge_load
 from inaetics.cli.waiting import wait_for
@@ -23,7 +24,7 @@ from inaetics.cli.waiting import wait_for
 def command(session: Session, units: tuple[str, ...], no_block: bool, block_attempts: int, replace: bool) -> int:
     """Give units to machines without starting them, submitting them first if needed.
 
-    A unit that runs is left running: 'fleetctl stop' is what stops it.
+    A unit that runs is left running: 'fleetctl stop' is what stops it. A global unit is not waited for.
 
     \b
       fleetctl load hello.service
@@ -38,6 +39,6 @@ def command(session: Session, units: tuple[str, ...], no_block: bool, block_atte
                 say(f"unit {unit_name(argument)} is launched: it is loaded already (stop it: fleetctl stop {argument})")
         names = bring(client, wanted, desired="loaded", replace=replace)
         if no_block:
-            click.echo("\n".join(f"Triggered unit {name} load" for name in names))
+            tell_triggered(known_units(client, names), "load")
             return 0
         return wait_for(client, names, judge_load, attempts=block_attempts, wanted="loaded").exit_code

@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from inaetics.cli.fleetctl_commands.arguments import blocking_options, files_argument
-from inaetics.cli.fleetctl_commands.submission import bring
+from inaetics.cli.fleetctl_commands.submission import bring, known_units
 from inaetics.cli.obsolete import sign_option
 from inaetics.cli.session import Session, pass_session
+from inaetics.cli.triggering import tell_triggered
 from inaetics.cli.verdicts import judge_start
 from inaetics.cli.waiting import wait_for
 
@@ -22,7 +23,8 @@ def command(session: Session, units: tuple[str, ...], no_block: bool, block_atte
     """Start units. What was not submitted yet is, from a file or a template of that name; X.container is X.service.
 
     Returns once they run. A unit that no machine can take is left waiting, with its reason; it starts when there is
-    room. Exit code 0: all run; 1: one failed, or took longer than --block-attempts; 3: one waits.
+    room. A global unit, which runs on every machine that fits, is started without waiting: 'fleetctl status' shows how
+    it is on each. Exit code 0: all run; 1: one failed, or took longer than --block-attempts; 3: one waits.
 
     \b
       fleetctl start hello.service
@@ -33,6 +35,6 @@ def command(session: Session, units: tuple[str, ...], no_block: bool, block_atte
     with session.client() as client:
         names = bring(client, units, desired="launched", replace=replace)
         if no_block:
-            click.echo("\n".join(f"Triggered unit {name} start" for name in names))
+            tell_triggered(known_units(client, names), "start")
             return 0
         return wait_for(client, names, judge_start, attempts=block_attempts, wanted="launched").exit_code

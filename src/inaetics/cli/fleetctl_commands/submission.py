@@ -52,6 +52,12 @@ def stored_units(client: FleetClient, arguments: Sequence[str]) -> dict[str, Uni
     return {unit.name: unit for unit in listed.units}
 
 
+def known_units(client: FleetClient, names: Sequence[str]) -> list[UnitEntry]:
+    """What is known of submitted units, in this order; not of one that somebody has destroyed meanwhile."""
+    stored = stored_units(client, names)
+    return [stored[name] for name in names if name in stored]
+
+
 def check_known(client: FleetClient, name: str, what: str) -> None:
     """Raise `NotFound` for a unit that is not submitted: there is none of `what` because nobody knows it."""
     if name not in stored_units(client, [name]):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from inaetics.cli.common import say
 from inaetics.cli.fleetctl_commands.arguments import blocking_options, units_argument
 from inaetics.cli.fleetctl_commands.submission import ask_all
 from inaetics.cli.session import Session, pass_session
+from inaetics.cli.triggering import tell_triggered
 from inaetics.cli.unit_arguments import select
 from inaetics.cli.verdicts import judge_unload
 from inaetics.cli.waiting import wait_for
@@ -18,7 +18,7 @@ from inaetics.cli.waiting import wait_for
 @blocking_options
 @pass_session
 def command(session: Session, units: tuple[str, ...], no_block: bool, block_attempts: int) -> int:
-    """Stop units and take them off their machines. They stay submitted.
+    """Stop units and take them off their machines. They stay submitted. A global unit is not waited for.
 
     \b
       fleetctl unload hello.service
@@ -29,7 +29,6 @@ def command(session: Session, units: tuple[str, ...], no_block: bool, block_atte
         names = [name for name in select(units, known) if known[name].desired != "inactive"]
         ask_all(client, names, "inactive")
         if no_block:
-            for name in names:
-                say(f"Triggered unit {name} unload")
+            tell_triggered([known[name] for name in names], "unload")
             return 0
         return wait_for(client, names, judge_unload, attempts=block_attempts, wanted="inactive").exit_code
