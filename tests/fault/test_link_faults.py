@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.fault.cluster import FaultCluster
-from tests.fault.faults import LinkCut, OneWay
+from tests.fault.faults import All, LinkCut, OneWay
 from tests.fault.scenes import LONG, STOP, until_elsewhere, worker_of
 from tests.fault.trial import trial
 
@@ -38,22 +38,21 @@ def test_link_of_a_worker_cut(cluster: FaultCluster, lasting_s: float) -> None:
 
 
 @pytest.mark.parametrize("lasting_s", LASTING)
-@pytest.mark.parametrize("direction", ["mute", pytest.param("deaf", marks=pytest.mark.soak)])
-def test_link_of_a_worker_carries_one_direction_only(cluster: FaultCluster, direction: str, lasting_s: float) -> None:
-    """A host that is not heard, or does not hear, is lost as one that is cut off, and returns as one."""
-    worker = worker_of(cluster)
-    others = [name for name in cluster.names if name != worker]
-    ends = ([worker], others) if direction == "mute" else (others, [worker])
-    with trial(cluster, OneWay(cluster, *ends)) as seen:
-        until_elsewhere(cluster, worker, within_s=lasting_s + 5)
+def test_links_of_workers_carry_one_direction_only(cluster: FaultCluster, lasting_s: float) -> None:
+    """A host that is not heard, and one that does not hear, are lost as one that is cut off, and return as one."""
+    mute, deaf = (name for name in cluster.names if name not in cluster.control)
+    unheard = OneWay(cluster, [mute], [name for name in cluster.names if name != mute])
+    unhearing = OneWay(cluster, [name for name in cluster.names if name != deaf], [deaf])
+    with trial(cluster, All((unheard, unhearing))) as seen:
+        until_elsewhere(cluster, mute, deaf, within_s=lasting_s + 5)
         seen.after(lasting_s)
     seen.judge(
-        lost={worker},
-        unharmed=seen.runs_besides(worker),
+        lost={mute, deaf},
+        unharmed=seen.runs_besides(mute, deaf),
         twice_s=2.0,
         twice_since=seen.healed_at,
         never_twice=STOP,
-        excused={worker: seen.healed_at},
+        excused=dict.fromkeys((mute, deaf), seen.healed_at),
     )
 
 
