@@ -12,7 +12,7 @@ from types import FrameType
 
 
 def ends_when_asked() -> None:
-    """End at once on SIGTERM or SIGINT, until `framework.serve` takes over: nothing has been started that would stay."""
+    """End at once on SIGTERM or SIGINT until `framework.serve` takes over: nothing was started that would stay."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
 
