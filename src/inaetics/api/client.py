@@ -9,7 +9,7 @@ from __future__ import annotations
 import http.client
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -36,20 +36,32 @@ from inaetics.api.wire import (
 )
 from inaetics.errors import Unavailable
 
+if TYPE_CHECKING:
+    from inaetics.api.tunnel import Tunnel
+
 Entity = TypeVar("Entity")
 
 
 class FleetClient:
-    """Speaks to the fleet API at `endpoint`, or at the first of several that answers.
+    """Speaks to the fleet API at `endpoint`, or at the first of several that answers; as seen from the other end of
+    the `tunnel`, where there is one.
 
     `stale` is None, or why the last answer may be out of date.
     """
 
-    def __init__(self, endpoint: str | Sequence[str], tls: ClientTls | None = None, *, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        endpoint: str | Sequence[str],
+        tls: ClientTls | None = None,
+        *,
+        timeout_s: float = 10.0,
+        tunnel: Tunnel | None = None,
+    ) -> None:
         self.endpoints = (endpoint,) if isinstance(endpoint, str) else tuple(endpoint)
         self._order = list(self.endpoints)  # the one in use, or to be tried next, first
         self.stale: str | None = None
         self._tls = tls
+        self._tunnel = tunnel
         self._timeout_s = timeout_s
         self._connection: http.client.HTTPConnection | None = None
 
@@ -184,7 +196,7 @@ class FleetClient:
     def turned(self) -> FleetClient:
         """A client of the same fleet that asks the next endpoint first."""
         turned = (*self.endpoints[1:], *self.endpoints[:1])
-        return FleetClient(turned, self._tls, timeout_s=self._timeout_s)
+        return FleetClient(turned, self._tls, timeout_s=self._timeout_s, tunnel=self._tunnel)
 
     def _change(self, name: str, change: UnitChange) -> int:
         body = self._request("PUT", _path("units", name), msgspec.json.encode(change))
@@ -253,7 +265,7 @@ class FleetClient:
         return response
 
     def _open(self) -> FleetClient:
-        return FleetClient(self._order, self._tls, timeout_s=self._timeout_s)
+        return FleetClient(self._order, self._tls, timeout_s=self._timeout_s, tunnel=self._tunnel)
 
     def _connect(self) -> http.client.HTTPConnection:
         if self._connection is not None:
@@ -261,7 +273,7 @@ class FleetClient:
         failures: list[OSError] = []
         for endpoint in tuple(self._order):
             try:
-                self._connection = open_connection(endpoint, self._tls, timeout_s=self._timeout_s)
+                self._connection = open_connection(endpoint, self._tls, timeout_s=self._timeout_s, tunnel=self._tunnel)
             except OSError as error:
                 failures.append(error)
                 self._order = [*self._order[1:], self._order[0]]
@@ -276,7 +288,8 @@ class FleetClient:
         )
 
     def _where(self) -> str:
-        return ", ".join(self.endpoints) or "any endpoint"
+        where = ", ".join(self.endpoints) or "any endpoint"
+        return where if self._tunnel is None else f"{where} through {self._tunnel.host.name}"
 
 
 def _path(kind: str, name: str) -> str:

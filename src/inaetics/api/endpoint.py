@@ -20,6 +20,8 @@ from inaetics.ports import API_PORT
 if TYPE_CHECKING:
     import ssl
 
+    from inaetics.api.tunnel import Tunnel
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientTls:
@@ -44,9 +46,19 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
-def open_connection(endpoint: str, tls: ClientTls | None, *, timeout_s: float) -> http.client.HTTPConnection:
-    """Connect to `endpoint`; raises `OSError` when nobody answers, `InvalidInput` when it cannot be understood."""
-    connection = _connection(endpoint, tls, timeout_s)
+def open_connection(
+    endpoint: str, tls: ClientTls | None, *, timeout_s: float, tunnel: Tunnel | None = None
+) -> http.client.HTTPConnection:
+    """Connect to `endpoint`, which is meant as the other end of the `tunnel` sees it, where there is one.
+
+    Raises `OSError` when nobody answers, `InvalidInput` when it cannot be understood.
+    """
+    if tunnel is None:
+        connection = _connection(endpoint, tls, timeout_s)
+    else:
+        from inaetics.api.tunnel import TunnelledConnection
+
+        connection = TunnelledConnection(tunnel, endpoint, tls, timeout=timeout_s)
     try:
         connection.connect()
     except UnicodeError as error:  # a name that no host can have
@@ -61,6 +73,14 @@ def _connection(endpoint: str, tls: ClientTls | None, timeout_s: float) -> http.
     path = socket_path(endpoint)
     if path is not None:
         return UnixConnection(path, timeout=timeout_s)
+    host, port = address_of(endpoint)
+    if endpoint.startswith("http:"):
+        return http.client.HTTPConnection(host, port, timeout=timeout_s)
+    return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=client_context(endpoint, tls))
+
+
+def address_of(endpoint: str) -> tuple[str, int]:
+    """Host and port of an endpoint that is reached over the network; raises `InvalidInput` when it names none."""
     try:
         parts = urlsplit(endpoint)
     except ValueError as error:
@@ -68,12 +88,9 @@ def _connection(endpoint: str, tls: ClientTls | None, timeout_s: float) -> http.
     if not parts.hostname:
         raise InvalidInput(f"endpoint {endpoint!r} names no host: write unix:///PATH or https://ADDRESS:{API_PORT}")
     try:
-        port = parts.port or API_PORT
+        return parts.hostname, parts.port or API_PORT
     except ValueError as error:
         raise InvalidInput(f"endpoint {endpoint!r}: {error}") from error
-    if parts.scheme == "http":
-        return http.client.HTTPConnection(parts.hostname, port, timeout=timeout_s)
-    return http.client.HTTPSConnection(parts.hostname, port, timeout=timeout_s, context=client_context(endpoint, tls))
 
 
 def socket_path(endpoint: str) -> str | None:

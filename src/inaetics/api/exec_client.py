@@ -8,23 +8,24 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import h11
 import msgspec
 
-from inaetics.api.endpoint import ClientTls, client_context, socket_path
+from inaetics.api.endpoint import ClientTls, address_of, client_context, socket_path
 from inaetics.api.replies_read import error_of
-from inaetics.errors import InaeticsError, InvalidInput, Unavailable
+from inaetics.errors import InaeticsError, Unavailable
 from inaetics.fleet import frames
 from inaetics.fleet.frames import Exited, Failed, Frame, Frames, Kind
-from inaetics.ports import API_PORT
 from inaetics.store.background import beside
 
 if TYPE_CHECKING:
+    from inaetics.api.tunnel import Channel, Tunnel
+
     Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 FRAMES = "application/vnd.inaetics.frames"
@@ -41,6 +42,7 @@ def run_in_unit(
     stdin: int | None = None,
     output: Callable[[Kind, bytes], None],
     timeout_s: float = 10.0,
+    tunnel: Tunnel | None = None,
 ) -> int:
     """Run `words` in the unit; returns the exit status.
 
@@ -50,7 +52,26 @@ def run_in_unit(
     first = frames.command(list(words), stdin=stdin is not None)
     query = f"?{urlencode({'machine': machine})}" if machine else ""
     path = f"/inaetics/v1/units/{quote(name, safe='@')}/exec{query}"
-    return asyncio.run(_run(endpoints, tls, path, first, stdin, output, timeout_s))
+    if tunnel is None:
+        return asyncio.run(_run(endpoints, tls, path, first, stdin, output, timeout_s))
+    with _opened(tunnel, endpoints, timeout_s) as (endpoint, channel):
+        return asyncio.run(_run([endpoint], tls, path, first, stdin, output, timeout_s, channel))
+
+
+@contextmanager
+def _opened(tunnel: Tunnel, endpoints: Sequence[str], timeout_s: float) -> Iterator[tuple[str, Channel]]:
+    """A way to the first endpoint that is reached; made before there is a loop, so that an interrupt ends it soon."""
+    failures: list[str] = []
+    for endpoint in endpoints:
+        try:
+            channel = tunnel.open(endpoint, timeout_s=timeout_s)
+        except OSError as error:
+            failures.append(f"{endpoint}: {error.strerror or error}")
+            continue
+        with closing(channel):
+            yield endpoint, channel
+        return
+    raise Unavailable(f"no fleet API answers through {tunnel.host.name}: {'; '.join(failures)}")
 
 
 async def _run(
@@ -61,8 +82,9 @@ async def _run(
     stdin: int | None,
     output: Callable[[Kind, bytes], None],
     timeout_s: float,
+    channel: Channel | None = None,
 ) -> int:
-    async with _connected(endpoints, tls, timeout_s) as streams:
+    async with _connected(endpoints, tls, timeout_s, channel) as streams:
         exchange = _Exchange(*streams)
         await exchange.begin(path, first, timeout_s)
         if stdin is None:
@@ -87,13 +109,17 @@ async def _until_exit(exchange: _Exchange, output: Callable[[Kind, bytes], None]
 
 
 @asynccontextmanager
-async def _connected(endpoints: Sequence[str], tls: ClientTls | None, timeout_s: float) -> AsyncIterator[Streams]:
+async def _connected(
+    endpoints: Sequence[str], tls: ClientTls | None, timeout_s: float, channel: Channel | None
+) -> AsyncIterator[Streams]:
     failures: list[str] = []
     for endpoint in endpoints:
         try:
-            async with asyncio.timeout(timeout_s):
-                streams = await _connect(endpoint, tls)
+            async with asyncio.timeout(timeout_s if channel is None else channel.patience_s(timeout_s)):
+                streams = await _connect(endpoint, tls, channel)
         except (OSError, TimeoutError) as error:
+            if channel is not None:
+                channel.check(error)
             failures.append(f"{endpoint}: {str(error) or 'no answer in time'}")
             continue
         try:
@@ -106,15 +132,17 @@ async def _connected(endpoints: Sequence[str], tls: ClientTls | None, timeout_s:
     raise Unavailable(f"no fleet API answers: {'; '.join(failures)} (is the cluster up? see: inaetics status)")
 
 
-async def _connect(endpoint: str, tls: ClientTls | None) -> Streams:
+async def _connect(endpoint: str, tls: ClientTls | None, channel: Channel | None) -> Streams:
+    if channel is not None:
+        context = client_context(endpoint, tls) if endpoint.startswith("https:") else None
+        host = address_of(endpoint)[0] if context is not None else None
+        return await asyncio.open_connection(sock=channel.socket, ssl=context, server_hostname=host)
     path = socket_path(endpoint)
     if path is not None:
         return await asyncio.open_unix_connection(path)
-    parts = urlsplit(endpoint)
-    if not parts.hostname:
-        raise InvalidInput(f"endpoint {endpoint!r} names no host: write unix:///PATH or https://ADDRESS:{API_PORT}")
-    context = client_context(endpoint, tls) if parts.scheme == "https" else None
-    return await asyncio.open_connection(parts.hostname, parts.port or API_PORT, ssl=context)
+    host, port = address_of(endpoint)
+    context = client_context(endpoint, tls) if endpoint.startswith("https:") else None
+    return await asyncio.open_connection(host, port, ssl=context)
 
 
 class _Exchange:

@@ -15,6 +15,8 @@ from inaetics.cli.common import LazyGroup, cluster_option, run
 from inaetics.cli.obsolete import NAMES as OBSOLETE
 from inaetics.cli.obsolete import obsolete_options
 from inaetics.cli.session import Session, some_seconds, tls_options
+from inaetics.cli.tunnel_options import NAMES as TUNNEL
+from inaetics.cli.tunnel_options import SWITCH, tunnel_options
 
 _HERE = "inaetics.cli.fleetctl_commands"
 
@@ -51,6 +53,9 @@ COMMANDS = {
     "version": (f"{_HERE}.version:command", "Print the version."),
 }
 
+HIDDEN = {"fd-forward": (f"{_HERE}.fd_forward:command", "Forward standard input and output to a Unix socket.")}
+"""What programs call, not people."""
+
 PASSING = frozenset({"exec", "ssh"})
 """Verbs behind whose first argument everything is another program's."""
 
@@ -59,6 +64,7 @@ LONG_OPTIONS = {
     *("endpoint", "cluster", "ca-file", "cert-file", "key-file", "request-timeout", "version", "help"),
     *("full", "no-legend", "fields", "output", "lines", "follow", "unit", "since", "cancel", "no-block"),
     *("block-attempts", "replace", "machine", "at-once", "plan", "forward-agent", "ssh-port", "sudo", "interactive"),
+    *TUNNEL,
     *OBSOLETE,
 }
 
@@ -67,6 +73,7 @@ LONG_OPTIONS = {
     "fleetctl",
     cls=LazyGroup,
     lazy=COMMANDS,
+    unlisted=HIDDEN,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="See 'fleetctl COMMAND --help' for what a command takes, with examples. Exit codes: 0 done, 1 failed,"
     " 2 wrong input, 3 something does not answer or a unit waits, 4 not found, 5 in conflict, 6 not allowed,"
@@ -80,6 +87,7 @@ LONG_OPTIONS = {
 )
 @cluster_option
 @tls_options
+@tunnel_options
 @obsolete_options
 @click.option(
     "--request-timeout",
@@ -125,5 +133,6 @@ def two_dashes(arguments: Sequence[str]) -> list[str]:
             return [*rewritten, *arguments[position:]]
         passing = passing or argument in PASSING
         match = SINGLE_DASH.fullmatch(argument)
-        rewritten.append(f"-{argument}" if match and match[1] in LONG_OPTIONS else argument)
+        option = f"-{argument}" if match and match[1] in LONG_OPTIONS else argument
+        rewritten.append(f"{option}=true" if option == f"--{SWITCH}" else option)
     return rewritten

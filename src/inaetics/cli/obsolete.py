@@ -1,8 +1,8 @@
 """Options of the original that have no meaning here: taken where they ask for what is so anyway, refused with a
 sentence where they ask for something else. They are not shown in the help.
 
-The original also took each of its global options from the environment, `FLEETCTL_TUNNEL` for `--tunnel`: these are
-refused alike, so that whoever means a cluster elsewhere does not command the one that is here.
+The original also took each of its global options from the environment, `FLEETCTL_DRIVER` for `--driver`: these are
+refused alike.
 """
 
 from __future__ import annotations
@@ -20,16 +20,10 @@ _TRUE = frozenset({"1", "t", "true", "yes", "on"})
 _TAKEN = {
     "driver": (frozenset({"api"}), "the fleet is spoken to through its API only (--driver=api)"),
     "experimental-api": (_TRUE, "the fleet is spoken to through its API only"),
-    "strict-host-key-checking": (_TRUE, "ssh's own configuration says which hosts it trusts (~/.ssh/config)"),
 }
 """Options with a value: which values are what is done anyway, and why others cannot be had."""
 
 _REFUSED = {
-    "tunnel": "forward the API's socket (ssh -L /tmp/fleet.sock:REMOTE_SOCKET HOST) and name it:"
-    " --endpoint unix:///tmp/fleet.sock",
-    "known-hosts-file": "ssh's own configuration says which hosts it trusts (~/.ssh/config)",
-    "ssh-username": "ssh's own configuration says who logs in (~/.ssh/config)",
-    "ssh-timeout": "ssh's own configuration says how long it waits (~/.ssh/config)",
     "etcd-key-prefix": "fleetctl does not speak to etcd, and the fleet's keys have one place",
     "etcd-keyfile": "fleetctl does not speak to etcd: give --key-file",
     "etcd-certfile": "fleetctl does not speak to etcd: give --cert-file",

@@ -1,7 +1,7 @@
 """What the commands that speak to the fleet share: which API, with which certificate.
 
 An endpoint that was named is the only one used. Otherwise the sockets of the cluster's control hosts are tried in
-order; a socket left behind by a dead API is skipped.
+order; a socket left behind by a dead API is skipped. With a tunnel all of this is so at its other end.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from inaetics.errors import InvalidInput, Unavailable
 if TYPE_CHECKING:
     from inaetics.api.client import FleetClient
     from inaetics.api.endpoint import ClientTls
+    from inaetics.api.ssh import SshOptions
+    from inaetics.api.tunnel import Tunnel
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -56,18 +58,22 @@ class Session:
     cert_file: Path | None = None
     key_file: Path | None = None
     request_timeout: float = 10.0
+    tunnel: Tunnel | None = None
+    ssh: SshOptions | None = None
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Session:
         """From the group's options, by their names."""
-        return cls(**options)
+        from inaetics.cli.tunnel_options import tunnel_of
+
+        return cls(**tunnel_of(options))
 
     def client(self) -> FleetClient:
         """A client of that fleet's API; connects with its first request."""
         from inaetics.api.client import FleetClient
 
         endpoints, tls = self.way()
-        return FleetClient(endpoints, tls, timeout_s=self.request_timeout)
+        return FleetClient(endpoints, tls, timeout_s=self.request_timeout, tunnel=self.tunnel)
 
     def way(self) -> tuple[tuple[str, ...], ClientTls | None]:
         """The endpoints to try, and the certificate to show, where one of them wants it."""
@@ -97,7 +103,12 @@ class Session:
             if not named:
                 raise InvalidInput("the endpoint is empty: give --endpoint unix:///PATH or https://ADDRESS")
             return named
-        from inaetics.hosts.paths import fleet_sockets
+        from inaetics.hosts.paths import cluster_paths, fleet_sockets
+
+        if self.tunnel is not None:
+            from inaetics.api.tunnel import CLUSTER
+
+            return (f"{CLUSTER}{cluster_paths(self.cluster).name}",)
 
         sockets = fleet_sockets(self.cluster)
         if not sockets:

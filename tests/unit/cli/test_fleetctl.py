@@ -32,6 +32,11 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
             ["exec", "-i", "x", "ls", "-full"], ["exec", "-i", "x", "ls", "-full"], id="another-programs-stay"
         ),
         pytest.param(["start", "-unknown"], ["start", "-unknown"], id="what-is-not-ours-stays"),
+        pytest.param(["-tunnel=x", "-ssh-username", "y"], ["--tunnel=x", "--ssh-username", "y"], id="a-tunnel"),
+        pytest.param(
+            ["-strict-host-key-checking", "cat"], ["--strict-host-key-checking=true", "cat"], id="a-switch-alone"
+        ),
+        pytest.param(["-strict-host-key-checking=0"], ["--strict-host-key-checking=0"], id="a-switch-with-its-value"),
     ],
 )
 def test_the_originals_single_dashes(given: list[str], read: list[str]) -> None:
@@ -90,6 +95,11 @@ def test_a_dead_socket_is_an_error_that_teaches(tmp_path: Path) -> None:
         pytest.param(["--request-timeout=0", "list-units"], "0 is no time to wait", id="no-time"),
         pytest.param(["--request-timeout=nan", "list-units"], "nan is no time to wait", id="no-number"),
         pytest.param(["--request-timeout=inf", "list-units"], "inf is no time to wait", id="for-ever"),
+        pytest.param(["--tunnel", "-oX=y", "list-units"], "tunnel '-oX=y' names no host", id="tunnel"),
+        pytest.param(["--tunnel=a@b", "--ssh-username=c", "list-units"], "give one name", id="two-users"),
+        pytest.param(["--ssh-timeout=0", "list-units"], "0 is no time to wait", id="no-time-for-ssh"),
+        pytest.param(["--strict-host-key-checking=x", "list-units"], "'x' is not a valid boolean", id="no-switch"),
+        pytest.param(["fd-forward", "https://x"], "it is no Unix socket", id="forward-to-the-network"),
         pytest.param(["submit", ""], "'' names no unit", id="submit-nothing"),
         pytest.param(["submit", "."], "'.' names no unit", id="submit-here"),
         pytest.param(["--endpoint=unix:///x", "start", "/"], "'/' names no unit", id="start-the-root"),
@@ -121,12 +131,8 @@ def test_completion_scripts(shell: str) -> None:
     [
         pytest.param(["start", "--sign", "x"], "--sign cannot be had: units are not signed", id="sign"),
         pytest.param(["submit", "-sign", "x"], "--sign cannot be had: units are not signed", id="sign-with-one-dash"),
-        pytest.param(
-            ["--tunnel=10.0.0.1", "list-units"], "--tunnel cannot be had: forward the API's socket", id="tunnel"
-        ),
         pytest.param(["--driver=etcd", "list-units"], "--driver=etcd cannot be had", id="driver"),
         pytest.param(["-etcd-keyfile=x", "list-units"], "give --key-file", id="etcd-key"),
-        pytest.param(["--ssh-username=core", "ssh", "x"], "~/.ssh/config", id="ssh"),
     ],
 )
 def test_what_the_original_had_and_makes_no_sense_here_is_refused_with_a_sentence(
@@ -157,7 +163,8 @@ def test_the_originals_variables_count_as_its_options(variable: str, value: str,
     [
         pytest.param(["--driver", "API"], id="driver"),
         pytest.param(["-experimental-api=true"], id="experimental-api"),
-        pytest.param(["--strict-host-key-checking=true"], id="host-keys"),
+        pytest.param(["-strict-host-key-checking"], id="host-keys"),
+        pytest.param(["--ssh-username=core", "--ssh-timeout=2.5", "-known-hosts-file=/k"], id="ssh-without-a-tunnel"),
     ],
 )
 def test_what_asks_for_what_is_done_anyway_is_taken(arguments: list[str], tmp_path: Path) -> None:

@@ -53,8 +53,8 @@ def complete_units(context: click.Context, parameter: click.Parameter, incomplet
     from inaetics.cli.session import Session
     from inaetics.errors import InaeticsError
 
-    session = context.find_object(Session) or session_of(context)
     try:
+        session = context.find_object(Session) or session_of(context)
         with session.client() as client:
             units = client.units().units
     except InaeticsError:
@@ -72,6 +72,7 @@ def complete_both(context: click.Context, parameter: click.Parameter, incomplete
 def session_of(context: click.Context) -> Any:
     """While a shell completes, the group's own function is not called: read its options here."""
     from inaetics.cli.session import Session
+    from inaetics.cli.tunnel_options import tunnel_of
 
-    options = context.find_root().params
-    return Session.of({key: value for key, value in options.items() if key in Session.__dataclass_fields__})
+    options = tunnel_of(context.find_root().params, asking=False)
+    return Session(**{key: value for key, value in options.items() if key in Session.__dataclass_fields__})

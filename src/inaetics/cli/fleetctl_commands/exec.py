@@ -47,4 +47,5 @@ def command(session: Session, unit: str, words: tuple[str, ...], interactive: bo
         stdin=sys.stdin.fileno() if interactive else None,
         output=write,
         timeout_s=session.request_timeout,
+        tunnel=session.tunnel,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -14,6 +14,7 @@ from inaetics.errors import InaeticsError, InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from inaetics.api.client import FleetClient
+    from inaetics.api.tunnel import Tunnel
     from inaetics.api.wire import MachineRef
 
 
@@ -31,7 +32,8 @@ def command(
     """Open a shell on a machine, or on the machine where a unit is; or run one command there.
 
     Whether the argument is a machine or a unit is found out; --machine and --unit say it. A machine of a cluster on
-    this computer is entered as 'inaetics ssh' does it, another one over ssh. Not for global units.
+    this computer is entered as 'inaetics ssh' does it, another one over ssh; with --tunnel both are done from that
+    computer. Not for global units.
 
     \b
       fleetctl ssh 113f16a7
@@ -96,15 +98,56 @@ def _of_unit(client: FleetClient, word: str) -> MachineRef:
 def _enter(session: Session, machine: MachineRef, words: list[str], *, forward_agent: bool, port: int) -> None:
     from inaetics.hosts.paths import cluster_paths
 
+    if session.tunnel is not None and _is_simulated(machine):
+        _become(_entered_there(session, session.tunnel, machine, words, forward_agent), machine)
     paths = cluster_paths(session.cluster)
-    if paths.file.exists():
+    if session.tunnel is None and paths.file.exists():
         from inaetics.hosts.cluster import load
         from inaetics.hosts.shell import enter
 
         if any((host.name, host.address) == (machine.name, machine.address) for host in load(paths).hosts):
             enter(paths, machine.name, words)
     agent = ["-A"] if forward_agent else []
-    line = ["ssh", *agent, "-p", str(port), machine.address, *(["--", *words] if words else [])]
+    options = session.ssh.words() if session.ssh is not None else []
+    proxy = session.tunnel.host.proxy() if session.tunnel is not None else []
+    line = ["ssh", *agent, *options, *proxy, "-p", str(port), machine.address, *(["--", *words] if words else [])]
+    _become(line, machine)
+
+
+def _is_simulated(machine: MachineRef) -> bool:
+    """Whether it is a machine only for the computer that it runs on."""
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(machine.address).is_loopback
+    except ValueError:
+        return False
+
+
+def _entered_there(
+    session: Session, tunnel: Tunnel, machine: MachineRef, words: list[str], forward_agent: bool
+) -> list[str]:
+    """What runs `inaetics ssh` at the tunnel's other end: with the Python that serves the fleet there, for
+    `inaetics` need not be on the PATH of who logs in."""
+    import shlex
+    import sys
+
+    from inaetics.api.tunnel import CLUSTER
+
+    if forward_agent:
+        raise InvalidInput(
+            f"{machine.name} is no computer but a simulated host on {tunnel.host.name}: there is nothing to forward an"
+            " agent to (leave --forward-agent out)"
+        )
+    named = session.endpoints()[0]
+    endpoint = f"{CLUSTER}{session.cluster}" if named.startswith("http") else named
+    python, places = tunnel.program(endpoint, timeout_s=session.request_timeout)
+    enter = [python, "-P", "-c", "from inaetics.cli.inaetics import main; main()", "ssh"]
+    line = ["env", *places, *enter, "--cluster", session.cluster, machine.name, *(["--", *words] if words else [])]
+    return tunnel.host.terminal(shlex.join(line), tty=not words and sys.stdin.isatty())
+
+
+def _become(line: list[str], machine: MachineRef) -> NoReturn:
     try:
         os.execvp(line[0], line)
     except FileNotFoundError as error:

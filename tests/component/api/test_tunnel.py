@@ -1,0 +1,295 @@
+"""fleetctl --tunnel through a real sshd: what works through it, what it says when it cannot, and that nothing stays."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from inaetics.api import tunnel
+from inaetics.api.client import FleetClient
+from inaetics.api.ssh import SshOptions, host_of
+from inaetics.api.tunnel import Tunnel
+from inaetics.hosts.paths import run_root
+from inaetics.supervisor import procfs
+from tests.component.api.live import LiveFleet
+from tests.support.eventually import eventually
+from tests.support.sshd import NOISY_PORT, PORT, STRANGE_PORT, Sshd, running_sshd
+
+SOME_TLS = ["the fleet's certificates"]
+TEXT = "[Service]\nExecStart=/bin/sleep 1000\n"
+FLEETCTL = str(Path(sys.executable).parent / "fleetctl")
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    with running_sshd(tmp_path_factory.mktemp("sshd")) as server:
+        yield server
+
+
+@pytest.fixture
+def at(sshd: Sshd, fleet: LiveFleet) -> list[str]:
+    """The options that lead to the fleet."""
+    return [*there(sshd), "--endpoint", f"unix://{fleet.socket}"]
+
+
+def there(sshd: Sshd, port: int = PORT) -> list[str]:
+    return [f"--tunnel={sshd.place(port)}", "--known-hosts-file", str(sshd.known_hosts)]
+
+
+def fleetctl(sshd: Sshd, *words: str, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """Run the program as people do, who have no terminal here."""
+    return subprocess.run(
+        [FLEETCTL, *words],
+        input=stdin,
+        capture_output=True,
+        timeout=60,
+        check=False,
+        env=sshd.environment(**environment),
+    )
+
+
+def up(client: FleetClient, *names: str) -> None:
+    for name in names:
+        client.submit(name, TEXT, desired="launched")
+    eventually(
+        lambda: all(client.unit(name).unit.active == "active" for name in names), within_s=20, what=f"{names} run"
+    )
+
+
+def test_units_are_commanded_through_a_socket_of_the_other_machines(
+    sshd: Sshd, at: list[str], client: FleetClient, tmp_path: Path
+) -> None:
+    unit = tmp_path / "hello.service"
+    unit.write_text(TEXT)
+    done = fleetctl(sshd, *at, "start", str(unit))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(b"Unit hello.service launched on")
+    assert client.unit("hello.service").text == TEXT
+    done = fleetctl(sshd, *at, "destroy", "hello.service")
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_login_that_talks_spoils_nothing(sshd: Sshd, fleet: LiveFleet) -> None:
+    done = fleetctl(sshd, *there(sshd, NOISY_PORT), f"--endpoint={fleet.socket}", "list-machines", "--fields=name")
+    assert done.stdout.split()[1:] == [b"worker-1", b"worker-2", b"worker-3"], done.stderr
+
+
+def test_the_clusters_own_socket_is_found_over_there(sshd: Sshd, fleet: LiveFleet) -> None:
+    cluster = f"tunnel-{os.getpid()}"
+    directory = run_root() / cluster
+    for host, socket in (("worker-10", Path("/dead")), ("worker-2", fleet.socket)):
+        (directory / host).mkdir(parents=True)
+        (directory / host / "fleet.sock").symlink_to(socket)
+    try:
+        done = fleetctl(sshd, *there(sshd), "--cluster", cluster, "list-machines", "--no-legend")
+    finally:
+        for path in sorted(directory.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+        directory.rmdir()
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 3), done.stderr
+
+
+def test_an_https_endpoint_needs_no_shell_and_the_certificate_stays_here(sshd: Sshd, fleet: LiveFleet) -> None:
+    tls = fleet.client_tls
+    files = [f"--ca-file={tls.ca}", f"--cert-file={tls.cert}", f"--key-file={tls.key}"]
+    at = [*there(sshd, STRANGE_PORT), "--endpoint", fleet.url, *files]
+    done = fleetctl(sshd, *at, "list-machines", "--no-legend", "--full")
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 3), done.stderr
+    with fleet.client() as client:
+        up(client, "hello.service")
+    done = fleetctl(sshd, *at, "exec", "hello", "echo", "from there")
+    assert (done.returncode, done.stdout) == (0, b"from there\n"), done.stderr
+
+
+def test_a_command_in_a_unit_has_its_input_its_output_and_its_exit_code(
+    sshd: Sshd, at: list[str], client: FleetClient
+) -> None:
+    up(client, "hello.service")
+    done = fleetctl(sshd, *at, "exec", "-i", "hello", "sh", "-c", "cat; exit 3", stdin=b"x" * 300_000)
+    assert (done.returncode, done.stdout) == (3, b"x" * 300_000), done.stderr
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL], ids=["interrupted", "killed"])
+def test_what_is_followed_comes_as_it_is_written_and_its_end_leaves_no_ssh(
+    sshd: Sshd, at: list[str], fleet: LiveFleet, client: FleetClient, end: signal.Signals
+) -> None:
+    fleet.script.journals |= {f"hello@{n}.service": [f"line of {n}"] for n in (1, 2)}
+    up(client, "hello@1.service", "hello@2.service")
+    process = subprocess.Popen(
+        [FLEETCTL, *at, "logs", "-f", "hello@*"],
+        stdout=subprocess.PIPE,
+        env=sshd.environment(PYTHONUNBUFFERED="1", INAETICS_TEST_FOLLOWS="yes"),
+    )
+    assert process.stdout is not None
+    lines: list[bytes] = []
+    reader = threading.Thread(target=lambda: lines.extend(iter(process.stdout.readline, b"")))  # type: ignore[union-attr]
+    reader.start()
+    try:
+        eventually(lambda: len(lines) == 2, within_s=30, what="both journals are read")
+        assert len(ssh_of("INAETICS_TEST_FOLLOWS=yes")) >= 2, "a way for each journal"
+        process.send_signal(end)
+        process.wait(20)
+        eventually(lambda: not ssh_of("INAETICS_TEST_FOLLOWS=yes"), within_s=20, what="no ssh is left")
+    finally:
+        process.kill()
+        process.wait()
+        reader.join()
+        process.stdout.close()
+    assert sorted(lines) == [b"hello@1.service | line of 1\n", b"hello@2.service | line of 2\n"]
+
+
+def ssh_of(mark: str) -> list[int]:
+    """The processes of ssh that have this in their environment."""
+    numbers = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [n for n in numbers if mark.encode() in procfs.environment(n) and name_of(n) == "ssh"]
+
+
+def name_of(number: int) -> str:
+    try:
+        return Path(f"/proc/{number}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+@pytest.mark.parametrize(
+    ("options", "words", "code"),
+    [
+        pytest.param(
+            lambda s: ["--tunnel", f"{s.address}:9"], ["Connection refused", "does sshd run there"], 3, id="port"
+        ),
+        pytest.param(lambda s: ["--tunnel", "nobody.invalid"], ["Could not resolve", "~/.ssh/config"], 3, id="name"),
+        pytest.param(
+            lambda s: ["--tunnel", s.place(), "--known-hosts-file=/dev/null"],
+            ["Host key verification failed", "accept it once with 'ssh "],
+            6,
+            id="unknown-host",
+        ),
+        pytest.param(
+            lambda s: [*there(s), "--ssh-username=nobody-here"], ["Permission denied", "ssh-copy-id"], 6, id="user"
+        ),
+        pytest.param(
+            lambda s: [*there(s, STRANGE_PORT)], ["currently not available", "--endpoint https://"], 3, id="no-shell"
+        ),
+        pytest.param(
+            lambda s: [*there(s), "--cluster=nothing"],
+            ["no fleet API of cluster 'nothing'", getpass.getuser(), "inaetics up --cluster nothing"],
+            3,
+            id="no-cluster",
+        ),
+        pytest.param(
+            lambda s: [*there(s), "--endpoint=unix:///none.sock"],
+            ["no fleet API answers at unix:///none.sock through", "No such file or directory"],
+            3,
+            id="no-socket",
+        ),
+        pytest.param(
+            lambda s: [*there(s), f"--endpoint=https://{s.address}:9", *SOME_TLS],
+            ["is meant as", "sees it"],
+            3,
+            id="no-api",
+        ),
+    ],
+)
+def test_what_keeps_it_from_getting_there_is_said_with_what_helps(
+    sshd: Sshd, fleet: LiveFleet, options: Callable[[Sshd], list[str]], words: list[str], code: int
+) -> None:
+    given = options(sshd)
+    if given[-1:] == SOME_TLS[-1:]:
+        tls = fleet.client_tls
+        given = [*given[: -len(SOME_TLS)], f"--ca-file={tls.ca}", f"--cert-file={tls.cert}", f"--key-file={tls.key}"]
+    done = fleetctl(sshd, *given, "list-machines")
+    said = done.stderr.decode()
+    assert all(each in said for each in words), said
+    assert (done.returncode, len(said.splitlines())) == (code, 1), said
+
+
+def test_a_key_that_is_not_taken_is_said(sshd: Sshd, at: list[str]) -> None:
+    done = fleetctl(sshd, *at, "list-machines", SSH_AUTH_SOCK=str(sshd.stranger))
+    assert b"Permission denied (publickey)" in done.stderr
+    assert done.returncode == 6
+
+
+def test_a_machine_without_ssh_is_told_what_to_install(sshd: Sshd, at: list[str], tmp_path: Path) -> None:
+    done = fleetctl(sshd, *at, "list-machines", PATH=str(tmp_path))
+    assert b"there is no program 'ssh' here (apt install openssh-client)" in done.stderr
+    assert done.returncode == 1
+
+
+def test_a_way_that_broke_is_made_anew(sshd: Sshd, fleet: LiveFleet) -> None:
+    options = SshOptions(known_hosts=sshd.known_hosts)
+    way = Tunnel(host=host_of(sshd.place(), options, asking=False))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSH_AUTH_SOCK", str(sshd.agent))
+        with FleetClient(f"unix://{fleet.socket}", tunnel=way) as client:
+            assert len(client.machines()) == 3
+            connection = client._connection
+            assert isinstance(connection, tunnel.TunnelledConnection)
+            assert connection._channel is not None
+            connection._channel._ssh.kill()
+            connection._channel._ssh.wait()
+            assert len(client.machines()) == 3
+
+
+def test_a_shell_on_a_simulated_machine_is_opened_over_there(sshd: Sshd, fleet: LiveFleet, tmp_path: Path) -> None:
+    socket = tmp_path / "fleet.sock"
+    served = f"unix://{socket}"
+    other = subprocess.Popen(
+        [sys.executable, "-c", PASSING_ON, str(socket), str(fleet.socket)],
+        env={**os.environ, "INAETICS_PYTHON": sys.executable, "INAETICS_HOME": str(tmp_path / "homes")},
+    )
+    try:
+        eventually(socket.exists, within_s=20, what="it listens")
+        done = fleetctl(sshd, *there(sshd), "--endpoint", served, "ssh", "worker-2", "echo", "hello")
+        assert "cluster 'demo'" in done.stderr.decode()
+        assert str(tmp_path / "homes") in done.stderr.decode() or "inaetics up" in done.stderr.decode()
+        done = fleetctl(sshd, *there(sshd), "--endpoint", served, "ssh", "-A", "worker-2")
+        assert b"leave --forward-agent out" in done.stderr
+        assert done.returncode == 2
+    finally:
+        other.terminate()
+        other.wait(10)
+
+
+PASSING_ON = """
+import asyncio, sys
+
+async def copy(reader, writer):
+    while data := await reader.read(65536):
+        writer.write(data)
+    writer.close()
+
+async def serve(reader, writer):
+    there = await asyncio.open_unix_connection(sys.argv[2])
+    await asyncio.gather(copy(reader, there[1]), copy(there[0], writer))
+
+async def main():
+    await (await asyncio.start_unix_server(serve, sys.argv[1])).serve_forever()
+
+asyncio.run(main())
+"""
+
+
+def test_fd_forward_passes_both_directions_and_the_end_of_its_input(fleet: LiveFleet) -> None:
+    asked = b"GET /fleet/v1/machines HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    done = subprocess.run(
+        [FLEETCTL, "fd-forward", str(fleet.socket)], input=asked, capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(b"HTTP/1.1 200")
+    assert b"metadata" in done.stdout
+
+
+def test_fd_forward_to_nothing_says_so(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [FLEETCTL, "fd-forward", str(tmp_path / "none")], capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 3
+    assert b"none: No such file or directory" in done.stderr
