@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inaetics.cli.bundle_init import init
+from inaetics.cli.bundle_prune import prune
 from inaetics.cli.common import cluster_option, output_option, print_json, print_table, say
 from inaetics.cli.deploy_change import Waiting, follow_change, waiting_options
 from inaetics.cli.progress import TerminalProgress
@@ -42,11 +43,13 @@ def bundle() -> None:
       inaetics bundle build clock                check and pack it: clock-1.0.0.zip
       inaetics bundle push clock                 sign it, and into the repository
       inaetics bundle list
+      inaetics bundle prune --plan               what nothing needs any more
       inaetics bundle push --demonstrator        the demonstrator's own, with their mapping
     """
 
 
 bundle.add_command(init)
+bundle.add_command(prune)
 
 
 @bundle.command("build")
@@ -209,7 +212,7 @@ def list_(output: str, cluster: str, endpoint: str | None) -> None:
 def remove(bundles: tuple[str, ...], cluster: str, endpoint: str | None) -> None:
     """Forget versions of bundles that no version of the mapping needs.
 
-    Their archives stay in the registry, whose garbage collection leaves bundles alone: no room comes of this.
+    Their archives go from the registries with the garbage there: inaetics bundle prune, or image prune --registry.
     """
     from inaetics.cli.bundle_work import depot, remove_bundle
 

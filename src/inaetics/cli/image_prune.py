@@ -29,7 +29,8 @@ def prune(plan: bool, registry: bool, output: str, cluster: str) -> int:
     Nothing is removed while no fleet API or no registry answers: then nobody knows what is needed.
 
     With --registry, one registry after the other gives up images that no tag means, no unit, placement or update on
-    record names, and that are older than a day, and then what only they were made of. Pulling goes on meanwhile.
+    record names, and that are older than a day, and then what only they were made of; and archives of bundles that were
+    removed or replaced, once no version of the mapping is kept that names them. Pulling goes on meanwhile.
 
     \b
       inaetics image prune --plan       what would go, and why

@@ -10,6 +10,8 @@ import click
 from inaetics.cli.common import cluster_option, output_option, print_json, print_table, say
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from inaetics.containers.registries import Collected
 
 
@@ -47,11 +49,19 @@ def registries(output: str, cluster: str) -> None:
             say(f"{each.address}: {each.trouble}")
 
 
-def prune_registries(cluster: str, *, dry_run: bool = False, older_than_s: float | None = None) -> list[Collected]:
-    """Remove from one registry after the other what no tag means and the fleet does not need.
+def prune_registries(
+    cluster: str,
+    *,
+    dry_run: bool = False,
+    older_than_s: float | None = None,
+    without: Collection[str] = (),
+) -> list[Collected]:
+    """Remove from one registry after the other what no tag means and the fleet does not need; and archives of bundles
+    that are not known any more, or would not be `without` these (hashes).
 
     Raises `Unavailable` when the fleet cannot be asked what it needs: then nothing is removed.
     """
+    from inaetics.api.provisioning_client import archives
     from inaetics.api.registries_wire import IMAGES, ImagesInUse
     from inaetics.cli.image_work import workshop
     from inaetics.cli.session import Session
@@ -59,9 +69,10 @@ def prune_registries(cluster: str, *, dry_run: bool = False, older_than_s: float
 
     with Session(cluster=cluster).client() as client:
         keep = client.get_as(IMAGES, ImagesInUse).digests
+        known = {f"sha256:{each.sha256}" for each in archives(client) if each.sha256 not in without}
     shop = workshop(cluster)
     grace = GRACE_S if older_than_s is None else older_than_s
-    return prune(shop.registries, shop.certificates, keep, older_than_s=grace, dry_run=dry_run)
+    return prune(shop.registries, shop.certificates, keep, archives=known, older_than_s=grace, dry_run=dry_run)
 
 
 def show_pruned(found: list[Collected], output: str, *, dry_run: bool = False) -> None:
@@ -71,7 +82,7 @@ def show_pruned(found: list[Collected], output: str, *, dry_run: bool = False) -
         return
     done = "WOULD GO" if dry_run else "GONE"
     print_table(
-        ("REGISTRY", f"IMAGES {done}", "MB FREED"),
+        ("REGISTRY", done, "MB FREED"),
         [(each.address, str(len(each.manifests)), f"{each.bytes / 1e6:.1f}") for each in found],
     )
     for name in sorted({name for each in found for name in each.manifests}):

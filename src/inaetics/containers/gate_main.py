@@ -20,7 +20,7 @@ from typing import Any
 
 from inaetics.containers.daemon_log import log
 from inaetics.containers.gate import Asked, Doors, Gate, Refusal
-from inaetics.containers.gate_collect import Order, Pushes, collect
+from inaetics.containers.gate_collect import Order, Pushes, collect, names
 from inaetics.containers.gate_identity import Identity, authority_names
 from inaetics.containers.replicate_files import RegistryFiles
 from inaetics.containers.replicate_follow import FROM, HELD_S, LEDGER, Replicator
@@ -136,8 +136,7 @@ class Service:
         """Remove a tag here; for a manifest write down only, the registry does the rest."""
         entries = self._ledger.entries()
         if is_digest(reference):
-            tags = [key for key, entry in entries.items() if key[0] == repository and entry.digest == reference]
-            self._ledger.record(*((key, "") for key in {*tags, (repository, reference)}))
+            self._ledger.record(*((key, "") for key in names(entries, repository, reference)))
         else:
             self._files.remove_tag(repository, reference)
             self._ledger.record(((repository, reference), ""))
@@ -205,12 +204,21 @@ class Service:
 def _order(content: bytes) -> Order:
     try:
         given = json.loads(content)
-        keep, older, dry = given["keep"], float(given["older_than_s"]), given["dry_run"]
-    except (ValueError, KeyError, TypeError):
-        keep, older, dry = None, 0.0, None
-    if not isinstance(keep, list) or not isinstance(dry, bool):
-        raise InvalidInput("give keep (a list of digests), older_than_s (seconds) and dry_run (true or false)")
-    return Order(keep=frozenset(map(str, keep)), older_than_s=older, dry_run=dry)
+        keep, older, dry, archives = (
+            given["keep"],
+            float(given["older_than_s"]),
+            given["dry_run"],
+            given.get("archives"),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        keep, older, dry, archives = None, 0.0, None, None
+    if not isinstance(keep, list) or not isinstance(dry, bool) or not isinstance(archives, list | None):
+        raise InvalidInput(
+            "give keep (a list of digests), older_than_s (seconds), dry_run (true or false) and, for bundles to be"
+            " collected too, archives (a list of digests)"
+        )
+    known = None if archives is None else frozenset(map(str, archives))
+    return Order(keep=frozenset(map(str, keep)), older_than_s=older, dry_run=dry, archives=known)
 
 
 def _number(text: str) -> float:

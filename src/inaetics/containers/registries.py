@@ -95,15 +95,20 @@ def prune(
     certificates: Path,
     keep: Collection[str],
     *,
+    archives: Collection[str] | None = None,
     older_than_s: float = GRACE_S,
     dry_run: bool = False,
 ) -> list[Collected]:
     """Have one registry after the other remove the manifests that no tag means, but for the digests to `keep`.
 
-    Images can be pulled from every one of them all the time. The certificate must be one that may push.
+    Of bundles it removes those whose archive is none of `archives` (digests), tagged or not; none without it. Images
+    can be pulled from every registry all the time. The certificate must be one that may push.
     """
-    order = json.dumps({"keep": sorted(keep), "older_than_s": older_than_s, "dry_run": dry_run}).encode()
-    return [_collect(address, certificates, order) for address in addresses]
+    order: dict[str, object] = {"keep": sorted(keep), "older_than_s": older_than_s, "dry_run": dry_run}
+    if archives is not None:
+        order["archives"] = sorted(archives)
+    content = json.dumps(order).encode()
+    return [_collect(address, certificates, content) for address in addresses]
 
 
 def _collect(address: str, certificates: Path, order: bytes) -> Collected:

@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from inaetics.containers.gate_collect import BUNDLES
 from inaetics.containers.registries import prune, states
 from inaetics.containers.replicate_http import Refused
 from inaetics.errors import NotFound
@@ -174,6 +176,39 @@ def test_garbage_goes_while_images_are_pulled_and_what_is_needed_stays(three: li
     # What was collected can be pushed again at once: the registry does not believe that it still has it.
     again = three[0].push("pruned", "again", b"x" * 1000)
     everywhere(three, "pruned", "again", again)
+
+
+def test_archives_of_bundles_go_when_nobody_knows_them_whatever_their_tags_say(three: list[GatedRegistry]) -> None:
+    """Those of a version that was replaced have no tag any more, and may be needed."""
+    repository, address = f"{BUNDLES}pruned", [each.address for each in three]
+    contents = {name: os.urandom(50_000) for name in ("replaced", "newest", "removed", "outlived")}
+    tags = {"replaced": "1.0.0", "outlived": "1.0.0", "newest": "1.0.0", "removed": "2.0.0"}
+    digests = {}
+    for name, tag in tags.items():
+        digests[name] = three[0].push(repository, tag, contents[name])
+        everywhere(three, repository, digests[name], digests[name])
+    everywhere(three, repository, "1.0.0", digests["newest"])
+    everywhere(three, repository, "2.0.0", digests["removed"])
+    known = [digest_of(contents[name]) for name in ("replaced", "newest")]
+
+    def pruned(**how: Any) -> set[str]:
+        found = prune(address, three[0].operator, [], **how)
+        assert not any(each.trouble for each in found)
+        return {name for each in found for name in each.manifests if name.startswith(repository)}
+
+    assert pruned(older_than_s=0, dry_run=True) == set(), "without knowing what is known, nothing of bundles goes"
+    assert pruned(older_than_s=3600, archives=known, dry_run=True) == set(), "they are young"
+    gone = {f"{repository}@{digests[name]}" for name in ("removed", "outlived")}
+    assert pruned(older_than_s=0, archives=known, dry_run=True) == gone
+    assert three[0].meaning(repository, "2.0.0") == digests["removed"]
+    assert pruned(older_than_s=0, archives=known) == gone
+    for each in three:
+        assert each.meaning(repository, "2.0.0") == ""
+        assert each.meaning(repository, "1.0.0") == digests["newest"]
+        for name, content in contents.items():
+            there = name in ("replaced", "newest")
+            assert each.client().has_blob(repository, digest_of(content)) is there, (each.name, name)
+    everywhere(three, repository, "2.0.0", three[0].push(repository, "2.0.0", contents["removed"]))
 
 
 def test_only_who_may_push_collects_garbage(three: list[GatedRegistry]) -> None:

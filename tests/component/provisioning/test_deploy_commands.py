@@ -27,6 +27,7 @@ from inaetics.bundles.records import (
     artifact_key,
     standing_key,
 )
+from inaetics.cli.bundle_prune import GRACE_S, spare
 from inaetics.cli.inaetics import main
 from tests.component.api.live import LiveFleet, live_fleet
 from tests.support.bundles import bundle_folder
@@ -342,6 +343,21 @@ def test_bundles_are_listed_and_those_nobody_needs_forgotten(fleet: LiveFleet) -
     done(fleet, "bundle", "remove", "b@1.0.0")
     assert len(as_json(fleet, "bundle", "list")) == 2
     assert len(fleet.call(lambda: fleet.store.list(ARTIFACTS)).items) == 2
+
+
+def test_only_what_nothing_can_go_back_to_is_spare(fleet: LiveFleet) -> None:
+    """b is there in two versions, neither of them young."""
+
+    def spared(now: float = 2 * GRACE_S) -> list[str]:
+        with fleet.client() as client:
+            return [each.key for each in spare(client, now=now)]
+
+    put(fleet, Artifact(name="b", version="0.9.0", sha256="9" * 64, size=1, at=GRACE_S / 2))
+    assert spared() == ["b@1.0.0", "b@0.9.0"], "but not the newest of any name"
+    assert spared(1.25 * GRACE_S) == ["b@1.0.0"], "nor what is young"
+    done(fleet, "deploy", "apply", "-", text=rule("x", "b@1.0.0"))
+    done(fleet, "deploy", "apply", "-", text=rule("x", "a"))
+    assert spared() == ["b@0.9.0"], "nor what a version before gave"
 
 
 @pytest.mark.parametrize(
