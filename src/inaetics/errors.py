@@ -82,6 +82,13 @@ class CommandFailed(InaeticsError):
         self.output = output
 
 
+def leaves(error: BaseException) -> list[BaseException]:
+    """The errors in a group and in the groups in it, in order; alone what is no group."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [leaf for each in error.exceptions for leaf in leaves(each)]
+
+
 def error_of_status(status: int) -> type[InaeticsError]:
     """The error that an answer with this HTTP status stands for; the root itself for what nobody can act on."""
     return _STATUSES.get(status, InaeticsError)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import sys
 
+from inaetics.absent import do_without
+
 if __name__ == "__main__":  # structlog loads these where tests' tools have brought them: 7 MB for nothing
-    for absent in ("rich", "pygments", "greenlet"):
-        sys.modules.setdefault(absent, None)  # type: ignore[arg-type]  # how the import system marks "absent"
+    do_without("rich", "pygments", "greenlet")
 
 import asyncio
 import os
@@ -20,7 +21,7 @@ import structlog
 
 from inaetics.api.process import serve
 from inaetics.api.settings import from_environment
-from inaetics.errors import InaeticsError
+from inaetics.errors import InaeticsError, leaves
 from inaetics.logs import configure_logs
 from inaetics.notify import notify
 
@@ -43,15 +44,9 @@ def main() -> int:
         asyncio.run(_main())
     except* InaeticsError as group:
         failed = True
-        for error in _leaves(group):
+        for error in leaves(group):
             _log.error("fleet API ended", error=str(error))
     return int(failed)
-
-
-def _leaves(error: BaseException) -> list[BaseException]:
-    if not isinstance(error, BaseExceptionGroup):
-        return [error]
-    return [leaf for each in error.exceptions for leaf in _leaves(each)]
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from inaetics.errors import InaeticsError, InvalidInput
+from inaetics.errors import InaeticsError, InvalidInput, leaves
 from inaetics.override import override
 from inaetics.terminal import painted
 
@@ -193,7 +193,7 @@ def show_error(error: BaseException) -> int:
 def _sorted_out(error: BaseException) -> tuple[list[InaeticsError | OSError], list[BaseException]]:
     expected: list[InaeticsError | OSError] = []
     unexpected: list[BaseException] = []
-    for leaf in _leaves(error):
+    for leaf in leaves(error):
         if isinstance(leaf, InaeticsError) or (isinstance(leaf, OSError) and leaf.errno is not None):
             expected.append(leaf)
         else:
@@ -206,14 +206,6 @@ def _message(error: InaeticsError | OSError) -> str:
         return str(error)
     what = f"{error.filename}: " if error.filename is not None else ""
     return f"{what}{error.strerror or type(error).__name__}"
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for each in error.exceptions:
-            yield from _leaves(each)
-    else:
-        yield error
 
 
 def _show_usage_error(error: click.ClickException) -> int:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import sys
 
+from inaetics.absent import do_without
+
 if __name__ == "__main__":  # structlog loads these when it finds them, and an agent never has a terminal
-    sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # None is how the import system marks "absent"
-    sys.modules.setdefault("pygments", None)  # type: ignore[arg-type]
+    do_without("rich", "pygments")
 
 import asyncio
 import os
@@ -23,7 +24,7 @@ from pathlib import Path
 
 import structlog
 
-from inaetics.errors import InaeticsError, InvalidInput
+from inaetics.errors import InaeticsError, InvalidInput, leaves
 from inaetics.fleet.agent import Agent
 from inaetics.fleet.agent_disk import follow_disk
 from inaetics.fleet.agent_server import AgentServer, mutual_tls
@@ -158,16 +159,10 @@ def main() -> int:
     try:
         asyncio.run(_main())
     except* InaeticsError as group:
-        failures = _leaves(group)
+        failures = leaves(group)
     for failure in failures:
         _log.error("agent ended", error=str(failure))
     return int(bool(failures))
-
-
-def _leaves(error: BaseException) -> list[BaseException]:
-    if not isinstance(error, BaseExceptionGroup):
-        return [error]
-    return [leaf for each in error.exceptions for leaf in _leaves(each)]
 
 
 if __name__ == "__main__":

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import sys
 
-for _unused in ("ssl", "_hashlib", "bz2", "lzma", "rich", "pygments", "greenlet"):
+from inaetics.absent import do_without
+
+if __name__ == "__main__":
     # asyncio, hashlib, shutil and structlog load these when they find them, and do without when they do not; a
     # daemon that is on every host saves 13 of its 36 MB.
-    sys.modules.setdefault(_unused, None)  # type: ignore[arg-type]  # None is how the import system marks "absent"
+    do_without("ssl", "_hashlib", "bz2", "lzma", "rich", "pygments", "greenlet")
 
-import argparse  # noqa: E402
-import asyncio  # noqa: E402
-from pathlib import Path  # noqa: E402
+import argparse
+import asyncio
+from pathlib import Path
 
-from inaetics.errors import InaeticsError  # noqa: E402
-from inaetics.logs import configure_logs  # noqa: E402
-from inaetics.supervisor.daemon import Settings, supervise  # noqa: E402
+from inaetics.errors import InaeticsError
+from inaetics.logs import configure_logs
+from inaetics.supervisor.daemon import Settings, supervise
 
 
 def main() -> int:
