@@ -12,6 +12,7 @@ import pytest
 
 from inaetics.hosts.paths import HostPaths
 from inaetics.hosts.processes import of_hosts, processes, supervisors
+from tests.component.hosts.moments import members_begun, up_cut_short
 from tests.support.cluster import Cluster, processes_of
 from tests.support.eventually import eventually
 
@@ -48,7 +49,9 @@ def _supervisor(cluster: Cluster, host: str, *, keeper: bool) -> list[int]:
     return [each.pid for each in found if each.is_keeper == keeper]
 
 
-def test_three_workers_form_a_store_of_three(cluster: Cluster) -> None:
+@pytest.mark.timeout(240)
+def test_three_workers_form_a_store_of_three_though_the_power_went_while_it_formed(cluster: Cluster) -> None:
+    up_cut_short(cluster, members_begun)
     cluster.run("inaetics", "up", "--workers", "3", "--subnet", cluster.subnet)
     assert _all_running(cluster)
     assert _healthy_members(cluster, "worker-1") == 3
