@@ -28,11 +28,12 @@ from bench.machine import describe, table
 from inaetics import resources
 from inaetics.containers.builder import build, build_own
 from inaetics.containers.engine import probe
-from inaetics.containers.images import Sources, identity, image_names, local_reference, split_tag, usual_names
+from inaetics.containers.images import Sources, identity, image_names, local_reference, usual_names
 from inaetics.containers.push import push
 from inaetics.containers.store import Store, prepare, remove
 from inaetics.errors import InaeticsError
 from inaetics.units.container import ContainerEngine
+from inaetics.units.references import split_reference
 
 RUNS = 3
 BUDGET_MB, BUDGET_CHANGE_MB = 40.0, 2.0
@@ -101,7 +102,7 @@ def pushed_mb(here: Place, name: str) -> float:
 def pushed(here: Place, name: str, budget: str) -> tuple[str, str, str]:
     """Push an image for the first time: its size there, and what was moved."""
     moved = pushed_mb(here, name)
-    plain, tag = split_tag(name)
+    plain, tag = split_reference(name)
     with here.registry.client() as client:
         size = client.image(f"inaetics/{plain}", tag).size / 1e6
     return (f"image {name}, compressed; first push moves", f"{size:.1f} MB; {moved:.1f} MB", budget)
@@ -109,7 +110,7 @@ def pushed(here: Place, name: str, budget: str) -> tuple[str, str, str]:
 
 def layers(here: Place, name: str) -> str:
     """The sizes of a pushed image's layers, lowest first."""
-    plain, tag = split_tag(name)
+    plain, tag = split_reference(name)
     with here.registry.client() as client:
         _, sizes = client.manifest(f"inaetics/{plain}", tag)
     return " + ".join(f"{size / 1e6:.1f}" for size in sizes.values()) + " MB"

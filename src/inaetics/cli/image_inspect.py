@@ -10,6 +10,7 @@ import click
 
 from inaetics.cli.common import cluster_option, output_option, print_json, print_table, say
 from inaetics.errors import NotFound, Unavailable
+from inaetics.units.references import split_reference
 
 if TYPE_CHECKING:
     from inaetics.cli.image_use import Use
@@ -70,11 +71,8 @@ def layer_steps(configuration: dict[str, Any]) -> list[str]:
 
 def repository_and_tag(name: str) -> tuple[str, str]:
     """`felix-agent` is `inaetics/felix-agent` and `latest`; a name with a slash is the whole repository's."""
-    path, at, digest = name.partition("@")
-    head, slash, last = path.rpartition("/")
-    last, _, tag = last.partition(":")
-    repository = f"{head}{slash}{last}" if slash else f"inaetics/{last}"
-    return repository, digest if at else tag or "latest"
+    path, tag = split_reference(name)
+    return path if "/" in path else f"inaetics/{path}", tag
 
 
 def _look(shop: Workshop, name: str) -> Seen:

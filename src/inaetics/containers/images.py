@@ -15,6 +15,7 @@ from typing import Any
 from inaetics.containers.process import run
 from inaetics.errors import CommandFailed, NotFound
 from inaetics.units.container import ContainerEngine
+from inaetics.units.references import split_reference
 
 LABEL = "org.inaetics.inputs"
 """The label that holds the digest of everything an image was made from."""
@@ -83,15 +84,9 @@ def folder_of(name: str, images: Path) -> Path:
     return images / name.replace(":", "@")
 
 
-def split_tag(name: str) -> tuple[str, str]:
-    """An image's name and its tag, which is ``latest`` unless said."""
-    plain, _, tag = name.partition(":")
-    return plain, tag or "latest"
-
-
 def local_reference(name: str) -> str:
     """The name of an image in the build store."""
-    return "localhost/inaetics/{}:{}".format(*split_tag(name))
+    return "localhost/inaetics/{}:{}".format(*split_reference(name))
 
 
 def check_names(wanted: Sequence[str], images: Path) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from inaetics.containers.replicate_http import Peer
 from inaetics.errors import InaeticsError, NotFound, Unavailable
 from inaetics.files import replace_file
 from inaetics.notify import notify
+from inaetics.units.references import split_reference
 
 ANSWER_S = 3.0
 """For a registry to say what an image is; then the next is asked."""
@@ -82,12 +83,8 @@ class NoRoom(InaeticsError):
 def parse(text: str) -> Image:
     """Split `registry/repository:tag` or `registry/repository@digest`; without a tag it is `latest`."""
     registry, _, rest = text.partition("/")
-    if "@" in rest:
-        repository, _, reference = rest.partition("@")
-        repository = repository.partition(":")[0]
-    else:
-        repository, _, reference = rest.partition(":")
-    return Image(text=text, registry=registry, repository=repository, reference=reference or "latest")
+    repository, reference = split_reference(rest)
+    return Image(text=text, registry=registry, repository=repository, reference=reference)
 
 
 def get(settings: Settings, image: Image) -> None:
@@ -244,7 +241,7 @@ def _missing(settings: Settings, manifest: Mapping[str, Any]) -> int | None:
         return None
     present = set[str]()
     for file in Path(settings.root).glob("*-layers/layers.json"):
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError):  # unread, its layers only count as still to come
             present |= {each.get("compressed-diff-digest", "") for each in json.loads(file.read_bytes())}
     return sum(int(layer["size"]) for layer in layers if layer["digest"] not in present)
 
@@ -254,7 +251,7 @@ def _arrived(place: Path) -> int:
     total = 0
     for directory, _, names in os.walk(place):
         for name in names:
-            with suppress(OSError):
+            with suppress(OSError):  # moved to its place between the two looks
                 total += os.stat(f"{directory}/{name}").st_size
     return total
 
@@ -283,7 +280,7 @@ def _silent(settings: Settings) -> set[str]:
     try:
         noted = json.loads(Path(f"{settings.lock}.silent").read_text())
         return {source for source, when in noted.items() if 0 <= time.time() - when < SILENT_S}
-    except (OSError, ValueError, AttributeError, TypeError):
+    except (OSError, ValueError, AttributeError, TypeError):  # nothing noted, or by other software: all are asked
         return set()
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from inaetics.containers.images import identity, local_reference, split_tag
+from inaetics.containers.images import identity, local_reference
 from inaetics.containers.process import run
 from inaetics.containers.registry import Registry
 from inaetics.errors import NotFound
 from inaetics.units.container import ContainerEngine
+from inaetics.units.references import split_reference
 
 _PUSH_S = 600.0
 
@@ -30,7 +30,7 @@ class Pushed:
     @property
     def repository(self) -> str:
         """The image's name without registry and tag."""
-        return self.reference.partition("/")[2].partition(":")[0]
+        return split_reference(self.reference.partition("/")[2])[0]
 
 
 def push(engine: ContainerEngine, registry: Registry, name: str, *, tag: str = "", named_after: str = "") -> Pushed:
@@ -45,7 +45,7 @@ def push(engine: ContainerEngine, registry: Registry, name: str, *, tag: str = "
     local = identity(engine, local_reference(name))
     if local is None:
         raise NotFound(f"image {name!r} is not built in this store (build it: inaetics image build {name})")
-    plain, own_tag = split_tag(name)
+    plain, own_tag = split_reference(name)
     repository, tag = f"inaetics/{plain}", tag or own_tag
     reference = f"{named_after or registry.address}/{repository}:{tag}"
     destination = f"{registry.address}/{repository}:{tag}"
@@ -58,11 +58,6 @@ def push(engine: ContainerEngine, registry: Registry, name: str, *, tag: str = "
     command = [*engine.command, "push", "--quiet", *engine.pull_flags, local_reference(name), destination]
     run(command, doing=doing, timeout_s=_PUSH_S)
     return Pushed(reference=reference, digest=registry.image(repository, tag).digest, unchanged=False)
-
-
-def push_all(engine: ContainerEngine, registry: Registry, names: Sequence[str]) -> list[Pushed]:
-    """Push several, one after another: the first carries the layers that all share."""
-    return [push(engine, registry, name) for name in names]
 
 
 def _digest_of(registry: Registry, repository: str, tag: str, local: str) -> str | None:

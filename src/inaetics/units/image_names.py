@@ -13,6 +13,7 @@ from inaetics.override import override
 from inaetics.units.container_arguments import SECTION, pulls
 from inaetics.units.grammar import UnitFile
 from inaetics.units.names import Name
+from inaetics.units.references import split_reference
 from inaetics.units.specifiers import expand_unplaced
 
 OWN_REGISTRY = "${INAETICS_REGISTRY}"
@@ -71,8 +72,7 @@ def parse_followed(text: str) -> Followed | None:
 
 def pinned(image: str, digest: str) -> str:
     """The image's name with `digest` in the place of its tag; unchanged without one."""
-    head, slash, last = image.rpartition("/")
-    return f"{head}{slash}{last.partition('@')[0].partition(':')[0]}@{digest}" if digest else image
+    return f"{split_reference(image)[0]}@{digest}" if digest else image
 
 
 def is_digest(text: str) -> bool:

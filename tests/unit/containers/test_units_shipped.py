@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from inaetics import resources
-from inaetics.containers.images import check_names, image_names, local_reference, split_tag, usual_names
+from inaetics.containers.images import check_names, image_names, local_reference, usual_names
 from inaetics.errors import NotFound
 from inaetics.ports import NODE_AGENT_PORTS
 from inaetics.units.fleet_section import fleet_section
 from inaetics.units.grammar import parse
 from inaetics.units.names import parse_name
+from inaetics.units.references import split_reference
 from inaetics.units.verify import verify
 
 UNITS = {
@@ -41,7 +42,7 @@ def test_units_are_as_the_design_has_them(file: str) -> None:
     section = fleet_section(unit, parse_name(name))
     assert section.conflicts == conflicts
     assert section.metadata == {"role": frozenset({"inaetics-agent"})}
-    assert unit.get("Container", "Image") == f"${{INAETICS_REGISTRY}}/inaetics/{':'.join(split_tag(image))}"
+    assert unit.get("Container", "Image") == f"${{INAETICS_REGISTRY}}/inaetics/{':'.join(split_reference(image))}"
     assert unit.get("Container", "Network") == "host"
     environment = " ".join(unit.get_all("Container", "Environment"))
     assert f"INAETICS_PAGE_PORT={page} INAETICS_SHELL_PORT={shell}" in environment

@@ -12,6 +12,7 @@ from inaetics.units.container import ContainerEngine, to_service
 from inaetics.units.grammar import parse
 from inaetics.units.image_names import OWN_REGISTRY, followed, is_digest, parse_followed, pinned
 from inaetics.units.names import parse_name
+from inaetics.units.references import split_reference
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 OWN = f"{OWN_REGISTRY}/inaetics/felix-agent"
@@ -77,6 +78,19 @@ def test_names_are_read_as_they_are_written(registry: str, path: list[str], tag:
     assert found
     assert (str(found), found.name, found.tag) == (text, path[-1], tag)
     assert pinned(text, DIGEST) == f"{registry}/{'/'.join(path)}@{DIGEST}"
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("felix-agent", ("felix-agent", "latest")),
+        ("felix-agent:java", ("felix-agent", "java")),
+        ("127.0.0.1:5000/x", ("127.0.0.1:5000/x", "latest")),
+        (f"{OWN}:1@{DIGEST}", (OWN, DIGEST)),
+    ],
+)
+def test_a_name_is_a_place_and_what_is_meant_there(name: str, parts: tuple[str, str]) -> None:
+    assert split_reference(name) == parts
 
 
 @pytest.mark.parametrize("kind", ["podman", "docker"])
