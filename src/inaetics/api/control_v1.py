@@ -105,7 +105,7 @@ async def _carry(streams: Streams, receive: Receive, send: Send) -> None:
         async with beside(_upwards(receive, writer), name="exec: to the machine"):
             while data := await reader.read(_CHUNK):
                 await send(_body(data, more=True))
-    except ConnectionError:
+    except ConnectionError:  # the machine went in the middle: without an end, the client knows
         return
     await send(_body(b"", more=False))
 

@@ -68,6 +68,6 @@ class _Updates:
                 if digest and image and digest not in layers:
                     try:
                         layers[digest] = dict((await self._services.tags.manifest(image, digest)).layers)
-                    except (NotFound, Unavailable):
+                    except (NotFound, Unavailable):  # the plan is shown without its sizes
                         continue
         return layers

@@ -130,7 +130,7 @@ async def _first_of(within_s: float, *waits: Awaitable[object]) -> None:
         async with asyncio.timeout(within_s), asyncio.TaskGroup() as group:
             for one in waits:
                 group.create_task(wait(one), name="held request")
-    except* (_Done, TimeoutError):
+    except* (_Done, TimeoutError):  # how the block was to end
         pass
 
 

@@ -79,5 +79,5 @@ def _files(client: FleetClient, units: Iterable[UnitEntry]) -> dict[str, str]:
 def _image_in(text: str) -> str:
     try:
         return parse(text).get(SECTION, "Image") or ""
-    except UnitFileError:
+    except UnitFileError:  # stored by other software: it is no container to us
         return ""

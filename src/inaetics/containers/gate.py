@@ -163,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _linger(self) -> None:
         """Throw away what still comes, for a moment: who is cut off while it sends never reads its answer."""
         end = time.monotonic() + LINGER_S
-        with suppress(OSError):
+        with suppress(OSError):  # it has gone: nothing comes any more
             self.connection.settimeout(PART_S)
             while time.monotonic() < end and self.connection.recv(65536):
                 pass

@@ -125,7 +125,7 @@ def remove(store: Store, engine: ContainerEngine | None) -> None:
     unmounted and deleted all the same.
     """
     if engine is not None and store.root.exists():
-        with suppress(CommandFailed):
+        with suppress(CommandFailed):  # what it left is deleted below all the same
             recover(engine)
         if os.getuid() != 0 and engine.kind == "podman":
             _remove_rootless(store, engine)
@@ -164,7 +164,7 @@ def _remove_rootless(store: Store, engine: ContainerEngine) -> None:
     """Without root: files of other ids of the user namespace, and the process that holds the namespace open."""
     with suppress(CommandFailed):
         run([*engine.command, "unshare", "rm", "-rf", store.root], doing=f"delete {store.root}", timeout_s=_CLEAR_S)
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError):  # no such process, or it has ended
         os.kill(int((store.tmpdir / "pause.pid").read_text()), signal.SIGTERM)
 
 

@@ -118,7 +118,7 @@ class AgentServer:
             _log.debug("client left", reason=str(error))
         finally:
             writer.close()
-            with suppress(OSError, ssl.SSLError):
+            with suppress(OSError, ssl.SSLError):  # the client was quicker
                 await writer.wait_closed()
 
     async def _answer(self, client: _Client) -> None:

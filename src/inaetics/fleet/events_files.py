@@ -101,10 +101,10 @@ class EventFiles:
 def _events(path: Path) -> Iterator[Event]:
     try:
         content = path.read_bytes()
-    except OSError:
+    except OSError:  # there is none yet
         return
     for line in content.splitlines():
         try:
             yield _decoder.decode(line)
-        except msgspec.MsgspecError:
+        except msgspec.MsgspecError:  # cut by a power cut, or of another version
             continue

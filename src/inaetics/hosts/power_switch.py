@@ -42,7 +42,7 @@ def serve(paths: ClusterPaths) -> None:
         while _is(place, ours):
             with suppress(TimeoutError):
                 connection, _ = listening.accept()
-                with connection, suppress(OSError):
+                with connection, suppress(OSError):  # who asked has gone
                     connection.settimeout(LOOK_S)
                     connection.sendall(_answer(paths, connection.recv(MOST_BYTES)))
 

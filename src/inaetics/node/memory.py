@@ -64,7 +64,7 @@ class Memory:
                 f"{error.strerror or error} (make room there; what ran runs on)"
             ) from error
         finally:
-            with suppress(OSError):
+            with suppress(OSError):  # `remember` drops what is left
                 partial.unlink(missing_ok=True)
         return open_archive(path, sha256=bundle.sha256)
 
@@ -99,7 +99,7 @@ class Memory:
 
     def end(self) -> None:
         """The try came to an end, good or bad."""
-        with suppress(OSError):
+        with suppress(OSError):  # it stays: one more start of the same version begins with a doubt
             self._trying.unlink(missing_ok=True)
 
     def remember(self, deployment: Deployment) -> None:
@@ -108,13 +108,13 @@ class Memory:
         keep = {self.path(bundle) for bundle in deployment.bundles}
         for path in self.archives.glob("*"):
             if path not in keep:
-                with suppress(OSError):
+                with suppress(OSError):  # it takes room until the next deployment, no more
                     path.unlink()
 
     def _times(self, version: str) -> int:
         try:
             found = msgspec.json.decode(self._trying.read_bytes(), type=_Try)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError):  # none was under way
             return 0
         return found.times if found.version == version else 0
 

@@ -107,7 +107,7 @@ async def hold_lease(store: Store, ttl_s: float, prefix: str, body: Body) -> Non
         while True:
             await _under_one_lease(store, ttl_s, body)
     finally:
-        with suppress(Unavailable, TimeoutError):
+        with suppress(Unavailable, TimeoutError):  # the keys end with their lease
             async with asyncio.timeout(FAREWELL_S):
                 await store.delete(prefix, prefix=True)
 

@@ -62,7 +62,7 @@ class Places:
             stays = directory.preserve is Preserve.YES or (restarting and directory.preserve is Preserve.RESTART)
             if directory.kind is DirectoryKind.RUNTIME and not stays:
                 for link in directory.links:
-                    with suppress(OSError):
+                    with suppress(OSError):  # it went before, or something else is in its place
                         os.unlink(f"{self.root(directory.kind)}/{link}")
                 shutil.rmtree(self.of(directory), ignore_errors=True)
 

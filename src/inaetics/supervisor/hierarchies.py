@@ -59,7 +59,7 @@ def way_home(path: str) -> str | None:
     with open("/proc/self/mountinfo", encoding="utf-8") as mounts, open("/proc/self/cgroup", encoding="utf-8") as own:
         mounted = mounts_of(mounts.read(), own.read())
     for mount in mounted:
-        with suppress(OSError):
+        with suppress(OSError):  # another mount of it may do
             if os.stat(mount.own).st_dev == os.stat(path).st_dev:
                 _write(f"{mount.own}/cgroup.procs", "0")
                 return f"{mount.own}/cgroup.procs"
@@ -113,7 +113,7 @@ def _make(path: str) -> bool:
         return False
     if os.access(f"{path}/cgroup.procs", os.W_OK):
         return True
-    with suppress(OSError):
+    with suppress(OSError):  # somebody else has put something into it
         os.rmdir(path)
     return False
 

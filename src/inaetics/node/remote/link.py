@@ -189,7 +189,7 @@ class Link:
         self._tell_cancelled(number)
 
     def _tell_cancelled(self, number: int) -> None:
-        with suppress(OSError):
+        with suppress(OSError):  # the connection has ended, which tells it too
             self._stream.send(encode(Cancel(number)), within_s=0.0)
 
     def _lead(self, number: int, inbox: _Inbox, deadline: float) -> Reply:
@@ -346,7 +346,7 @@ class Link:
         finished: list[_Outcome] = []
         try:
             while self._futures and not finished:
-                with suppress(TimeoutError):
+                with suppress(TimeoutError):  # nothing came: look who has waited too long
                     self._take_in(SWEEP_S, 0, finished)
                 self._sweep()
         except Broken:

@@ -85,7 +85,7 @@ class Stream:
             finally:
                 self._turn.release()
         if self._left:
-            with suppress(TimeoutError):
+            with suppress(TimeoutError):  # whoever sends or receives next goes on with it
                 self._send_left(0.0)
 
     def receive(self, most: int, *, within_s: float | None = None) -> bytes:
@@ -126,7 +126,7 @@ class Stream:
             if self._rest or self._left:
                 self._go_on_sending(end)
             self._limit(min(within_s, SLICE_S))
-            with suppress(BlockingIOError):
+            with suppress(BlockingIOError):  # nothing came in this slice
                 return self._receive(most)
         raise TimeoutError("the other side says nothing")
 
@@ -188,7 +188,7 @@ class Stream:
             ready = self._poll(select.POLLIN | select.POLLOUT, until - time.monotonic())
             if ready & ~select.POLLOUT:
                 return
-            with suppress(TimeoutError):
+            with suppress(TimeoutError):  # not all of it: go on
                 self._send_left(0.0)
 
     def _poll(self, events: int, seconds: float) -> int:

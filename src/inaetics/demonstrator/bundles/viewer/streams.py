@@ -185,7 +185,7 @@ class Streams:
                     page.waiting[0] = (data[sent:], since)
                 else:
                     page.waiting.popleft()
-        except BlockingIOError:
+        except BlockingIOError:  # its buffer is full: the rest waits here
             pass
         except OSError:
             self._close(page)
@@ -205,7 +205,7 @@ def _empty(wake: socket.socket) -> None:
     try:
         while wake.recv(4096):
             pass
-    except BlockingIOError:
+    except BlockingIOError:  # empty
         pass
 
 
