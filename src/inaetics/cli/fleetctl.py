@@ -49,7 +49,7 @@ COMMANDS = {
     "forget": (f"{_HERE}.forget:command", "Forget a machine that will not come back."),
     "verify": (f"{_HERE}.verify:command", "Check unit files without submitting them."),
     "completion": (f"{_HERE}.completion:command", "Print the completion script of a shell."),
-    "help": (f"{_HERE}.help:command", "Print the help of a command."),
+    "help": ("inaetics.cli.helping:command", "Print the help of a command."),
     "version": (f"{_HERE}.version:command", "Print the version."),
 }
 
