@@ -29,11 +29,17 @@ FORMAT = 1
 
 
 class FileRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A unit file's content, under its hash (`content_hash`)."""
+
     version: int = FORMAT
     text: str
 
 
 class UnitRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What people want of a unit. `hash` names its file, `image` the digest it runs ("sha256:…"; empty: not known);
+    `generation` counts the changes of this record from 1 on.
+    """
+
     version: int = FORMAT
     hash: str
     desired: Desired
@@ -42,6 +48,11 @@ class UnitRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class PlacementRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the engine decided of a unit and a machine, both of which the key names; the fields are those of `Placement`.
+
+    `since` is Unix seconds by the engine's clock.
+    """
+
     version: int = FORMAT
     hash: str
     desired: Desired
@@ -54,6 +65,12 @@ class PlacementRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class MachineRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What an agent says of its machine, under its lease; the fields are those of `Machine`.
+
+    `memory` is in bytes, `cores` may be a fraction; null: it does not say. `incarnation` is another one each time the
+    agent takes the machine's place anew (a start, a lost lease). `software` is the agent's version.
+    """
+
     version: int = FORMAT
     name: str
     address: str
@@ -84,6 +101,12 @@ class RebalanceRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StateRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an agent reports of a unit, under its machine's lease; the fields are those of `UnitState`.
+
+    The times are Unix seconds by that machine's clock; 0: not yet. `placement_revision` is the mod revision of the
+    placement that it answers; 0: of none.
+    """
+
     version: int = FORMAT
     load: str
     active: str
@@ -125,6 +148,7 @@ def content_hash(text: str) -> str:
 
 
 def file(item: KeyValue) -> File:
+    """Read a unit file's content. It and all readers below raise as `decode`."""
     return File(text=decode(item, FileRecord).text, revision=item.mod_revision)
 
 
@@ -184,6 +208,7 @@ def machine_value(machine: Machine) -> bytes:
 
 
 def placement(key: tuple[MachineId, UnitName], item: KeyValue) -> Placement:
+    """Read a placement; which unit is where, its key says."""
     record = decode(item, PlacementRecord)
     return Placement(
         unit=key[1],
@@ -202,6 +227,7 @@ def placement(key: tuple[MachineId, UnitName], item: KeyValue) -> Placement:
 
 
 def placement_value(placement: Placement) -> bytes:
+    """What the engine writes of a placement."""
     record = PlacementRecord(
         hash=placement.content_hash,
         desired=placement.desired,
@@ -216,6 +242,7 @@ def placement_value(placement: Placement) -> bytes:
 
 
 def state(key: tuple[MachineId, UnitName], item: KeyValue) -> UnitState:
+    """Read what a machine reports of a unit; which of which, its key says."""
     record = decode(item, StateRecord)
     return UnitState(
         unit=key[1],
@@ -237,6 +264,7 @@ def state(key: tuple[MachineId, UnitName], item: KeyValue) -> UnitState:
 
 
 def state_value(state: UnitState) -> bytes:
+    """What an agent writes of a unit."""
     record = StateRecord(
         load=state.load,
         active=state.active,
@@ -254,22 +282,27 @@ def state_value(state: UnitState) -> bytes:
 
 
 def unit_value(content_hash: str, desired: Desired, generation: int, image: str = "") -> bytes:
+    """What people want of a unit, to be written."""
     return encode(UnitRecord(hash=content_hash, desired=desired, generation=generation, image=image))
 
 
 def file_value(text: str) -> bytes:
+    """A unit file's content, to be written under its hash."""
     return encode(FileRecord(text=text))
 
 
 def rebalance(item: KeyValue) -> Rebalance:
+    """Read what is to be evened out."""
     record = decode(item, RebalanceRecord)
     moves = tuple((UnitName(unit), MachineId(machine)) for unit, machine in record.moves)
     return Rebalance(moves=moves, at_once=record.at_once, revision=item.mod_revision)
 
 
 def rebalance_value(rebalance: Rebalance) -> bytes:
+    """What is to be evened out, to be written."""
     return encode(RebalanceRecord(moves=list(rebalance.moves), at_once=rebalance.at_once))
 
 
 def operator(item: KeyValue) -> OperatorRecord:
+    """Read what people say about a machine."""
     return decode(item, OperatorRecord)

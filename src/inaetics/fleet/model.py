@@ -31,7 +31,7 @@ class Unit:
     """A submitted unit: the file's `text`, its SHA-256 in hex, and the mod `revision` of its key.
 
     `image` is the digest that the unit runs of its image's tag ("sha256:…"), whatever the tag means meanwhile; empty
-    while it is not known, and for what has no tag to follow.
+    while it is not known, and for what has no tag to follow. `generation` counts the changes of the record, from 1 on.
     """
 
     name: UnitName
