@@ -48,7 +48,7 @@ class UnitRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class PlacementRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the engine decided of a unit and a machine, both of which the key names; the fields are those of `Placement`.
+    """What was decided of a unit and a machine, both of which the key names; the fields are those of `Placement`.
 
     `since` is Unix seconds by the engine's clock.
     """
