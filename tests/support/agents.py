@@ -165,18 +165,8 @@ class Site:
             except InvalidInput:
                 continue
             manifest = archive.manifest
-            artifact = Artifact(
-                name=manifest.name,
-                version=manifest.version,
-                entry=manifest.entry,
-                requires=manifest.requires,
-                provides=manifest.provides,
-                exclusive=manifest.exclusive,
-                kind=manifest.kind,
-                sha256=archive.sha256,
-                size=archive.size,
-                signature=sign(archive.sha256),
-            )
+            artifact = Artifact.of(manifest, sha256=archive.sha256, size=archive.size)
+            artifact = msgspec.structs.replace(artifact, signature=sign(archive.sha256))
             self.put(artifact_key(manifest.name, manifest.version), msgspec.json.encode(artifact))
             published.append(artifact)
         return published

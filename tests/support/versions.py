@@ -14,17 +14,8 @@ from inaetics.bundles.resolve import resolve
 
 def artifact_of(manifest: Manifest, content: str = "") -> Artifact:
     """An archive of a bundle; other `content`, another hash."""
-    return Artifact(
-        name=manifest.name,
-        version=manifest.version,
-        entry=manifest.entry,
-        requires=manifest.requires,
-        provides=manifest.provides,
-        exclusive=manifest.exclusive,
-        kind=manifest.kind,
-        sha256=hashlib.sha256(f"{manifest.key} {content}".encode()).hexdigest(),
-        size=1,
-    )
+    sha256 = hashlib.sha256(f"{manifest.key} {content}".encode()).hexdigest()
+    return Artifact.of(manifest, sha256=sha256, size=1)
 
 
 def version_of(

@@ -74,7 +74,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @classmethod
     def of(cls, manifest: Manifest, *, sha256: str, size: int, by: str = "") -> Artifact:
-        """The archive of a bundle that says `manifest`, not signed; `sha256` (in hex) and `size` (bytes) are its own."""
+        """The archive of a bundle that says `manifest`, not signed; `sha256` is in hex, `size` in bytes."""
         return cls(
             name=manifest.name,
             version=manifest.version,
