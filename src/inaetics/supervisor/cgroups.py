@@ -25,6 +25,7 @@ from inaetics.supervisor import procfs
 from inaetics.supervisor.group_files import Setting, Whole, settings
 from inaetics.supervisor.hierarchies import Hierarchy, usable_hierarchies, way_home
 from inaetics.supervisor.procfs import Process
+from inaetics.supervisor.shares import Shares
 from inaetics.units.resources import Resources
 
 _log = structlog.get_logger()
@@ -52,6 +53,8 @@ class Groups:
         self._hierarchies = hierarchies
         self._tracker = next((each for each in hierarchies if each.tracks), None)
         self._memory = next((each for each in hierarchies if "memory" in each.controllers), None)
+        cpu = next((each for each in hierarchies if "cpu" in each.controllers and not each.unified), None)
+        self._shares = Shares(cpu.path) if cpu is not None else None
         self._left: set[str] = set()
         self._whole = _whole()
         self._home = way_home(self._tracker.path) if self._tracker is not None else None
@@ -82,7 +85,7 @@ class Groups:
                 continue
             directory = f"{hierarchy.path}/{unit}"
             try:
-                with suppress(FileExistsError):
+                with suppress(FileExistsError):  # of an earlier start
                     os.mkdir(directory)
                 for each in mine:
                     unmet += _set(directory, each)
@@ -91,6 +94,8 @@ class Groups:
                 what = ", ".join(dict.fromkeys(each.directive for each in mine))
                 _log.error("cannot make a unit's group", unit=unit, directory=directory, error=str(error))
                 unmet += [f"{what} cannot be kept here: {error}"] if what else []
+        if self._shares is not None and any(each.controller == "cpu" for each in wanted):
+            self._shares.look(unit)
         self._left.discard(unit)
         return Place(procs=tuple(procs), home=self._home if procs and not wanted else None, unmet=tuple(unmet))
 
@@ -125,7 +130,7 @@ class Groups:
         path = self.oom_file(unit)
         if path is None:
             return 0
-        with suppress(OSError):
+        with suppress(OSError):  # the group is gone, and its count with it
             for line in Path(path).read_text().splitlines():
                 if line.startswith("oom_kill "):
                     return int(line.split()[1])
@@ -146,6 +151,8 @@ class Groups:
         for name in list(self._left):
             if not self._remains(name):
                 self._left.discard(name)
+                if self._shares is not None:
+                    self._shares.forget(name)
 
     def _remains(self, unit: str) -> list[str]:
         """Try to remove the unit's groups and return those that stay."""
@@ -216,16 +223,25 @@ def _kill_frozen(directory: str) -> None:
         for _ in range(_FREEZE_ROUNDS):
             before = set(_pids(directory))
             for pid in before:
+                # Dead by now; or of another account (a setuid program), which only root may kill.
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
             if set(_pids(directory)) <= before:
                 break
     except FileNotFoundError:
-        return
+        return  # the group is gone: nobody is left to kill
     finally:
         if freezer is not None:
-            with suppress(OSError):
-                _write(f"{directory}/{freezer}", thawed)
+            _thaw(f"{directory}/{freezer}", thawed)
+
+
+def _thaw(file: str, thawed: str) -> None:
+    """Let a group go on: what is frozen does not die, whatever it was sent."""
+    try:
+        _write(file, thawed)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENODEV):  # else the group is gone
+            _log.error("cannot thaw a group", file=file, error=str(error))
 
 
 def _pids(directory: str) -> Iterator[int]:
@@ -234,7 +250,7 @@ def _pids(directory: str) -> Iterator[int]:
         with open(f"{directory}/cgroup.procs", encoding="ascii") as file:
             yield from map(int, file.read().split())
         below = [entry.path for entry in os.scandir(directory) if entry.is_dir(follow_symlinks=False)]
-    except OSError:
+    except OSError:  # the group is gone, maybe between two of these lines: nobody is in it
         return
     for each in below:
         yield from _pids(each)
@@ -252,7 +268,7 @@ def _remove(directory: str) -> bool:
         below = [entry.path for entry in os.scandir(directory) if entry.is_dir(follow_symlinks=False)]
         if not below or [each for each in below if not _remove(each)]:
             return False
-        with suppress(OSError):
+        with suppress(OSError):  # somebody has just come in: what follows tells
             os.rmdir(directory)
         return not os.path.isdir(directory)
     return True

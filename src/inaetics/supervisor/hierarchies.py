@@ -158,7 +158,7 @@ def _words(path: str) -> frozenset[str]:
     try:
         with open(path, encoding="ascii") as file:
             return frozenset(file.read().split())
-    except OSError:
+    except OSError:  # not there, or not ours to read: nothing is to be had there
         return frozenset()
 
 

@@ -136,6 +136,29 @@ def test_limits_stand_in_the_groups_files_before_the_program_runs(host: Daemon, 
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("weight", [1000, 10])
+def test_a_weight_counts_beside_a_unit_that_has_none(host: Daemon, possible: frozenset[str], weight: int) -> None:
+    """Both compute on one processor, so whatever else runs there takes from both alike."""
+    _need(possible, "cpu")
+    pinned = f"ExecStart=/bin/sh -c 'while :; do :; done'\nCPUAffinity={min(os.sched_getaffinity(0))}"
+
+    async def main() -> None:
+        async with borrowed(host) as it:
+            await it.start("a.service", service(f"{pinned}\nCPUWeight={weight}"))
+            await it.start("b.service", service(pinned))
+            pids = [(await it.is_active(unit)).main_pid for unit in ("a.service", "b.service")]
+            before = [_computed_s(pid) for pid in pids]
+
+            async def used() -> list[float]:
+                now = [_computed_s(pid) - begin for pid, begin in zip(pids, before, strict=True)]
+                return now if sum(now) > 1 else []
+
+            weighted, plain = await aeventually(used, within_s=60, what="they have computed for a second")
+            assert (weighted > 3 * plain) if weight > 100 else (plain > 3 * weighted), (weighted, plain)
+
+    asyncio.run(main())
+
+
 def test_what_threw_away_its_marker_and_its_parent_is_killed_with_its_unit(
     host: Daemon, possible: frozenset[str]
 ) -> None:
@@ -246,6 +269,11 @@ def _limits_of(pid: int | None) -> dict[str, str]:
                 if (place / name).exists():
                     values[name] = (place / name).read_text().strip()
     return values
+
+
+def _computed_s(pid: int | None) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _left(it: Daemon) -> list[Path]:

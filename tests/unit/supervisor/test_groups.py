@@ -134,6 +134,43 @@ def test_a_group_that_cannot_be_made_is_said_and_does_not_keep_the_unit(tmp_path
     groups.remove("a.service")
 
 
+def _v1(directory: Path) -> Groups:
+    """Plain directories stand for the groups of a v1 machine; what the kernel would put in them is made here."""
+    for each in (directory, directory / "a.service", directory / "b.service"):
+        each.mkdir(exist_ok=True)
+        (each / "cpu.shares").write_text("1024")
+    cpu = Hierarchy(path=str(directory), unified=False, controllers=frozenset({"cpu"}))
+    return Groups((cpu,))
+
+
+def test_on_v1_our_group_weighs_what_the_units_in_it_do(tmp_path: Path) -> None:
+    def ours() -> int:
+        return int((tmp_path / "cpu.shares").read_text())
+
+    groups = _v1(tmp_path)
+    groups.place("a.service", Resources(cpu_weight=1000))
+    assert ours() == 10240 + 1024
+    groups.place("b.service", Resources(cpu_weight=150))
+    assert ours() == 10240 + 1536
+    groups.place("c.service", Resources())
+    assert ours() == 10240 + 1536, "one without limits has no group here"
+    again = Groups((Hierarchy(path=str(tmp_path), unified=False, controllers=frozenset({"cpu"})),))
+    again.place("b.service", Resources(cpu_weight=100))
+    assert ours() == 10240 + 1024, "a successor knows what its predecessor placed"
+    (tmp_path / "a.service" / "cpu.shares").unlink()
+    again.remove("a.service")
+    assert ours() == 1024
+    again.place("b.service", Resources(cpu_weight=10_000))
+    (tmp_path / "d.service").mkdir()
+    (tmp_path / "d.service" / "cpu.shares").write_text("1024")
+    again.place("d.service", Resources(cpu_weight=10_000, cpu_quota=0.5))
+    assert ours() == 204_800
+    (tmp_path / "e.service").mkdir()
+    (tmp_path / "e.service" / "cpu.shares").write_text("1024")
+    again.place("e.service", Resources(cpu_weight=10_000))
+    assert ours() == 262_144, "the most that the kernel takes"
+
+
 def test_a_machine_without_groups() -> None:
     groups = Groups(())
     assert (groups.controllers, groups.tracks) == (frozenset(), False)
