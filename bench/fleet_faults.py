@@ -18,7 +18,7 @@ from tests.fault.trial import trial
 
 from bench.baselines import Figure
 from bench.workload import Bench
-from inaetics.hosts.host_files import API
+from inaetics.hosts.system_units import API
 
 CUT_S = 60.0
 DAEMONS = {"supervisor": "a supervisor", API: "an API with its engine"}

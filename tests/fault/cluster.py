@@ -24,13 +24,14 @@ from inaetics.errors import Unavailable
 from inaetics.hosts.cluster import Cluster, control_of, machine_id, save
 from inaetics.hosts.formation import FORMING
 from inaetics.hosts.halt import halt_hosts
-from inaetics.hosts.host_files import ETCD, write_host
+from inaetics.hosts.host_files import write_host
 from inaetics.hosts.local import start_keeper, wipe_run
 from inaetics.hosts.observe import HostState, observe
 from inaetics.hosts.paths import FLEET_SOCKET, SHELL, ClusterPaths
 from inaetics.hosts.pki import ensure_authorities
 from inaetics.hosts.processes import alive, power_cut, processes
 from inaetics.hosts.progress import Silence
+from inaetics.hosts.system_units import ETCD
 from inaetics.ports import PEER_PORT
 from inaetics.supervisor.client import EmbeddedSupervisor
 from inaetics.supervisor.protocol import Active, UnitStatus

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from inaetics.hosts.host_files import ETCD
+from inaetics.hosts.system_units import ETCD
 from tests.fault.cluster import FaultCluster
 from tests.fault.network import Network
 

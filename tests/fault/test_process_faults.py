@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from inaetics.fleet import keys
-from inaetics.hosts.host_files import AGENT, API, ETCD
+from inaetics.hosts.system_units import AGENT, API, ETCD
 from tests.fault.clock import boottime
 from tests.fault.cluster import FaultCluster
 from tests.fault.faults import All, Frozen, Killed, StoreFilled, StoreStopped

@@ -5,22 +5,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 
 from starlette.requests import Request
 
 from inaetics.api.peers import Right, peer_of
+from inaetics.api.token_record import KEY, digest
 from inaetics.errors import Forbidden, Unavailable
 from inaetics.store.protocol import Store
 
-KEY = "/inaetics/control/token"
 _SCHEME = "bearer"
-
-
-def digest(token: str) -> bytes:
-    """What the store holds of a token."""
-    return hashlib.sha256(token.encode()).hexdigest().encode()
 
 
 def presented(request: Request) -> str | None:

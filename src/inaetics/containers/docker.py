@@ -13,7 +13,7 @@ from pathlib import Path
 
 from inaetics.containers.findings import Findings
 from inaetics.containers.process import run
-from inaetics.units.container import ContainerEngine
+from inaetics.units.container_engine import ContainerEngine
 
 LABEL = "org.inaetics.store"
 

@@ -31,7 +31,7 @@ from inaetics.containers.process import find_program, program_path, run
 from inaetics.containers.store import Store, prepare, remove
 from inaetics.errors import CommandFailed, NotFound
 from inaetics.files import replace_file
-from inaetics.units.container import ContainerEngine
+from inaetics.units.container_engine import ContainerEngine
 
 _IMAGE = "localhost/inaetics-probe:latest"
 _STEP_S = 30.0

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from inaetics.containers.pulling import Settings
-from inaetics.units.container import ContainerEngine
+from inaetics.units.container_engine import ContainerEngine
 
 _SCRIPT = """\
 #!/bin/sh

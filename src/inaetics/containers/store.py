@@ -24,7 +24,7 @@ from inaetics.containers.process import files_for, run
 from inaetics.containers.pull import write_pull
 from inaetics.containers.shortcut import forget, short
 from inaetics.errors import CommandFailed
-from inaetics.units.container import ContainerEngine
+from inaetics.units.container_engine import ContainerEngine
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _CLEAR_S = 60.0

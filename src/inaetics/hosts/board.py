@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 
 from inaetics.errors import InaeticsError, Unavailable
 from inaetics.hosts.cluster import Host, command
-from inaetics.hosts.host_files import system_units
 from inaetics.hosts.paths import ClusterPaths, HostPaths
+from inaetics.hosts.system_units import system_units
 from inaetics.store.background import beside
 from inaetics.supervisor.client import EmbeddedSupervisor
 from inaetics.supervisor.protocol import Active, UnitGone, UnitStatus

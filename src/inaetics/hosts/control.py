@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from inaetics.api.control_token import KEY as TOKEN
-from inaetics.api.control_token import digest
 from inaetics.api.hosts_wire import INVENTORY, Inventory, InventoryHost
+from inaetics.api.token_record import KEY as TOKEN
+from inaetics.api.token_record import digest
 from inaetics.errors import NotFound
 from inaetics.files import replace_file
 from inaetics.hosts.cluster import Cluster, Role, command, load

@@ -6,7 +6,7 @@ import asyncio
 
 from inaetics.errors import Conflict, Unavailable
 from inaetics.hosts.cluster import command, load
-from inaetics.hosts.etcd_join import PREFIX
+from inaetics.hosts.etcd_member import PREFIX
 from inaetics.hosts.formation import FORMATION
 from inaetics.hosts.paths import ClusterPaths
 from inaetics.store.etcd import Tls, connect

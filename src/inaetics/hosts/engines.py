@@ -16,7 +16,7 @@ from inaetics.files import replace_file
 from inaetics.hosts.cluster import Cluster, Host
 from inaetics.hosts.paths import ClusterPaths, HostPaths
 from inaetics.hosts.wrappers import write_podman
-from inaetics.units.container import ContainerEngine
+from inaetics.units.container_engine import ContainerEngine
 
 
 def store_of(cluster: Cluster, host: Host, paths: HostPaths) -> Store:

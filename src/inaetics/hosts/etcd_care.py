@@ -15,10 +15,9 @@ from inaetics.errors import CommandFailed, Conflict, InvalidInput, NotFound, Una
 from inaetics.files import replace_file
 from inaetics.hosts.cluster import Cluster, Host, command, load
 from inaetics.hosts.environment import read
-from inaetics.hosts.etcd_join import settings_from, write_config
+from inaetics.hosts.etcd_member import settings_from, write_config
 from inaetics.hosts.formation import BEFORE, DATA, FORMATION, FORMING, JOINING
 from inaetics.hosts.halt import halt_hosts
-from inaetics.hosts.host_files import ETCD
 from inaetics.hosts.lock import locked
 from inaetics.hosts.observe import observe
 from inaetics.hosts.paths import ClusterPaths
@@ -26,6 +25,7 @@ from inaetics.hosts.progress import Progress
 from inaetics.hosts.rights import operator
 from inaetics.hosts.rolling import start, stop
 from inaetics.hosts.settle import Request
+from inaetics.hosts.system_units import ETCD
 from inaetics.hosts.up import up
 from inaetics.ports import ETCD_PORT, PEER_PORT
 from inaetics.store import administration
@@ -50,6 +50,8 @@ def snapshot(paths: ClusterPaths, file: Path) -> tuple[str, int]:
     """Write the store into `file`; returns the member it is from and its bytes. An existing file is not replaced."""
     if file.exists():
         raise Conflict(f"{file} exists: choose another name (a snapshot is never written over another)")
+    if not file.parent.is_dir():
+        raise NotFound(f"cannot write {file}: there is no folder {file.parent} (make it: mkdir -p {file.parent})")
     found = status(paths)
     # A follower that answers and is not behind has all of it, and the leader has enough to do.
     newest = sorted(found.answering, key=lambda member: (-member.applied, member.leads, member.name))

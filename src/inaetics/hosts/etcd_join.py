@@ -12,76 +12,20 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable
 
 import structlog
 
-from inaetics.errors import Conflict, InaeticsError, InvalidInput, Unavailable
+from inaetics.errors import Conflict, InaeticsError, Unavailable
 from inaetics.files import replace_file
-from inaetics.hosts.formation import DATA, FORMATION, FORMING, JOINING
-from inaetics.hosts.services import etcd_config
+from inaetics.hosts.etcd_member import Settings, settings_from, write_config
 from inaetics.logs import configure_logs
 from inaetics.ports import PEER_PORT
 from inaetics.store.protocol import KeyValue, Relisted, Store, Synced
 
-PREFIX = "/inaetics/formation/"
-"""At the discovery etcd: `<cluster id>/<member>` → peer URL."""
-
-
 RETRY_S = 0.1
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What the host's environment tells a member."""
-
-    name: str
-    address: str
-    cluster_id: str
-    size: int
-    """How many members the cluster shall have."""
-    discovery: str
-    state: Path
-    pki: Path
-    members: str = ""
-    """The members as etcd writes them (`name=url,…`), where they are known beforehand."""
-
-    @property
-    def formation(self) -> Path:
-        """The members, as found once: name → peer URL."""
-        return self.state / "etcd" / FORMATION
-
-    @property
-    def forming(self) -> Path:
-        """There from here on until etcd was ready for the first time (etcd.service takes it away)."""
-        return self.formation.with_name(FORMING)
-
-    @property
-    def prefix(self) -> str:
-        return f"{PREFIX}{self.cluster_id}/"
-
-
-def settings_from(environment: Mapping[str, str]) -> Settings:
-    """Read the `INAETICS_*` variables; raises `InvalidInput` that names a missing one."""
-    try:
-        return Settings(
-            name=environment["INAETICS_HOST"],
-            address=environment["INAETICS_ADDRESS"],
-            cluster_id=environment["INAETICS_CLUSTER_ID"],
-            size=int(environment["INAETICS_ETCD_SIZE"]),
-            discovery=environment["INAETICS_DISCOVERY"],
-            state=Path(environment["INAETICS_STATE"]),
-            pki=Path(environment["INAETICS_PKI"]),
-            members=environment.get("INAETICS_ETCD_MEMBERS", ""),
-        )
-    except KeyError as error:
-        raise InvalidInput(
-            f"cannot join the store: {error.args[0]} is not set (a host's system unit sets it)"
-        ) from None
 
 
 async def discover(settings: Settings, store: Store) -> dict[str, str]:
@@ -154,23 +98,6 @@ async def join(settings: Settings) -> None:
         replace_file(settings.formation, json.dumps(members, indent=2) + "\n")
         _log.info("members of the store are known", members=sorted(members))
     write_config(settings, members)
-
-
-def write_config(settings: Settings, members: Mapping[str, str]) -> None:
-    """Write etcd's configuration file for a member that knows its cluster.
-
-    A member without a certificate for its peers belongs to a cluster made before there was one.
-    """
-    config = etcd_config(
-        name=settings.name,
-        address=settings.address,
-        data=settings.state / "etcd" / DATA,
-        pki=settings.pki,
-        members=members,
-        peers=(settings.pki / "etcd-peer.pem").exists(),
-        joining=settings.formation.with_name(JOINING).exists(),
-    )
-    replace_file(settings.state / "etcd.yml", config)
 
 
 async def _discover_there(settings: Settings) -> dict[str, str]:

@@ -9,17 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 
-import structlog
-
 from inaetics.errors import InaeticsError, Unavailable
 from inaetics.hosts.boot import boot
 from inaetics.hosts.cluster import Cluster, Host, load
-from inaetics.hosts.host_files import API
 from inaetics.hosts.lock import locked
 from inaetics.hosts.observe import Observation, observe
 from inaetics.hosts.paths import ClusterPaths
 from inaetics.hosts.processes import power_cut, processes, supervisors
 from inaetics.hosts.progress import Progress, Step
+from inaetics.hosts.system_units import API
 from inaetics.supervisor.client import EmbeddedSupervisor
 from inaetics.supervisor.protocol import Active, UnitGone
 
@@ -33,8 +31,6 @@ SHUTDOWN_S = 120.0
 """For all units of a host to stop (systemd's own limit for one unit is 90 s); after that its power is cut."""
 
 POLL_S = 0.05
-
-_log = structlog.get_logger()
 
 OVER = (Active.INACTIVE, Active.FAILED)
 
@@ -59,7 +55,7 @@ async def halt_hosts(cluster: Cluster, hosts: Iterable[Host], paths: ClusterPath
         with progress.step("engines quiet"):
             await _quiet([each for each in going.values() if each.host.control], paths)
     with progress.step("hosts halted") as step:
-        await _shut_down(list(going.values()), paths, step)
+        await _shut_down(list(going.values()), paths, step, progress)
         killed = await asyncio.to_thread(power_cut, [paths.host(name) for name in wanted])
         step.update(f"{len(going)}" + (f", {killed} processes were left and killed" if killed else ""))
     return list(going)
@@ -85,13 +81,13 @@ async def _stop_api(supervisor: EmbeddedSupervisor) -> None:
         return  # it goes with its host
 
 
-async def _shut_down(seen: Sequence[Observation], paths: ClusterPaths, step: Step) -> None:
+async def _shut_down(seen: Sequence[Observation], paths: ClusterPaths, step: Step, progress: Progress) -> None:
     """Have every supervisor stop its units and end; one that does not is left to the power cut that follows."""
     done = 0
 
     async def one(each: Observation) -> None:
         nonlocal done
-        await _ask(each, paths)
+        await _ask(each, paths, progress)
         done += 1
         step.update(f"{done} of {len(seen)}")
 
@@ -100,7 +96,7 @@ async def _shut_down(seen: Sequence[Observation], paths: ClusterPaths, step: Ste
             group.create_task(one(each), name=f"shut down {each.host.name}")
 
 
-async def _ask(seen: Observation, paths: ClusterPaths) -> None:
+async def _ask(seen: Observation, paths: ClusterPaths, progress: Progress) -> None:
     """Ask one supervisor to stop everything; one that is dead is started for it, so that units stop in order."""
     host = paths.host(seen.host.name)
     supervisor = EmbeddedSupervisor(host.supervisor_socket)
@@ -113,7 +109,8 @@ async def _ask(seen: Observation, paths: ClusterPaths) -> None:
             while supervisors(host, processes()):  # noqa: ASYNC110 - another process's end has no event here
                 await asyncio.sleep(POLL_S)
     except (InaeticsError, TimeoutError) as error:
-        _log.warning("supervisor did not shut down", host=seen.host.name, reason=str(error) or "time is up")
+        reason = str(error) or "time is up"
+        progress.note(f"warning: the supervisor of {seen.host.name} did not shut down: {reason}")
 
 
 async def _when_it_answers(supervisor: EmbeddedSupervisor) -> None:

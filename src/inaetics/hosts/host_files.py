@@ -17,22 +17,13 @@ from inaetics.files import replace_file
 from inaetics.hosts.certificates import Authority
 from inaetics.hosts.cluster import Cluster, Host, Role, machine_id
 from inaetics.hosts.environment import host_environment, to_text
-from inaetics.hosts.etcd_join import settings_from, write_config
+from inaetics.hosts.etcd_member import settings_from, write_config
 from inaetics.hosts.paths import HostPaths
 from inaetics.hosts.pki import ensure_host
 from inaetics.hosts.services import etcd_config, registry_config
+from inaetics.hosts.system_units import system_units
 from inaetics.hosts.wrappers import write_commands
 from inaetics.ports import PEER_PORT
-
-AGENT, API, ETCD, JOIN = "fleet-agent.service", "fleet-api.service", "etcd.service", "etcd-join.service"
-DISCOVERY, REGISTRY, GATE = "discovery.service", "registry.service", "registry-gate.service"
-
-
-def system_units(host: Host) -> tuple[str, ...]:
-    """Which of the package's unit files `host` runs."""
-    if host.role is Role.BOOTSTRAP:
-        return (DISCOVERY, REGISTRY, GATE)
-    return (JOIN, ETCD, API, AGENT, REGISTRY, GATE) if host.control else (AGENT,)
 
 
 def write_host(cluster: Cluster, host: Host, paths: HostPaths, authorities: dict[str, Authority]) -> list[str]:

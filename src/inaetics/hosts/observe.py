@@ -9,9 +9,9 @@ from enum import StrEnum
 
 from inaetics.errors import InaeticsError
 from inaetics.hosts.cluster import Host
-from inaetics.hosts.host_files import system_units
 from inaetics.hosts.paths import ClusterPaths, HostPaths
 from inaetics.hosts.processes import alive, processes
+from inaetics.hosts.system_units import system_units
 from inaetics.supervisor.client import EmbeddedSupervisor
 from inaetics.supervisor.protocol import Active, UnitStatus
 

@@ -21,12 +21,12 @@ from inaetics.errors import Conflict
 from inaetics.files import replace_file
 from inaetics.hosts import pki
 from inaetics.hosts.cluster import Cluster, command, load
-from inaetics.hosts.host_files import AGENT, API, DISCOVERY, ETCD
 from inaetics.hosts.lock import locked
 from inaetics.hosts.observe import Observation, observe
 from inaetics.hosts.paths import ClusterPaths
 from inaetics.hosts.progress import Progress
 from inaetics.hosts.rolling import restart_one_by_one
+from inaetics.hosts.system_units import AGENT, API, DISCOVERY, ETCD
 from inaetics.store.endpoints import common_name
 from inaetics.tls import end_of
 

@@ -16,11 +16,10 @@ from inaetics.hosts.board import Board
 from inaetics.hosts.boot import boot_all, refuse_taken_addresses
 from inaetics.hosts.cluster import Cluster, Host, Role, command, load, save, subnets_in_use
 from inaetics.hosts.control import ensure_token, publish
-from inaetics.hosts.destroy import delete_hosts
 from inaetics.hosts.engines import prepare_engines
 from inaetics.hosts.formation import forget_unformed
 from inaetics.hosts.halt import halt_hosts
-from inaetics.hosts.host_files import API, ETCD, write_host
+from inaetics.hosts.host_files import write_host
 from inaetics.hosts.listing import listed
 from inaetics.hosts.local import claim_run
 from inaetics.hosts.lock import locked
@@ -33,6 +32,7 @@ from inaetics.hosts.progress import Progress, Step
 from inaetics.hosts.rights import confine
 from inaetics.hosts.rolling import restart_one_by_one
 from inaetics.hosts.settle import Request, settle
+from inaetics.hosts.system_units import API, ETCD
 from inaetics.store.background import beside
 from inaetics.store.etcd import load_client
 
@@ -100,6 +100,8 @@ def _prepare_engines(cluster: Cluster, paths: ClusterPaths, progress: Progress) 
 
 
 def _remove(cluster: Cluster, surplus: Sequence[Host], paths: ClusterPaths, progress: Progress) -> None:
+    from inaetics.hosts.destroy import delete_hosts  # rare, and it takes a quarter of all imports
+
     asyncio.run(halt_hosts(cluster, surplus, paths, progress))
     with progress.step("hosts removed") as step:
         delete_hosts([paths.host(host.name) for host in surplus], cluster.name)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from inaetics.files import replace_file
 from inaetics.hosts.paths import HostPaths
-from inaetics.units.container import ContainerEngine
+from inaetics.units.container_engine import ContainerEngine
 
 COMMANDS = {
     "fleetctl": "inaetics.cli.fleetctl",

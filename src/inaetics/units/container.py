@@ -11,9 +11,10 @@ other specifiers work everywhere.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from inaetics.units.container_arguments import SECTION, check_keys, flags, notifies, pulls, words
+from inaetics.units.container_engine import ContainerEngine as ContainerEngine
 from inaetics.units.container_limits import PASSED_ON, limit_flags
 from inaetics.units.grammar import Option, UnitFile, from_options
 from inaetics.units.image_names import pinned
@@ -29,25 +30,6 @@ START_TIMEOUT_S = 120
 
 GENERATED = ("ExecStart", "ExecStop", "ExecReload", "Type", "NotifyAccess", "RemainAfterExit")
 """Directives of [Service] that a container unit cannot set."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerEngine:
-    """A host's container engine, as a probe found it to work.
-
-    `command` is the program with its global flags (`("podman", "--root", …, "--runtime", "runc")`), `run_flags` and
-    `pull_flags` go to `run` and `pull`; flags that `to_service` sets too are overridden by those given here. Ports
-    are published on `publish_address`. `pull_command` is a program of the host's that gets an image before a start
-    and fails, with words that help, only when there is none; without it the engine's own `pull` is tried. `kind` is
-    "podman" or "docker": docker's client stays in the foreground, because docker cannot notify.
-    """
-
-    command: tuple[str, ...]
-    run_flags: tuple[str, ...] = ()
-    pull_flags: tuple[str, ...] = ()
-    pull_command: tuple[str, ...] = ()
-    publish_address: str = "127.0.0.1"
-    kind: str = "podman"
 
 
 def is_container(unit: UnitFile) -> bool:

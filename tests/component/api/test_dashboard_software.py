@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from playwright.sync_api import Browser, expect
 
-from inaetics.api import control_token
+from inaetics.api import token_record
 from inaetics.api.client import FleetClient
 from inaetics.api.gateway import Gateway
 from inaetics.api.provisioning_client import change, targets, version
@@ -47,7 +47,7 @@ def gateway_to(fleet: LiveFleet, token: str | None) -> Iterator[Gateway]:
 @pytest.fixture
 def software(fleet: LiveFleet, client: FleetClient) -> Iterator[None]:
     """Two targets, and a second version of the mapping that one of them cannot run."""
-    fleet.call(lambda: fleet.store.put(control_token.KEY, control_token.digest("ours")))
+    fleet.call(lambda: fleet.store.put(token_record.KEY, token_record.digest("ours")))
     for name in ("a", "b"):
         value = msgspec.json.encode(Artifact(name=name, version="1.0.0", sha256=str(ord(name) % 10) * 64, size=1))
         fleet.call(lambda name=name, value=value: fleet.store.put(artifact_key(name, "1.0.0"), value))  # type: ignore[misc]

@@ -12,10 +12,10 @@ import msgspec
 import pytest
 
 from inaetics.api.client import FleetClient
-from inaetics.api.control_token import KEY, digest
 from inaetics.api.hosts_wire import INVENTORY, Inventory, InventoryHost
 from inaetics.api.scale_client import declare, scale, scaling, set_automatic
 from inaetics.api.scale_wire import SetRule
+from inaetics.api.token_record import KEY, digest
 from inaetics.errors import Conflict, InvalidInput, NotFound
 from inaetics.fleet.keys import SCALE
 from tests.component.api.live import API_PORT, LiveFleet

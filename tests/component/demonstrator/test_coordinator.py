@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from inaetics.api.control_token import KEY, digest
 from inaetics.api.scale_client import declare, scaling, set_automatic
 from inaetics.api.scale_wire import SetRule
+from inaetics.api.token_record import KEY, digest
 from inaetics.demonstrator.api import (
     AGENT_STATISTICS,
     CLUSTER_INFO,

@@ -10,8 +10,8 @@ import pytest
 
 from inaetics.hosts import rolling
 from inaetics.hosts.engines import engine_of
-from inaetics.hosts.host_files import GATE, REGISTRY
 from inaetics.hosts.paths import HostPaths
+from inaetics.hosts.system_units import GATE, REGISTRY
 from inaetics.units.container import ContainerEngine
 from tests.component.containers.tiny import import_tiny, podman
 from tests.component.hosts.conftest import nothing_left

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from inaetics.errors import Conflict, InvalidInput
-from inaetics.hosts.etcd_join import Settings, discover, join, settings_from
+from inaetics.hosts.etcd_join import discover, join
+from inaetics.hosts.etcd_member import Settings, settings_from
 from inaetics.hosts.formation import forget_unformed
 from inaetics.store.fake import FakeStore
 

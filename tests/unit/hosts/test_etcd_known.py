@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from inaetics.errors import Conflict
-from inaetics.hosts.etcd_join import Settings, join
+from inaetics.hosts.etcd_join import join
+from inaetics.hosts.etcd_member import Settings
 
 MEMBERS = "worker-1=https://127.17.8.101:2380,worker-2=https://127.17.8.102:2380"
 

@@ -9,9 +9,9 @@ import pytest
 
 from inaetics.errors import NotFound
 from inaetics.hosts.environment import host_environment, read, to_text
-from inaetics.hosts.host_files import system_units
 from inaetics.hosts.paths import HostPaths
 from inaetics.hosts.services import etcd_config, registry_config
+from inaetics.hosts.system_units import system_units
 from inaetics.hosts.wrappers import write_commands, write_podman
 from inaetics.units.container import ContainerEngine
 from inaetics.units.grammar import parse

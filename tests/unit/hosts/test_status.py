@@ -9,9 +9,9 @@ import pytest
 
 from inaetics.api.wire import MachineRef, UnitEntry
 from inaetics.cli.host_commands.cmd_status import show
-from inaetics.hosts.host_files import system_units
 from inaetics.hosts.observe import HostState, Observation
 from inaetics.hosts.status import shape
+from inaetics.hosts.system_units import system_units
 from inaetics.supervisor.protocol import Active, UnitStatus
 from tests.unit.hosts.test_cluster import a_cluster
 
