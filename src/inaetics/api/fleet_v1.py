@@ -134,4 +134,4 @@ def desired_state(text: str) -> Desired | None:
 
 
 def unknown(name: str) -> NotFound:
-    return NotFound(f"unit {name!r} does not exist")
+    return NotFound(f"unit {name!r} does not exist (all units: fleetctl list-unit-files)")

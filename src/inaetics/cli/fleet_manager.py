@@ -58,7 +58,9 @@ def actions(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--endpoint", metavar="URL", envvar="FLEETCTL_ENDPOINT", help="The fleet API; else the cluster's own.")
 @cluster_option
 @tls_options
-@click.version_option(package_name="inaetics-cluster", prog_name="inaetics_fleet_manager")
+@click.version_option(
+    package_name="inaetics-cluster", prog_name="inaetics_fleet_manager", message="%(prog)s version %(version)s"
+)
 def fleet_manager(celix: int | None, felix: int | None, unit_files: Path | None, output: str, **options: Any) -> int:
     """Start, scale, stop and show the INAETICS demonstrator.
 

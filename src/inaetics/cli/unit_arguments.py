@@ -106,8 +106,9 @@ def _matching(pattern: str, known: Sequence[str]) -> list[str]:
 def _near(name: str, known: Sequence[str]) -> str:
     from difflib import get_close_matches
 
-    near = get_close_matches(name, known, n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    stems = {each.removesuffix(".service"): each for each in known}  # what all have in common makes nothing alike
+    near = get_close_matches(name.removesuffix(".service"), stems, n=1)
+    return f" (did you mean {stems[near[0]]!r}?)" if near else ""
 
 
 def resolve(argument: str, stored: Mapping[str, str], read: Callable[[str], str]) -> Known | New:
@@ -129,6 +130,7 @@ def resolve(argument: str, stored: Mapping[str, str], read: Callable[[str], str]
         return New(name=name, text=read(template), origin=f"the submitted template {template}")
     if beside:
         return New(name=name, text=beside.text, origin=str(beside.path))
+    refuse_odd_file(argument)
     what = f"unit {name!r} or template {template!r}" if template else f"unit {name!r}"
     raise NotFound(f"no {what} is submitted, and {Path(argument).parent.resolve()} holds no file of that name")
 
@@ -146,12 +148,17 @@ def file_of(argument: str) -> LocalFile:
     """As `local_file`, where there has to be one; raises `InvalidInput` or `NotFound` that says what is there."""
     if found := local_file(argument):
         return found
-    for candidate in _candidates(argument):
-        if os.path.lexists(candidate):
-            raise InvalidInput(f"cannot read {candidate}: {_oddity(candidate)}")
+    refuse_odd_file(argument)
     if Path(argument).is_file():
         raise InvalidInput(f"{argument!r} is no unit file: the fleet runs NAME.service and NAME.container files")
     raise NotFound(f"there is no unit file {argument!r} (an instance needs none: fleetctl start {argument})")
+
+
+def refuse_odd_file(argument: str) -> None:
+    """Raise `InvalidInput` when what `argument` means is there and is no file: a directory, a link to nothing."""
+    for candidate in _candidates(argument):
+        if os.path.lexists(candidate) and not candidate.is_file():
+            raise InvalidInput(f"cannot read {candidate}: {_oddity(candidate)}")
 
 
 def _oddity(path: Path) -> str:

@@ -63,7 +63,7 @@ def examine(paths: ClusterPaths) -> Iterator[Finding]:
         _programs,
         lambda: _space(paths),
         lambda: _sockets(paths),
-        _loopback,
+        lambda: _loopback(cluster if isinstance(cluster, Cluster) else None),
         _clock,
         _limits,
         lambda: _strays(paths),
@@ -125,8 +125,9 @@ def _sockets(paths: ClusterPaths) -> Iterator[Finding]:
     yield _finding("socket paths", length <= SOCKET_PATH, f"{length} of {SOCKET_PATH} characters", help)
 
 
-def _loopback() -> Iterator[Finding]:
-    address = ".".join(map(str, FIRST_SUBNET)) + ".2"
+def _loopback(cluster: Cluster | None) -> Iterator[Finding]:
+    subnet = cluster.subnet if cluster else ".".join(map(str, FIRST_SUBNET))
+    address = f"{subnet}.2"
     with socket.socket() as probe_socket:
         try:
             probe_socket.bind((address, 0))

@@ -260,6 +260,11 @@ def test_verify_checks_files_and_submitted_units(run: Run, folder: Path) -> None
     run("submit", "hello.service")
     (folder / "hello.service").unlink()
     assert run("verify", "hello.service").code == 0
+    (folder / "folder.service").mkdir()
+    done = run("verify", "nobody", "folder.service", "alone@.container")
+    assert (done.code, done.out) == (4, "alone@.container: ok\n"), "all are looked at"
+    assert "unit 'nobody.service' does not exist" in done.err
+    assert "folder.service: it is a directory" in done.err
 
 
 def test_cat_prints_what_was_submitted(run: Run) -> None:

@@ -92,6 +92,7 @@ def test_a_machine_may_be_meant_by_name_id_or_the_beginning_of_it(run: Run) -> N
     unknown = run("cordon", "worker-9")
     assert unknown.code == 4
     assert "no machine is called 'worker-9' (known: worker-1, worker-2, worker-3" in unknown.err
+    assert "'' names no machine" in run("drain", "").err
     several = run("cordon", "000000")
     assert several.code == 5
     assert "means several machines: worker-1, worker-2, worker-3" in several.err

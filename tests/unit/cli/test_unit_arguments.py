@@ -191,3 +191,20 @@ def test_a_file_that_is_no_text_is_refused(folder: Path) -> None:
 )
 def test_listings_show_what_a_pattern_means(patterns: tuple[str, ...], shown: bool) -> None:
     assert matches(patterns, "felix@1.service") is shown
+
+
+def test_a_unit_that_is_meant_is_near_by_its_own_name() -> None:
+    with pytest.raises(NotFound, match=r"did you mean 'felix@1\.service'"):
+        select(["felx@1"], KNOWN)
+    with pytest.raises(NotFound) as unlike:
+        select(["nosuch"], [*KNOWN, "producer@.service"])
+    assert "did you mean" not in str(unlike.value), "the type is no likeness"
+
+
+@pytest.mark.parametrize("argument", ["adir", "adir.service", "dangling.service", "dangling@1"])
+def test_what_is_no_file_is_not_called_absent(argument: str, folder: Path) -> None:
+    (folder / "adir.service").mkdir()
+    (folder / "dangling.service").symlink_to("nowhere")
+    (folder / "dangling@1.service").symlink_to("nowhere")
+    with pytest.raises(InvalidInput, match=r"cannot read .*: (it is a directory|No such file or directory)"):
+        resolve(argument, {}, lambda name: "")

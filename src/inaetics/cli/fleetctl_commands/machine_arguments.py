@@ -8,6 +8,8 @@ from urllib.parse import quote, urlencode
 
 import click
 
+from inaetics.errors import InvalidInput
+
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
@@ -63,6 +65,8 @@ def forget(client: FleetClient, machine: str) -> MachineWritten:
 
 
 def _path(machine: str) -> str:
+    if machine in ("", ".", ".."):  # in a path of the API they mean something else
+        raise InvalidInput(f"{machine!r} names no machine (what there is: fleetctl list-machines)")
     return f"/inaetics/v1/machines/{quote(machine, safe='')}"
 
 

@@ -11,7 +11,13 @@ from inaetics.cli.session import Session, tls_options
 
 
 @click.command("dashboard")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Listen here on 127.0.0.1; else any free port.")
+@click.option(
+    "--port",
+    metavar="PORT",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Listen here on 127.0.0.1; else any free port.",
+)
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 @click.option("--endpoint", metavar="URL", envvar="FLEETCTL_ENDPOINT", help="The fleet's API, when not this machine's.")
 @tls_options

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from inaetics.cli.common import cluster_option, output_option, print_json, print_table, say
-from inaetics.errors import InaeticsError, InvalidInput
+from inaetics.errors import InaeticsError, InvalidInput, NotFound
 from inaetics.override import override
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def command(
     if report is None:
         return
     if kind is not None and kind not in report.rules:
-        raise InvalidInput(f"there is no set {kind!r} (there are: {', '.join(sorted(report.rules)) or 'none'})")
+        raise NotFound(f"there is no set {kind!r} (there are: {', '.join(sorted(report.rules)) or 'none'})")
     _show(report, kind, output)
 
 
@@ -139,7 +139,7 @@ def _bounds(client: FleetClient, report: ScaleReport, kind: str, most: str | Non
 
     rule = report.rules.get(kind)
     if rule is None:
-        raise InvalidInput(f"there is no set {kind!r} (there are: {', '.join(sorted(report.rules)) or 'none'})")
+        raise NotFound(f"there is no set {kind!r} (there are: {', '.join(sorted(report.rules)) or 'none'})")
     changes: dict[str, Any] = {}
     if most is not None:
         if most != NO_LIMIT and not (most.isascii() and most.isdecimal()):
