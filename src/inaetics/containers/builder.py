@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from inaetics.containers.base import Base, base
-from inaetics.containers.cache import cache_directory, scratch
+from inaetics.containers.cache import alone, cache_directory, scratch
 from inaetics.containers.context import bases_of, copy_context, full_name, recipe_of
 from inaetics.containers.folder_build import Folder, base_identity, build_folder
 from inaetics.containers.images import (
@@ -110,10 +110,11 @@ def _workshop(
 ) -> Iterator[_Builder]:
     """A builder with the base image and the Python packages, and a scratch directory that goes afterwards."""
     place = cache or cache_directory()
-    progress("base image")
-    ground = base(cache=place, refresh=refresh)
-    progress("Python packages")
-    packages = wheels(sources.lock, ground, cache=place)
+    with alone(place):
+        progress("base image")
+        ground = base(cache=place, refresh=refresh)
+        progress("Python packages")
+        packages = wheels(sources.lock, ground, cache=place)
     with scratch(place, "build") as workplace:
         yield _Builder(engine, sources, ground, packages, workplace, progress, cache=place, refresh=refresh)
 
@@ -183,7 +184,8 @@ class _Builder:
         if sources is None:
             raise InvalidInput("the Java agent's sources are not here: images in Java cannot be built")
         self._progress("Java runtime")
-        kit = java(cache=self._cache, refresh=self._refresh)
+        with alone(self._cache):
+            kit = java(cache=self._cache, refresh=self._refresh)
         inputs = self._digest(self._ground.key, kit.key, content_hash(agent_files(sources), relative_to=sources))
         if not self._is_current(JAVA, inputs):
             self._progress("Java agent")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import tempfile
@@ -37,6 +38,15 @@ def scratch(place: Path, purpose: str) -> Iterator[Path]:
             shutil.rmtree(old, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f".{purpose}-", dir=place) as directory:
         yield Path(directory)
+
+
+@contextmanager
+def alone(place: Path) -> Iterator[None]:
+    """Keep others from making what the cache lacks: several builds at once wait for the first, and find it made."""
+    place.mkdir(parents=True, exist_ok=True)
+    with (place / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def check_space(place: Path, wanted: int, *, doing: str) -> None:
