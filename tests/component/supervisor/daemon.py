@@ -144,6 +144,10 @@ class Daemon:
                     found[pid] = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
         return found
 
+    async def are(self, count: int) -> None:
+        """Wait until so many processes are there: a subshell that has made another may end a moment after it."""
+        await until(lambda: len(self.processes()) == count, f"there are {count} processes")
+
     async def shows(self, expected: Mapping[int | None, str]) -> None:
         """Wait until `processes` are these, each with its word: one that was just made shows a moment later."""
 

@@ -15,7 +15,7 @@ import pytest
 from inaetics.errors import Conflict, InvalidInput, NotFound, Unavailable, UnitFileError
 from inaetics.supervisor.client import EmbeddedSupervisor
 from inaetics.supervisor.protocol import UnitGone
-from tests.component.supervisor.daemon import Daemon, borrowed, daemon, service
+from tests.component.supervisor.daemon import WITHIN_S, Daemon, borrowed, daemon, service
 
 SLEEP = service("ExecStart=/bin/sleep 1000")
 
@@ -42,7 +42,7 @@ def test_watch_tells_what_is_and_then_what_changes(host: Daemon) -> None:
         async with borrowed(host) as it:
             await it.client.load("a.service", SLEEP)
             seen = []
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(WITHIN_S):
                 async for change in it.client.watch():
                     seen.append(change)
                     if isinstance(change, UnitGone):

@@ -86,8 +86,8 @@ def test_an_arm_in_time_keeps_them_running_and_one_too_late_does_not_start_them(
         async with daemon() as it:
             pid = await start(it, "a.service", GENTLE)
             for _ in range(8):
-                await it.client.arm(3)
-                await asyncio.sleep(0.5)
+                await it.client.arm(4)
+                await asyncio.sleep(0.6)
             assert (await it.status("a.service")).main_pid == pid
             await it.becomes("a.service", is_lost)
             with pytest.raises(Unavailable, match="OnLost=stop"):
@@ -122,9 +122,9 @@ def test_a_deadline_that_passes_while_the_supervisor_is_dead_is_kept_by_the_next
     async def main() -> None:
         async with daemon() as it:
             pid = await start(it, "a.service", text)
-            await it.client.arm(1.4)
+            await it.client.arm(3)  # its stop begins a second before
             await it.kill()
-            await asyncio.sleep(1.6)
+            await asyncio.sleep(3.1)
             assert pid in it.processes()
             await it.begin()
             assert is_lost(await it.is_over("a.service"))
@@ -159,11 +159,11 @@ def test_what_died_unseen_is_not_started_again_past_the_deadline() -> None:
             await it.client.load("pre.service", service(f"{counting}\nTimeoutStopSec=1"), stop_when_lost=True)
             await it.client.start("pre.service")
             await until(runs.exists, "its command runs")
-            await it.client.arm(1.2)
+            await it.client.arm(2.5)
             await it.kill()
-            for number in (pid, *it.processes()):
+            for number in {pid, *it.processes()}:
                 os.kill(number, signal.SIGKILL)
-            await asyncio.sleep(1.3)
+            await asyncio.sleep(2.6)
             await it.begin()
             assert is_lost(await it.is_over("a.service"))
             assert is_lost(await it.is_over("pre.service"))

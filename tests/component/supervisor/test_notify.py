@@ -37,9 +37,9 @@ def test_notify_extends_its_time(host: Daemon) -> None:
         async with borrowed(host) as it:
             script = it.home / "n.py"
             script.write_text(
-                READY + "say('EXTEND_TIMEOUT_USEC=9000000')\ntime.sleep(2)\nsay('READY=1')\ntime.sleep(1000)\n"
+                READY + "say('EXTEND_TIMEOUT_USEC=30000000')\ntime.sleep(4.5)\nsay('READY=1')\ntime.sleep(1000)\n"
             )
-            text = service(f"Type=notify\nTimeoutStartSec=1.5\nExecStart=/usr/bin/env python3 -S -E {script}")
+            text = service(f"Type=notify\nTimeoutStartSec=4\nExecStart=/usr/bin/env python3 -S -E {script}")
             await it.start("a.service", text)
             assert (await it.becomes("a.service", lambda s: s.sub in ("running", "failed"))).sub == "running"
 
