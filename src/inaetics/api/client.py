@@ -15,7 +15,8 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from inaetics.api.batching import batch_bodies
-from inaetics.api.endpoint import ClientTls, open_connection
+from inaetics.api.connection import open_connection
+from inaetics.api.endpoint import ClientTls
 from inaetics.api.replies_read import error_of
 from inaetics.api.wire import (
     STALE_HEADER,

@@ -1,4 +1,4 @@
-"""Where an API listens, as people write it, and the connection to it. Imports nothing that starts slowly.
+"""Where an API listens, as people write it. Imports nothing that starts slowly.
 
 `unix:///run/…/fleet.sock`, also as `file://…` or just the path; `https://ADDRESS[:PORT]` with a client certificate;
 `http://…` for what somebody put before it (a tunnel).
@@ -6,21 +6,16 @@
 
 from __future__ import annotations
 
-import http.client
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from inaetics.errors import InvalidInput
-from inaetics.override import override
 from inaetics.ports import API_PORT
 
 if TYPE_CHECKING:
     import ssl
-
-    from inaetics.api.tunnel import Tunnel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,53 +25,6 @@ class ClientTls:
     ca: Path
     cert: Path
     key: Path
-
-
-class UnixConnection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path: str, *, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self.path = path
-
-    @override
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
-
-def open_connection(
-    endpoint: str, tls: ClientTls | None, *, timeout_s: float, tunnel: Tunnel | None = None
-) -> http.client.HTTPConnection:
-    """Connect to `endpoint`, which is meant as the other end of the `tunnel` sees it, where there is one.
-
-    Raises `OSError` when nobody answers, `InvalidInput` when it cannot be understood.
-    """
-    if tunnel is None:
-        connection = _connection(endpoint, tls, timeout_s)
-    else:
-        from inaetics.api.tunnel import TunnelledConnection
-
-        connection = TunnelledConnection(tunnel, endpoint, tls, timeout=timeout_s)
-    try:
-        connection.connect()
-    except UnicodeError as error:  # a name that no host can have
-        raise InvalidInput(f"endpoint {endpoint!r} names no host: {error}") from error
-    except OSError:
-        connection.close()
-        raise
-    return connection
-
-
-def _connection(endpoint: str, tls: ClientTls | None, timeout_s: float) -> http.client.HTTPConnection:
-    path = socket_path(endpoint)
-    if path is not None:
-        return UnixConnection(path, timeout=timeout_s)
-    host, port = address_of(endpoint)
-    if endpoint.startswith("http:"):
-        return http.client.HTTPConnection(host, port, timeout=timeout_s)
-    return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=client_context(endpoint, tls))
 
 
 def address_of(endpoint: str) -> tuple[str, int]:

@@ -20,7 +20,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import structlog
 
-from inaetics.api.endpoint import ClientTls, open_connection
+from inaetics.api.connection import open_connection
+from inaetics.api.endpoint import ClientTls
 from inaetics.errors import InvalidInput, Unavailable
 from inaetics.override import override
 

@@ -27,6 +27,16 @@ BROKEN_PIPE = 141
 """Exit code when the reader of our output went away: 128 + SIGPIPE."""
 
 
+MAX_TIMEOUT_S = 86400.0
+
+
+def some_seconds(context: click.Context, parameter: click.Parameter, value: float) -> float:
+    """Check a time to wait: neither nothing nor what is no number nor longer than a socket can wait."""
+    if not 0 < value <= MAX_TIMEOUT_S:
+        raise click.BadParameter(f"{value:g} is no time to wait: more than 0 seconds, at most {MAX_TIMEOUT_S:g}")
+    return value
+
+
 def output_option(command: Command) -> Command:
     """Add `--output table|json`, passed to the command as `output`."""
     option = click.option(

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 import click
 
-from inaetics.cli.common import LazyGroup, cluster_option, run
+from inaetics.cli.common import LazyGroup, cluster_option, run, some_seconds
 from inaetics.cli.obsolete import NAMES as OBSOLETE
 from inaetics.cli.obsolete import obsolete_options
-from inaetics.cli.session import Session, some_seconds, tls_options
+from inaetics.cli.session import Session, tls_options
 from inaetics.cli.tunnel_options import NAMES as TUNNEL
 from inaetics.cli.tunnel_options import SWITCH, tunnel_options
 

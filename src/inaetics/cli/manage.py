@@ -10,7 +10,7 @@ import click
 
 from inaetics.cli import scaling
 from inaetics.cli.common import print_json, print_table, say
-from inaetics.cli.fleetctl_commands.fields import record
+from inaetics.cli.listings import record
 from inaetics.cli.scale_sets import declare_sets
 from inaetics.cli.unit_arguments import content_hash, local_file
 from inaetics.cli.verdicts import judge_start

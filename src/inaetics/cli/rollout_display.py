@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inaetics.cli.common import print_json, print_table, say
-from inaetics.cli.fleetctl_commands.fields import record, short_hash
+from inaetics.cli.listings import record, short_hash
 
 if TYPE_CHECKING:
     from inaetics.api.client import FleetClient

@@ -38,16 +38,6 @@ def tls_options(command: Command) -> Command:
     return command
 
 
-MAX_TIMEOUT_S = 86400.0
-
-
-def some_seconds(context: click.Context, parameter: click.Parameter, value: float) -> float:
-    """Check a time to wait: neither nothing nor what is no number nor longer than a socket can wait."""
-    if not 0 < value <= MAX_TIMEOUT_S:
-        raise click.BadParameter(f"{value:g} is no time to wait: more than 0 seconds, at most {MAX_TIMEOUT_S:g}")
-    return value
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """Which fleet the person means."""

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from inaetics.cli.common import some_seconds
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 SWITCH = "strict-host-key-checking"
@@ -89,6 +91,4 @@ def _somebody() -> bool:
 
 
 def _seconds(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
-    from inaetics.cli.session import some_seconds
-
     return None if value is None else some_seconds(context, parameter, value)

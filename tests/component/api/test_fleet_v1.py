@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from inaetics.api.client import FleetClient
-from inaetics.api.endpoint import UnixConnection
+from inaetics.api.connection import UnixConnection
 from inaetics.api.replies import MAX_BODY_BYTES
 from tests.component.api.live import LiveFleet
 from tests.support.eventually import eventually

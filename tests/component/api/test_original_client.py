@@ -11,7 +11,8 @@ from urllib.parse import quote
 import pytest
 
 from inaetics.api.client import FleetClient
-from inaetics.api.endpoint import UnixConnection, client_context
+from inaetics.api.connection import UnixConnection
+from inaetics.api.endpoint import client_context
 from tests.component.api.live import API_PORT, LiveFleet
 from tests.component.api.original_client import ApiError, OriginalClient
 from tests.support.eventually import eventually

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from inaetics.cli.common import output_option, print_json, say
-from inaetics.cli.fleetctl_commands.fields import record
 from inaetics.cli.fleetctl_commands.submission import check_known
+from inaetics.cli.listings import record
 from inaetics.cli.session import Session, pass_session
 from inaetics.cli.unit_arguments import unit_name
 

@@ -9,7 +9,7 @@ import click
 from inaetics.cli.common import output_option, print_json
 from inaetics.cli.explaining import explanation_lines
 from inaetics.cli.fleetctl_commands.arguments import unit_argument
-from inaetics.cli.fleetctl_commands.fields import record
+from inaetics.cli.listings import record
 from inaetics.cli.session import Session, pass_session
 from inaetics.cli.unit_arguments import unit_name
 

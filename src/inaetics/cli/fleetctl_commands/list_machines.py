@@ -6,7 +6,7 @@ import click
 
 from inaetics.api.wire import MachineEntry
 from inaetics.cli.common import print_json
-from inaetics.cli.fleetctl_commands.fields import Field, listing_options, print_fields, record, short_id
+from inaetics.cli.listings import Field, listing_options, print_fields, record, short_id
 from inaetics.cli.session import Session, pass_session
 
 

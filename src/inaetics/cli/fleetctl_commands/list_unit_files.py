@@ -7,7 +7,7 @@ import click
 from inaetics.api.wire import UnitEntry
 from inaetics.cli.common import print_json
 from inaetics.cli.fleetctl_commands.arguments import filter_argument
-from inaetics.cli.fleetctl_commands.fields import Field, legend, listing_options, print_fields, record, short_hash
+from inaetics.cli.listings import Field, legend, listing_options, print_fields, record, short_hash
 from inaetics.cli.session import Session, pass_session
 from inaetics.cli.unit_arguments import matches
 

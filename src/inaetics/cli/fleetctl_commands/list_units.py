@@ -7,7 +7,7 @@ import click
 from inaetics.api.wire import StateEntry
 from inaetics.cli.common import print_json, say
 from inaetics.cli.fleetctl_commands.arguments import filter_argument
-from inaetics.cli.fleetctl_commands.fields import (
+from inaetics.cli.listings import (
     Field,
     legend,
     listing_options,

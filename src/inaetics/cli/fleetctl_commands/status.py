@@ -9,7 +9,7 @@ import click
 
 from inaetics.cli.common import output_option, print_json, show_error
 from inaetics.cli.fleetctl_commands.arguments import units_argument
-from inaetics.cli.fleetctl_commands.fields import record
+from inaetics.cli.listings import record
 from inaetics.cli.obsolete import ssh_port_option
 from inaetics.cli.session import Session, pass_session
 from inaetics.cli.unit_arguments import expand, select

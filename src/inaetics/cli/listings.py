@@ -1,4 +1,4 @@
-"""What the three listings share: choosing columns, shortening, printing as the original did."""
+"""What listings share: choosing columns, shortening, printing as the original did."""
 
 from __future__ import annotations
 
