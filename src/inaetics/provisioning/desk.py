@@ -120,12 +120,13 @@ class Desk:
             found = resolved(version, known)
             needed = tuple(known.find(pinned) for pinned in used(found))
         except (InvalidInput, NotFound) as error:
-            log.error("mapping refused, the one before stays", error=str(error))  # noqa: TRY400 - made for people
             self._set(replace(self.state, error=str(error)), known)
+            log.error("mapping refused, the one before stays", error=str(error))  # noqa: TRY400 - made for people
             return
-        if found != self.state.version:
-            log.info("mapping in force", version=version.version, by=version.by, rules=len(found.rules or ()))
+        before = self.state.version
         self._set(State(version=found, needed=needed, repository=known), known)
+        if found != before:
+            log.info("mapping in force", version=version.version, by=version.by, rules=len(found.rules or ()))
 
     def _set(self, state: State, known: Repository) -> None:
         with self._changed:
