@@ -114,7 +114,7 @@ class RegistryFiles:
 
     def size(self) -> int:
         """Bytes of all blobs."""
-        return sum(file.stat().st_size for file in self._blobs.glob("*/*/data"))
+        return sum(map(_size, self._blobs.glob("*/*/data")))
 
     def _holds(self, repository: str, part: dict[str, Any]) -> bool:
         digest: str = part["digest"]
@@ -157,6 +157,14 @@ def _entries(place: Path) -> list[str]:
         return sorted(entry.name for entry in os.scandir(place) if entry.is_dir())
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def _size(file: Path) -> int:
+    """0 for one that has just gone: uploads end, and blobs are taken away, while this looks."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _link(file: Path) -> str:

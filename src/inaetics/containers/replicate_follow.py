@@ -215,6 +215,6 @@ class Replicator:
             following.distrusted_until = time.monotonic() + DISTRUST_S
         if isinstance(error, Unavailable):
             following.answers = False
-        if words != following.trouble:
+        before, following.trouble = following.trouble, words
+        if words != before:
             log("registry not followed", level="warning", peer=following.peer.name, reason=words)
-        following.trouble = words
