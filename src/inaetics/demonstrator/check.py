@@ -16,6 +16,7 @@ there may have told of samples that are missing.
 from __future__ import annotations
 
 import argparse
+import os
 import sqlite3
 import struct
 import sys
@@ -58,7 +59,7 @@ class Verdict:
 def read_logs(directories: Iterable[Path]) -> dict[str, Log]:
     """The logs below these directories by producer. Raises `ValueError` for a file that is none."""
     logs: dict[str, Log] = defaultdict(Log)
-    for path in sorted(found for directory in directories for found in directory.rglob("*.sequences")):
+    for path in sorted(found for directory in directories for found in _logs_below(directory)):
         producer, records = _records(path)
         log = logs[producer]
         for first, count, accepted in records:
@@ -68,6 +69,12 @@ def read_logs(directories: Iterable[Path]) -> dict[str, Log]:
             elif accepted:
                 log.accepted.append((first, first + accepted))
     return dict(logs)
+
+
+def _logs_below(directory: Path) -> Iterator[Path]:
+    """Also in a cluster that runs: what comes and goes meanwhile is passed over (`Path.rglob` would raise)."""
+    for top, _, files in os.walk(directory):
+        yield from (Path(top, name) for name in files if name.endswith(".sequences"))
 
 
 def _records(path: Path) -> tuple[str, Iterator[tuple[int, int, int]]]:
