@@ -71,7 +71,7 @@ class EtcdGround:
         self._etcd = etcd
 
     def open(self) -> AbstractAsyncContextManager[Store]:
-        return self._etcd.connect(timeout_s=2.0)
+        return self._etcd.connect(timeout_s=4.0)
 
     @asynccontextmanager
     async def outage(self) -> AsyncIterator[None]:
@@ -111,10 +111,10 @@ def ground(request: pytest.FixtureRequest) -> Ground:
 
 @pytest.fixture
 def play(ground: Ground) -> Callable[[Scenario], None]:
-    """Run a scenario with a client of the ground's store, within half a minute."""
+    """Run a scenario with a client of the ground's store, within a minute."""
 
     async def main(scenario: Scenario) -> None:
-        async with asyncio.timeout(30), ground.open() as store:
+        async with asyncio.timeout(60), ground.open() as store:
             await scenario(store)
 
     return lambda scenario: asyncio.run(main(scenario))

@@ -24,7 +24,7 @@ class Recording:
     def relistings(self) -> int:
         return sum(isinstance(event, Relisted) for event in self.events)
 
-    async def reaches(self, revision: int, *, within_s: float = 10.0) -> None:
+    async def reaches(self, revision: int, *, within_s: float = 25.0) -> None:
         """Wait until the watch has come to `revision`."""
 
         async def reached() -> bool:

@@ -31,7 +31,7 @@ class Far:
 @asynccontextmanager
 async def _far(etcd: EtcdCluster, *, silence_s: float = 10.0) -> AsyncIterator[Far]:
     async with (
-        asyncio.timeout(40),
+        asyncio.timeout(90),
         linked(etcd.endpoints[0]) as link,
         etcd.connect() as direct,
         connect([link.endpoint], timeout_s=8.0, silence_s=silence_s) as store,
@@ -81,7 +81,7 @@ def test_a_watch_whose_member_falls_silent_goes_on_with_another(
 
     async def main() -> None:
         async with (
-            asyncio.timeout(30),
+            asyncio.timeout(60),
             linked(etcd.endpoints[0]) as link,
             etcd.connect() as direct,
             connect([link.endpoint, etcd.endpoints[0]], silence_s=0.5) as store,
@@ -105,7 +105,7 @@ def test_a_member_that_leaves_a_call_unanswered_is_asked_at_once(
 
     async def main() -> None:
         async with (
-            asyncio.timeout(30),
+            asyncio.timeout(60),
             linked(etcd.endpoints[0]) as link,
             etcd.connect() as direct,
             connect([link.endpoint, etcd.endpoints[0]], silence_s=60, timeout_s=2.5) as store,
@@ -124,9 +124,9 @@ def test_a_member_that_leaves_a_call_unanswered_is_asked_at_once(
 
 def test_a_quiet_watch_is_not_taken_for_a_silent_one(etcd: EtcdCluster) -> None:
     async def main() -> None:
-        async with etcd.connect(silence_s=1) as store, recording(store, "/quiet/") as record:
+        async with etcd.connect(silence_s=2.5) as store, recording(store, "/quiet/") as record:
             await record.begins()
-            await asyncio.sleep(2.2)
+            await asyncio.sleep(5.2)
             await record.reaches(await store.put("/quiet/a", b""))
             assert len(record.events) == 3
 
@@ -144,7 +144,7 @@ async def _with_lost_answer(far: Far, commit: Awaitable[int], *, meanwhile: Call
 
     far.link.lose_answers()
     task = asyncio.ensure_future(commit)  # noqa: TID251 - awaited below
-    await aeventually(applied, within_s=5, what="the commit is applied")
+    await aeventually(applied, within_s=7, what="the commit is applied, and its sender waits still")
     far.link.cut()
     await meanwhile()
     far.link.heal()
@@ -210,18 +210,18 @@ def test_a_refused_commit_is_a_conflict_however_often_it_could_not_be_sent(etcd:
 
 def test_a_lease_survives_a_link_that_breaks_for_less_than_its_ttl(etcd: EtcdCluster) -> None:
     async def main() -> None:
-        async with _far(etcd) as far, far.store.lease(3) as lease:
+        async with _far(etcd) as far, far.store.lease(6) as lease:
             await far.store.put("/lease/a", b"", lease=lease.id)
             for _ in range(2):
                 renewed = lease.deadline
                 far.link.cut()
-                await asyncio.sleep(1.2)  # longer than a third, after which it is renewed
+                await asyncio.sleep(2.4)  # longer than a third, after which it is renewed
                 far.link.heal()
 
                 async def renews(before: float = renewed) -> bool:
                     return lease.deadline > before
 
-                await aeventually(renews, within_s=5, what="the lease is renewed after the cut")
+                await aeventually(renews, within_s=20, what="the lease is renewed after the cut")
             assert await far.direct.get("/lease/a") is not None
 
     asyncio.run(main())
@@ -240,7 +240,7 @@ def test_the_deadline_of_a_lease_is_counted_from_the_sending_of_its_renewal(etcd
                 async def renewed() -> bool:
                     return lease.deadline > granted_until
 
-                await aeventually(renewed, within_s=5, what="the lease is renewed")
+                await aeventually(renewed, within_s=20, what="the lease is renewed")
                 assert lease.deadline - lease.ttl_s <= loop.time() - far.link.delay_s
             far.link.delay_s = 0
 
@@ -295,7 +295,7 @@ def test_a_leader_cut_off_stops_before_its_successor_begins(etcd: EtcdCluster) -
             async def governs() -> bool:
                 return await far.direct.leader("/office/cut") == "old"
 
-            await aeventually(governs, within_s=5, what="the old leader governs")
+            await aeventually(governs, within_s=20, what="the old leader governs")
             far.link.silence()
             async with far.direct.lead("/office/cut", "new", ttl_s=2) as leadership:
                 assert stopped_at
@@ -317,7 +317,7 @@ def test_a_connection_that_hangs_is_left_though_nobody_asks_anything(etcd: EtcdC
             async def interrupted() -> bool:
                 return any(log["event"] == "watch interrupted" for log in logs)
 
-            await aeventually(interrupted, within_s=6, what="the watch leaves the connection")
+            await aeventually(interrupted, within_s=20, what="the watch leaves the connection")
             far.link.heal()
             await record.reaches(await far.direct.put("/hang/b", b""))
 

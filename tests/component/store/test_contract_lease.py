@@ -21,11 +21,11 @@ def test_a_lease_is_kept_alive_in_its_block_and_revoked_at_its_end(play: Play, g
     async def scenario(store: Store) -> None:
         key = f"{ground.prefix}a"
         loop = asyncio.get_running_loop()
-        async with store.lease(1) as lease:
+        async with store.lease(3) as lease:
             await store.put(key, b"", lease=lease.id)
             granted_until = lease.deadline
             assert loop.time() < granted_until <= loop.time() + lease.ttl_s
-            await asyncio.sleep(1.6 * lease.ttl_s)
+            await asyncio.sleep(1.2 * lease.ttl_s)
             item = await store.get(key)
             assert item is not None
             assert item.lease == lease.id
@@ -53,7 +53,7 @@ def test_a_lease_that_is_not_revoked_runs_out_by_itself(play: Play, ground: Grou
 
 def test_a_lease_is_renewed_as_often_as_asked_and_each_renewal_is_told(play: Play) -> None:
     async def scenario(store: Store) -> None:
-        async with store.lease(60) as lease, asyncio.timeout(10):  # by itself the first renewal comes after 20 s
+        async with store.lease(60) as lease, asyncio.timeout(15):  # by itself the first renewal comes after 20 s
             lease.renew_every(0.1)
             for _ in range(3):
                 before = lease.deadline
@@ -71,13 +71,13 @@ def test_anybody_may_ask_how_long_a_lease_lasts(play: Play) -> None:
             pass
         async with store.lease(60) as kept:
             kept.renew_every(0.1)
-            await asyncio.sleep(2.1)
+            await asyncio.sleep(4.1)
             renewed, aged = await store.remaining(kept.id), await store.remaining(left_alone.id)
             assert renewed is not None
             assert aged is not None
             assert renewed.granted_s == aged.granted_s == kept.ttl_s
-            assert kept.ttl_s - 2 < renewed.left_s <= kept.ttl_s
-            assert aged.left_s < kept.ttl_s - 2
+            assert kept.ttl_s - 4 < renewed.left_s <= kept.ttl_s
+            assert aged.left_s < kept.ttl_s - 4
             assert renewed.term == aged.term > 0
         assert await store.remaining(kept.id) is None
 
@@ -112,7 +112,7 @@ def test_a_lease_that_the_store_ended_is_lost_with_its_keys(play: Play, ground: 
         async with recording(store, ground.prefix) as record, store.lease(1) as lease:
             await record.reaches(await store.put(key, b"", lease=lease.id))
             await ground.expire(lease.id)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await lease.wait_lost()
             assert await store.get(key) is None
             with pytest.raises(LeaseLost):
@@ -150,12 +150,12 @@ def test_the_first_candidate_holds_the_office_and_the_next_one_follows(play: Pla
         assert await store.leader(office) is None
         async with asyncio.TaskGroup() as group:
             first = group.create_task(candidate("first"))
-            await aeventually(lambda: leads("first"), within_s=5, what="the first leads")
+            await aeventually(lambda: leads("first"), within_s=20, what="the first leads")
             group.create_task(candidate("second"))
             await asyncio.sleep(0.2)
             assert [name for name, _ in terms] == ["first"]
             first.cancel()
-            await aeventually(lambda: leads("second"), within_s=5, what="the second leads")
+            await aeventually(lambda: leads("second"), within_s=20, what="the second leads")
             leave.set()
         assert await store.leader(office) is None
         assert terms[0][1].create_revision < terms[1][1].create_revision
@@ -234,7 +234,7 @@ def test_a_candidate_waits_through_an_outage(play: Play, ground: Ground) -> None
         async with ground.outage(), beside(stand(), name="stand"):
             await asyncio.sleep(0.5)
             assert not elected.is_set()
-        async with beside(stand(), name="stand"), asyncio.timeout(10):
+        async with beside(stand(), name="stand"), asyncio.timeout(25):
             await elected.wait()
 
     play(scenario)
@@ -253,14 +253,14 @@ def test_a_candidate_whose_lease_ends_while_it_waits_stands_again(play: Play, gr
         async def candidates() -> list[int]:
             return [item.lease for item in (await store.list(f"{office}/")).items if item.value == b"waiting"]
 
-        async with store.lead(office, "holder", ttl_s=5), beside(stand(), name="stand"):
-            (old,) = await aeventually(candidates, within_s=5, what="a second candidate")
+        async with store.lead(office, "holder", ttl_s=10), beside(stand(), name="stand"):
+            (old,) = await aeventually(candidates, within_s=20, what="a second candidate")
             await ground.expire(old)
 
             async def stands_again() -> bool:
                 return bool(set(await candidates()) - {old})
 
-            await aeventually(stands_again, within_s=5, what="it stands again")
+            await aeventually(stands_again, within_s=20, what="it stands again")
             assert not elected.is_set()
 
     play(scenario)

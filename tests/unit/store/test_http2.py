@@ -293,7 +293,7 @@ def test_messages_come_one_by_one_and_those_before_an_error_first() -> None:
 
 def test_a_server_that_falls_silent_is_asked_and_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http2, "QUIET_S", 0.2)
-    monkeypatch.setattr(http2, "ANSWER_S", 0.2)
+    monkeypatch.setattr(http2, "ANSWER_S", 1.0)
 
     async def scenario(server: Server) -> None:
         server.greet()
