@@ -21,6 +21,7 @@ from typing import Any
 
 from tests.support.cluster import Cluster
 from tests.support.eventually import eventually
+from tests.support.files import below
 
 PATIENCE_S = 120
 LOOK_S = 1.0
@@ -107,7 +108,7 @@ def steady(cluster: Cluster, agents: int) -> None:
 
 
 def _post(cluster: Cluster, path: str, content: dict[str, Any]) -> None:
-    (token,) = cluster.home.rglob("pki/token")
+    (token,) = [path for path in below(cluster.home) if path.parts[-2:] == ("pki", "token")]
     request = urllib.request.Request(
         cluster.status()["web"] + path,
         data=json.dumps(content).encode(),
@@ -218,7 +219,7 @@ def _younger(cluster: Cluster, at_ms: int) -> dict[str, Any]:
 def judged(cluster: Cluster) -> tuple[str, str]:
     """The judge's last line, and everything it said when it found something."""
     host = cluster.where()["felix@1.service"]
-    (store,) = [path for path in cluster.home.rglob("samples.sqlite") if host in path.parts]
+    (store,) = [path for path in below(cluster.home) if path.name == "samples.sqlite" and host in path.parts]
     command = [sys.executable, "-m", "inaetics.demonstrator.check", "--logs", str(cluster.home), "--store", str(store)]
     command.append("--complete")  # hosts' directories are all here, and the oldest log is there still
     judge = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)

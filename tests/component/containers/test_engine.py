@@ -12,7 +12,7 @@ from inaetics.containers.engine import probe
 from inaetics.containers.findings import Findings
 from inaetics.errors import CommandFailed, NotFound
 from tests.component.containers.conftest import Hosts
-from tests.component.containers.tiny import podman
+from tests.component.containers.tiny import groups_named, podman
 
 REAL = shutil.which("podman") or "/usr/bin/podman"
 
@@ -44,7 +44,7 @@ def test_nothing_of_a_probe_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     probe(near, cache=tmp_path / "cache")
     assert [*near.iterdir(), *temporary.iterdir()] == []
     assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
-    assert not list(Path("/sys/fs/cgroup").glob(f"**/inaetics/probe-{os.getpid()}"))
+    assert not groups_named(f"inaetics/probe-{os.getpid()}")
 
 
 def test_the_outcome_is_remembered(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import subprocess
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from inaetics.errors import Unavailable
 from inaetics.files import replace_file
 from inaetics.hosts import pki
 from inaetics.hosts.cluster import Host, Role
@@ -18,6 +20,7 @@ from inaetics.hosts.rights import operator
 from inaetics.hosts.services import etcd_config
 from inaetics.ports import ETCD_PORT, PEER_PORT
 from inaetics.store.endpoints import Tls
+from inaetics.store.etcd import connect
 from tests.support.etcd import free_subnet
 from tests.support.eventually import eventually
 
@@ -69,12 +72,24 @@ def member(directory: Path, *, quota_bytes: int | None = None) -> Iterator[Membe
     command = ["setpriv", "--pdeathsig", "KILL", "etcd", f"--config-file={directory}/etcd.yml"]
     with (directory / "etcd.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
-            eventually(lambda: _listens(host.address), within_s=20, what="etcd listens")
+            eventually(lambda: _answers(made), within_s=60, what="etcd answers")
             yield made
         finally:
             process.kill()
 
 
-def _listens(address: str) -> bool:
+def _answers(made: Member) -> bool:
+    """It listens before it can say anything: first it has to elect itself."""
+
+    async def ask() -> None:
+        async with connect([made.endpoint], tls=made.tls("operator"), timeout_s=2) as store:
+            await store.get("/a")
+
     with socket.socket() as probe:
-        return probe.connect_ex((address, ETCD_PORT)) == 0
+        if probe.connect_ex((made.host.address, ETCD_PORT)) != 0:
+            return False
+    try:
+        asyncio.run(ask())
+    except Unavailable as error:
+        raise AssertionError(str(error)) from error
+    return True

@@ -76,7 +76,7 @@ def _moved_to(cluster: Cluster, hosts: set[str]) -> str:
 def test_a_push_by_hand_is_on_every_registry_and_runs(cluster: Cluster, tmp_path: Path) -> None:
     cluster.run("inaetics", "up", "--workers", "3", "--subnet", cluster.subnet)
     _push(cluster, "bootstrap", f"{cluster.subnet}.2:5000")
-    eventually(lambda: _equal(cluster, 4), within_s=30, what="four registries hold the image")
+    eventually(lambda: _equal(cluster, 4), within_s=60, what="four registries hold the image")
     (tmp_path / "web.container").write_text(UNIT)
     cluster.run("fleetctl", "start", str(tmp_path / "web.container"))
     assert _runs_on(cluster)
@@ -137,7 +137,7 @@ def test_a_bootstrap_that_comes_back_catches_up(cluster: Cluster) -> None:
             for each in json.loads(cluster.run("inaetics", "image", "registries", "--output", "json"))
             if each["host"] == "bootstrap" and each["tags"] == 2
         ],
-        within_s=30,
+        within_s=60,
         what="the bootstrap's registry has both images",
     )
     assert found[0]["missing"] == 0

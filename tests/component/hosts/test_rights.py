@@ -99,8 +99,8 @@ def test_forbidden(etcd: Member, case: tuple[str, str, str]) -> None:
         asyncio.run(_act(etcd, *case))
 
 
-async def _act(etcd: Member, who: str, action: str, key: str) -> None:
-    async with connect([etcd.endpoint], tls=etcd.tls(who), timeout_s=2) as store:
+async def _act(etcd: Member, who: str, action: str, key: str, *, timeout_s: float = 15) -> None:
+    async with connect([etcd.endpoint], tls=etcd.tls(who), timeout_s=timeout_s) as store:
         match action:
             case "put":
                 await store.put(key, b"1")
@@ -126,7 +126,7 @@ def test_a_person_who_may_only_read_the_api_does_not_reach_the_store(etcd: Membe
     shutil.copy(certificate, etcd.pki / "wall.pem")
     shutil.copy(key, etcd.pki / "wall.key")
     with pytest.raises(Unavailable):
-        asyncio.run(_act(etcd, "wall", "list", ""))
+        asyncio.run(_act(etcd, "wall", "list", "", timeout_s=2))
 
 
 @pytest.mark.parametrize("path", ["/v3/kv/range", "/v3/auth/enable", "/v3beta/kv/range", "/v2/keys"])

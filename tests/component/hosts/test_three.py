@@ -74,7 +74,7 @@ def test_a_killed_supervisor_comes_back_and_its_units_never_went(cluster: Cluste
     os.kill(supervisor, signal.SIGKILL)
     eventually(
         lambda: _supervisor(cluster, "worker-1", keeper=False) not in ([], [supervisor]) and _all_running(cluster),
-        within_s=15,
+        within_s=60,
         what="another supervisor is there",
     )
     assert _etcd(cluster, "worker-1") == etcd
@@ -126,6 +126,6 @@ def test_hosts_start_one_by_one_in_any_order(cluster: Cluster) -> None:
     assert (done.returncode, "the store needs 2 of" in done.stderr) == (0, True)
     assert _states(cluster)["worker-3"] == "starting"
     cluster.run("inaetics", "up", "worker-1")
-    eventually(lambda: _states(cluster)["worker-3"] == "running", within_s=30, what="two members are a majority")
+    eventually(lambda: _states(cluster)["worker-3"] == "running", within_s=60, what="two members are a majority")
     cluster.run("inaetics", "up")
     assert _all_running(cluster)
