@@ -53,7 +53,8 @@ def test_ctrl_c_leaves_nothing_running(cluster: Cluster) -> None:
 
 def test_up_lists_the_worker(cluster: Cluster) -> None:
     cluster.run("inaetics", "up", "--workers", "1")
-    status = cluster.status()
+    status = json.loads(cluster.run("inaetics", "status", "--output", "json"))
+    assert status == cluster.status(), "what tests ask is what the command prints"
     assert status["cluster"] == cluster.name
     assert [(host["name"], host["address"], host["state"]) for host in status["hosts"]] == [
         ("bootstrap", f"{cluster.subnet}.2", "running"),
