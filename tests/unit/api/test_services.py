@@ -85,7 +85,7 @@ def test_a_held_request_ends_when_the_process_is_to_stop() -> None:
             await asyncio.sleep(0.05)
             assert not held.done()
             services.stopping.set()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await held
             following.cancel()
 

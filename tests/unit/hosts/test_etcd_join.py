@@ -33,7 +33,7 @@ MEMBERS = {f"worker-{number}": f"https://127.17.8.{100 + number}:2380" for numbe
 def test_all_members_come_to_the_same_cluster() -> None:
     async def main() -> None:
         store = FakeStore()
-        async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
             tasks = [group.create_task(discover(member(number), store.client())) for number in (3, 1, 2)]
         assert [task.result() for task in tasks] == [MEMBERS] * 3
 
@@ -60,7 +60,7 @@ def test_who_comes_too_late_is_told() -> None:
 def test_a_purge_while_members_wait_does_not_leave_them_waiting() -> None:
     async def main() -> None:
         store = FakeStore()
-        async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
             early = [group.create_task(discover(member(number), store.client())) for number in (1, 2)]
             while len((await store.list("/inaetics/formation/")).items) < 2:  # noqa: ASYNC110 - the fake has no event
                 await asyncio.sleep(0.01)

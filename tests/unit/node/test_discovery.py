@@ -83,9 +83,9 @@ class Bench:
             found = work(self._fake)
             return await found if asyncio.iscoroutine(found) else found
 
-        loop = eventually(lambda: self.thread.loop, within_s=5, what="the loop runs")
+        loop = eventually(lambda: self.thread.loop, within_s=20, what="the loop runs")
         assert loop is not None
-        return asyncio.run_coroutine_threadsafe(run(), loop).result(5)
+        return asyncio.run_coroutine_threadsafe(run(), loop).result(20)
 
     def put(self, name: str, value: bytes) -> None:
         self.on_store(lambda store: store.client().put(f"{PREFIX}them/{name}", value))
@@ -109,7 +109,7 @@ def bench(context: BundleContext) -> Iterator[Bench]:
 
 
 def told(bench: Bench, *expected: tuple[int, str]) -> None:
-    eventually(lambda: bench.listener.told == list(expected), within_s=5, what=f"the listener was told {expected}")
+    eventually(lambda: bench.listener.told == list(expected), within_s=20, what=f"the listener was told {expected}")
 
 
 ADDED, REMOVED, MODIFIED = EndpointEvent.ADDED, EndpointEvent.REMOVED, EndpointEvent.MODIFIED
@@ -131,17 +131,17 @@ def test_value_that_is_no_endpoint_is_left_out(value: bytes) -> None:
 
 def test_exported_endpoint_stands_in_etcd_until_withdrawn(bench: Bench) -> None:
     bench.advertiser.advertise_endpoint(endpoint("mine"))
-    eventually(lambda: set(bench.keys()) == {"mine"}, within_s=5, what="it is announced")
+    eventually(lambda: set(bench.keys()) == {"mine"}, within_s=20, what="it is announced")
     assert bench.keys()["mine"] != 0
     bench.advertiser.unadvertise_endpoint("mine")
-    eventually(lambda: not bench.keys(), within_s=5, what="it is withdrawn")
+    eventually(lambda: not bench.keys(), within_s=20, what="it is withdrawn")
     assert bench.listener.told == []
 
 
 def test_lost_lease_is_replaced_and_everything_written_again(bench: Bench) -> None:
     for name in ("one", "two"):
         bench.advertiser.advertise_endpoint(endpoint(name))
-    eventually(lambda: len(bench.keys()) == 2, within_s=5, what="both are announced")
+    eventually(lambda: len(bench.keys()) == 2, within_s=20, what="both are announced")
     lease = bench.keys()["one"]
     bench.on_store(lambda store: store.expire(lease))
 
@@ -149,13 +149,13 @@ def test_lost_lease_is_replaced_and_everything_written_again(bench: Bench) -> No
         keys = bench.keys()
         return set(keys) == {"one", "two"} and lease not in keys.values()
 
-    eventually(under_another_lease, within_s=5, what="both stand under a new lease")
+    eventually(under_another_lease, within_s=20, what="both stand under a new lease")
 
 
 def test_late_write_under_a_lost_lease_takes_no_endpoint_away(bench: Bench) -> None:
     """A member that hung applies what was given up long ago; then the lease of then ends, and the key with it."""
     bench.advertiser.advertise_endpoint(endpoint("mine"))
-    eventually(bench.keys, within_s=5, what="it is announced")
+    eventually(bench.keys, within_s=20, what="it is announced")
 
     async def late(store: FakeStore) -> None:
         hung = store.client()
@@ -164,25 +164,25 @@ def test_late_write_under_a_lost_lease_takes_no_endpoint_away(bench: Bench) -> N
             await hung.put(item.key, item.value, lease=lost.id)
 
     bench.on_store(late)
-    eventually(bench.keys, within_s=5, what="it is announced again")
+    eventually(bench.keys, within_s=20, what="it is announced again")
 
 
 def test_endpoint_withdrawn_while_the_store_was_away_goes_when_it_returns(bench: Bench) -> None:
     for name in ("one", "two"):
         bench.advertiser.advertise_endpoint(endpoint(name))
-    eventually(lambda: len(bench.keys()) == 2, within_s=5, what="both are announced")
+    eventually(lambda: len(bench.keys()) == 2, within_s=20, what="both are announced")
     outage = bench.on_store(lambda store: store.outage())
     bench.on_store(lambda _: outage.__enter__())
     bench.advertiser.unadvertise_endpoint("one")
     assert set(bench.keys()) == {"one", "two"}
     bench.on_store(lambda _: outage.__exit__(None, None, None))
-    eventually(lambda: set(bench.keys()) == {"two"}, within_s=2, what="only the other one stands")
+    eventually(lambda: set(bench.keys()) == {"two"}, within_s=20, what="only the other one stands")
 
 
 def test_keys_go_with_the_process(context: BundleContext) -> None:
     bench = Bench(context)
     bench.advertiser.advertise_endpoint(endpoint("mine"))
-    eventually(lambda: bench.keys(), within_s=5, what="it is announced")
+    eventually(lambda: bench.keys(), within_s=20, what="it is announced")
     fake = bench._fake
     bench.stop()
     assert asyncio.run(fake.client().list(PREFIX)).items == ()

@@ -178,7 +178,10 @@ def test_bundle_is_not_stopped_while_a_caller_waits_for_a_future_of_it(
     installer.stop_all()
 
 
-def test_services_wait_together_when_the_framework_is_about_to_stop(bench: Bench) -> None:
+def test_services_wait_together_when_the_framework_is_about_to_stop(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distribution, "DRAIN_S", 60.0)
     registration = bench.export()
     proxy = bench.imported()
     with ThreadPoolExecutor(1) as pool:
@@ -187,7 +190,7 @@ def test_services_wait_together_when_the_framework_is_about_to_stop(bench: Bench
         bench.distribution.hurry(0.0)
         began = time.monotonic()
         registration.unregister()
-        assert time.monotonic() - began < 0.9, "it did not wait"
+        assert time.monotonic() - began < 30, "it did not wait"
         bench.service.leave.set()
         assert under_way.result(10) == "left"
 
@@ -226,5 +229,6 @@ def test_dead_provider_is_told_to_discovery_and_shows_nothing(bench: Bench) -> N
     bench.distribution._server.stop()
     with pytest.raises(Unreachable):
         proxy.greet("you")
+    eventually(lambda: suspicions.told, within_s=20, what="discovery is told")
     assert set(suspicions.told) == {endpoint.get_framework_uuid()}
     assert reachability.presence(endpoint, within_s=10) is Presence.DEAD

@@ -106,7 +106,7 @@ def test_threads_call_side_by_side(service: Service) -> None:
     with serving(service) as (_, port), calling(port) as peer, ThreadPoolExecutor(4) as pool:
         waiting = [pool.submit(call, peer, "wait") for _ in range(3)]
         for _ in waiting:
-            assert service.entered.acquire(timeout=5)
+            assert service.entered.acquire(timeout=20)
         assert call(peer, "echo", 1) == [[1], {}]  # nobody who waits is in its way
         service.leave.set()
         assert [future.result(5) for future in waiting] == ["left"] * 3
@@ -160,7 +160,7 @@ def test_dead_provider_fails_calls_at_once(service: Service) -> None:
         call(peer, "echo")
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(call, peer, "wait", timeout_s=60)
-            assert service.entered.acquire(timeout=5)
+            assert service.entered.acquire(timeout=20)
             server.stop()
             with pytest.raises(Unreachable, match=r"the provider went away|the connection broke"):
                 waiting.result(5)
@@ -197,7 +197,7 @@ def test_port_of_another_framework_is_not_called(service: Service) -> None:
 def test_caller_that_talks_nonsense_harms_nobody(service: Service) -> None:
     with serving(service) as (_, port):
         for nonsense in (b"GET / HTTP/1.0\r\n\r\n", b"\0\0\0\1\xc1", encode(Hello(PROTOCOL, "x")) + b"\xff" * 8):
-            with socket.create_connection((ADDRESS, port), timeout=5) as stream:
+            with socket.create_connection((ADDRESS, port), timeout=20) as stream:
                 stream.sendall(nonsense)
                 stream.shutdown(socket.SHUT_WR)
                 while stream.recv(1000):

@@ -79,7 +79,7 @@ def test_leader_hands_out_what_comes_together(shared: Shared) -> None:
 
 
 def test_leader_whose_time_is_over_passes_the_lead_on_and_tells_the_provider(shared: Shared) -> None:
-    leader, follower = shared.call(1, within_s=0.3), shared.call(2)
+    leader, follower = shared.call(1, within_s=1.0), shared.call(2)
     assert shared.next() == Cancel(1)
     with pytest.raises(TimeoutError):
         leader.result(10)
@@ -91,7 +91,7 @@ def test_leader_whose_time_is_over_passes_the_lead_on_and_tells_the_provider(sha
 
 
 def test_follower_whose_time_is_over_leaves_the_leader_alone(shared: Shared) -> None:
-    leader, follower = shared.call(1), shared.call(2, within_s=0.3)
+    leader, follower = shared.call(1), shared.call(2, within_s=1.0)
     assert shared.next() == Cancel(2)
     with pytest.raises(TimeoutError):
         follower.result(10)

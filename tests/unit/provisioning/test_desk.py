@@ -51,7 +51,7 @@ def names(deployment: Deployment | None) -> list[str]:
 def held(desk: Desk, ask: Callable[[], Deployment | None], pool: ThreadPoolExecutor) -> Future[Deployment | None]:
     before = sum(each.held for each in desk.contacts)
     future = pool.submit(ask)
-    eventually(lambda: sum(each.held for each in desk.contacts) > before, within_s=5, what="the question is held")
+    eventually(lambda: sum(each.held for each in desk.contacts) > before, within_s=20, what="the question is held")
     return future
 
 

@@ -69,7 +69,7 @@ def _expire_all(store: BadMoment) -> None:
 
 async def becomes(store: BadMoment, wanted: dict[str, bytes], *, not_under: int = 0) -> int:
     """Wait until exactly `wanted` is there, under one lease; returns that."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             items = (await store.list(PREFIX)).items
             leases = {item.lease for item in items}
@@ -80,7 +80,7 @@ async def becomes(store: BadMoment, wanted: dict[str, bytes], *, not_under: int 
 
 async def lacks(keys: KeptKeys, count: int) -> None:
     """Wait until so many are known to be missing."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while keys.missing(0.0) != count:  # noqa: ASYNC110 - there is nothing that tells
             await asyncio.sleep(0.01)
 

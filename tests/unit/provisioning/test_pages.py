@@ -47,7 +47,7 @@ def serve(framework: Framework, text: str, *paths: str) -> Any:
 
 
 def get(settings: FrameworkSettings, path: str) -> str:
-    connection = http.client.HTTPConnection(settings.address, settings.page_port, timeout=5)
+    connection = http.client.HTTPConnection(settings.address, settings.page_port, timeout=20)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -108,7 +108,7 @@ def test_stopping_does_not_wait_for_a_held_request(framework: Framework, setting
     framework.get_bundle_context().register_service(HTTP_SERVLET, Held(), {HTTP_SERVLET_PATH: "/"})
     connection = http.client.HTTPConnection(settings.address, settings.page_port, timeout=60)
     connection.request("GET", "/")
-    assert entered.wait(5)
+    assert entered.wait(20)
     began = time.monotonic()
     stop_framework(framework)
     assert time.monotonic() - began < 30, "it waited for the request"
