@@ -127,7 +127,7 @@ class Fleet:
         """Where the unit really runs."""
         return [number for number, supervisor in sorted(self.supervisors.items()) if name in supervisor.running()]
 
-    async def until(self, check: Callable[[], object], what: str, *, within_s: float = 5) -> None:
+    async def until(self, check: Callable[[], object], what: str, *, within_s: float = 30) -> None:
         async def checked() -> object:
             return check()
 

@@ -32,7 +32,7 @@ async def _told(made: Fleet, directory: Path | None = None, mirror: Mirror | Non
     """A chronicle of the fleet for the time of the block."""
     chronicle = Chronicle(made.store, mirror or made.mirror, directory)
     running = made.run(chronicle.run, "events")
-    await chronicle.ready(within_s=5)
+    await chronicle.ready(within_s=30)
     try:
         yield chronicle
     finally:
@@ -273,7 +273,7 @@ def test_a_store_put_back_begins_another_history(tmp_path: Path) -> None:
         async with asyncio.TaskGroup() as group:
             chronicle = Chronicle(store, mirror, tmp_path)
             tasks = [group.create_task(mirror.run()), group.create_task(chronicle.run())]
-            await chronicle.ready(within_s=5)
+            await chronicle.ready(within_s=30)
             [told] = chronicle.latest(ALL, 100)
             assert "put back" in told.message
             for task in tasks:

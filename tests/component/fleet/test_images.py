@@ -62,7 +62,7 @@ async def _begin(made: Fleet, new: str = NEW, *, at_once: int = 1) -> str:
 
 
 async def _end(made: Fleet, rollout_id: str) -> Rollout:
-    await made.until(lambda: not made.mirror.snapshot.rollouts[rollout_id].runs, "it has ended", within_s=10)
+    await made.until(lambda: not made.mirror.snapshot.rollouts[rollout_id].runs, "it has ended")
     return made.mirror.snapshot.rollouts[rollout_id]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from inaetics.fleet.settings import EngineSettings
 from inaetics.store.fake import FakeStore
 from inaetics.store.protocol import Store, Synced, WatchEvent
 from inaetics.supervisor.protocol import Active
-from tests.support.fleet import Fleet, fleet, machine_id, service
+from tests.support.fleet import AGENT, Fleet, fleet, machine_id, service
 
 ALONE = service("Conflicts=%p@*.service")
 LAUNCHED = Desired.LAUNCHED
@@ -32,7 +33,7 @@ def test_a_started_unit_is_placed_run_and_reported() -> None:
 
 def test_a_unit_costs_three_writes_from_submit_to_active() -> None:
     async def main() -> None:
-        async with fleet(1) as made:
+        async with fleet(1, agents=replace(AGENT, passing_delay_s=10)) as made:
             made.supervisors[1].start_s = 0.02
             await asyncio.sleep(0.1)
             before = made.store.revision
@@ -297,9 +298,8 @@ def test_after_a_lost_lease_the_machine_returns_anew_with_every_report() -> None
             item = await made.store.get(keys.machine(machine_id(1)))
             assert item
             made.store.expire(item.lease)
-            await made.until(lambda: not made.mirror.snapshot.machines, "the machine is gone")
+            await made.until(lambda: _incarnations(made) not in ([], [before]), "it is back, as another")
             await made.until(lambda: made.active("a.service"), "a is reported again")
-            assert made.mirror.snapshot.machines[machine_id(1)].incarnation != before
             assert made.supervisors[1].running() == pids
 
     asyncio.run(main())
@@ -388,6 +388,10 @@ def test_a_container_runs_as_a_service_by_the_hosts_engine(tmp_path: Path) -> No
             assert state.content_hash == unit.content_hash == mapper.content_hash(text)
 
     asyncio.run(main())
+
+
+def _incarnations(made: Fleet) -> list[str]:
+    return [machine.incarnation for machine in made.mirror.snapshot.machines.values()]
 
 
 async def cut_off(made: Fleet, number: int) -> None:

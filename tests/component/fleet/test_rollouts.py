@@ -48,7 +48,7 @@ async def _begin(made: Fleet, *, at_once: int = 1, text: str = NEW) -> str:
     return rollout.id
 
 
-async def _end(made: Fleet, rollout_id: str, *, within_s: float = 10) -> Rollout:
+async def _end(made: Fleet, rollout_id: str, *, within_s: float = 30) -> Rollout:
     await made.until(lambda: not made.mirror.snapshot.rollouts[rollout_id].runs, "it has ended", within_s=within_s)
     return made.mirror.snapshot.rollouts[rollout_id]
 
