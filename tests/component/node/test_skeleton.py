@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner, Result
 
 from inaetics.bundles.archive import pack
@@ -18,9 +19,10 @@ def make(*arguments: str) -> Result:
 
 def outcome_of(project: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
-    return subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=140, check=False)
 
 
+@pytest.mark.timeout(300)
 def test_skeletons_pack_and_their_tests_pass_until_the_bundle_is_broken(tmp_path: Path) -> None:
     for arguments in (["sample_queue"], ["caller", "--uses", "sample_queue.SampleQueue"]):
         result = make(arguments[0], str(tmp_path), *arguments[1:])
