@@ -41,7 +41,7 @@ def another_api(fleet: LiveFleet, path: Path) -> Iterator[Callable[[], None]]:
         stopping.set()
 
     running = asyncio.run_coroutine_threadsafe(serve(), fleet._loop)
-    assert ready.wait(10), "the second API does not start"
+    assert ready.wait(30), "the second API does not start"
     try:
         yield lambda: fleet.call(stop)
     finally:
@@ -56,7 +56,7 @@ def settled(client: FleetClient, unit: str, kind: str) -> tuple[EventEntry, ...]
         found = events(client, unit=unit, limit=100).events
         return found if kind in [event.kind for event in found] else ()
 
-    return eventually(told, within_s=10, what=f"{unit} has an event {kind}")
+    return eventually(told, within_s=30, what=f"{unit} has an event {kind}")
 
 
 def test_events_are_listed_chosen_and_paged(client: FleetClient) -> None:
@@ -114,7 +114,7 @@ def test_a_client_that_reads_no_more_is_dropped(fleet: LiveFleet) -> None:
             yield b"data: {}\n\n"
 
     async def main() -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await SteadyStream(pieces(), stall_s=0.1)({"type": "http", "client": None}, receive, send)
 
     asyncio.run(main())

@@ -47,7 +47,7 @@ def started(client: FleetClient, text: str, *names: str) -> None:
         client.submit(f"{name}.service", text, desired="launched")
     eventually(
         lambda: {f"{name}.service" for name in names} <= {state.name for state in client.states().states},
-        within_s=10,
+        within_s=30,
         what="all run",
     )
 
@@ -86,7 +86,7 @@ def test_what_no_registry_could_say_is_learnt_from_the_machine(fleet: LiveFleet,
     fleet.tags.silent = True
     try:
         started(client, unit("learn"), "learn")
-        eventually(lambda: kept(client, "learn") == digest("cc"), within_s=10, what="it is learnt")
+        eventually(lambda: kept(client, "learn") == digest("cc"), within_s=30, what="it is learnt")
     finally:
         fleet.tags.silent = False
 
@@ -154,7 +154,7 @@ def test_how_much_was_pulled_is_told(run: Run, fleet: LiveFleet, client: FleetCl
 
     where = client.unit("pull.service").unit.machine
     assert where is not None
-    eventually(lambda: doing() == f"on {where.name}: pulling 34 of 38 MB", within_s=10, what="it is told")
+    eventually(lambda: doing() == f"on {where.name}: pulling 34 of 38 MB", within_s=30, what="it is told")
     assert "pulling" in run("list-units", "pull", "--fields=unit,sub").output.split()
     assert "activating (pulling)" in run("status", "pull").output
     assert f"{where.name}: activating (pulling 34 of 38 MB)" in run("explain", "pull").output
@@ -172,7 +172,7 @@ def test_other_content_with_another_image_goes_back_with_its_image(
     fleet.script.found["both.service"] = other
     *_, end = follow(client, begin(client, RolloutRequest(name="both.service", text=unit("new:2"))))
     assert end.phase == "done"
-    eventually(lambda: kept(client, "both") == other, within_s=10, what="the new tag's digest is learnt")
+    eventually(lambda: kept(client, "both") == other, within_s=30, what="the new tag's digest is learnt")
     fleet.report("both.service", "failed", "failed", "exit-code")
     *_, end = follow(client, begin(client, RolloutRequest(name="both.service", text=unit("old:1"))))
     assert end.phase == "undone"

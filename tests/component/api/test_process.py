@@ -68,7 +68,7 @@ class Host:
             yield process
         finally:
             process.kill()
-            process.communicate(timeout=10)
+            process.communicate(timeout=30)
 
 
 @pytest.fixture
@@ -81,14 +81,14 @@ def host() -> Iterator[Host]:
         for name, source in {"ca.pem": "ca.pem", "api.pem": "server.pem", "api.key": "server.key"}.items():
             (Path(directory) / name).write_bytes((etcd.directory / source).read_bytes())
         notified.bind(f"{directory}/notify")
-        notified.settimeout(20)
+        notified.settimeout(60)
         yield Host(directory=Path(directory), etcd=etcd, notified=notified)
 
 
 def end(process: subprocess.Popen[bytes]) -> tuple[int, str]:
     """Ask it to stop; its status, and what it said."""
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=10)
+    _, said = process.communicate(timeout=30)
     return process.returncode, said.decode()
 
 
@@ -129,7 +129,7 @@ def test_a_killed_one_is_replaced_and_loses_nothing(host: Host) -> None:
 
 def test_a_second_one_is_refused_and_says_why(host: Host) -> None:
     with host.api(), host.api(ready=False) as second:
-        _, said = second.communicate(timeout=20)
+        _, said = second.communicate(timeout=60)
         assert second.returncode == 1
         assert "another fleet API serves there already" in said.decode()
         with host.client() as client:
@@ -138,7 +138,7 @@ def test_a_second_one_is_refused_and_says_why(host: Host) -> None:
 
 def test_a_taken_port_is_named(host: Host) -> None:
     with socket.create_server((host.etcd.addresses[0], 49153)), host.api(ready=False) as process:
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=60)
         assert process.returncode == 1
         assert f"cannot listen on {host.etcd.addresses[0]}:49153" in said.decode()
 

@@ -41,7 +41,7 @@ def started(client: FleetClient, stem: str, count: int) -> None:
         client.submit(f"{stem}@{number}.service", OLD, desired="launched")
     eventually(
         lambda: sum(state.name.startswith(f"{stem}@") for state in client.states().states) == count,
-        within_s=10,
+        within_s=30,
         what="all run",
     )
 
@@ -117,7 +117,7 @@ def test_a_running_update_is_cancelled(run: Run, fleet: LiveFleet, client: Fleet
         [entry] = rollouts(client, "e@.service").rollouts
         return entry if entry.steps[1].progress == "changing" else None
 
-    eventually(second, within_s=10, what="the second one is on its way")
+    eventually(second, within_s=30, what="the second one is on its way")
     with pytest.raises(Conflict, match=f"update --cancel {reply.rollout.id}"):
         begin(client, RolloutRequest(name="e@1.service", text=NEW + "# newer\n"))
     fleet.script.reports.clear()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from inaetics.api import bounds
 from inaetics.api.client import FleetClient
 from inaetics.api.exec_client import run_in_unit
 from inaetics.errors import Conflict, InaeticsError, InvalidInput, NotFound, Unavailable
@@ -108,13 +109,17 @@ def test_exec_passes_its_options_on_and_takes_input_only_when_asked(fleet: LiveF
     assert fleetctl(fleet, "exec", "hello", "cat", stdin=b"unread").stdout == b""
 
 
-def test_an_interrupted_exec_takes_its_command_with_it(fleet: LiveFleet, tmp_path: Path) -> None:
+def test_an_interrupted_exec_takes_its_command_with_it(
+    fleet: LiveFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, not after the time for which a client may only have said all it had to say."""
+    monkeypatch.setattr(bounds, "HALF_CLOSED_S", 90.0)
     up(fleet, "hello.service")
     with following(fleet, "exec", "hello", "sh", "-c", "echo $$; exec sleep 1000") as (process, out, _):
         eventually(lambda: out, within_s=20, what="the command runs")
         process.terminate()
         gone = Path(f"/proc/{out[0].strip()}")
-        eventually(lambda: not gone.exists(), within_s=3, what="the command ends at once, not after a grace")
+        eventually(lambda: not gone.exists(), within_s=30, what="the command ends at once")
 
 
 def test_exec_over_tls(fleet: LiveFleet) -> None:
@@ -253,8 +258,8 @@ def test_logs_follow_a_unit_to_another_machine_and_say_so(fleet: LiveFleet, clie
         client.submit("hello.service", pinned(3), desired="launched", replace=True)
         eventually(lambda: len(out) == 2, within_s=20, what="it is read on its new machine")
         # Between the two it may be seen waiting for the engine: that line is true as well, and said only then.
-        told = [line for line in err if "it waits" not in line]
-        assert told == ["hello.service: it is on worker-3 now (was on worker-1)\n"]
+        moved = ["hello.service: it is on worker-3 now (was on worker-1)\n"]
+        eventually(lambda: [line for line in err if "it waits" not in line] == moved, within_s=20, what="it is told")
         client.destroy("hello.service")
         eventually(lambda: err[-1] == "hello.service: it was destroyed\n", within_s=20, what="its end is told")
 

@@ -99,10 +99,10 @@ def test_a_change_needs_the_token_and_looking_does_not(browser: Browser, stage: 
         dialog.get_by_label("Token").fill(TOKEN)
         dialog.get_by_label("Token").press("Enter")
         expect(dialog).to_be_hidden()
-        eventually(lambda: producer.percent == 90, within_s=10, what="the producer makes 90 %")
+        eventually(lambda: producer.percent == 90, within_s=30, what="the producer makes 90 %")
         expect(page.locator("#utilisation-text")).to_have_text("90 %")
         slider.fill("20")
-        eventually(lambda: producer.percent == 20, within_s=10, what="no token is asked for again")
+        eventually(lambda: producer.percent == 20, within_s=30, what="no token is asked for again")
         assert TOKEN not in page.content()
 
 
@@ -120,7 +120,7 @@ def test_load_and_work_move_the_graphs(browser: Browser, stage: Stage) -> None:
         page.get_by_role("slider", name="Load", exact=True).fill("100")
         eventually(lambda: drawn() > 3000, within_s=20, what="it rises")
         page.get_by_role("slider", name="Work for each sample").fill("1000")
-        eventually(lambda: stage.world.fakes["celix@2"].cost_us == 1000, within_s=10, what="processors work more")
+        eventually(lambda: stage.world.fakes["celix@2"].cost_us == 1000, within_s=30, what="processors work more")
         eventually(lambda: number(page, "#queued") > 1000, within_s=20, what="samples wait")
         expect(page.locator("#queue-meter")).not_to_have_attribute("aria-valuenow", "0")
 
@@ -131,15 +131,15 @@ def test_producers_in_bursts(browser: Browser, stage: Stage) -> None:
         expect(switch).to_be_enabled()
         expect(switch).to_have_attribute("aria-checked", "false")
         switch.click()
-        eventually(lambda: stage.moded["celix@1"].mode == "burst", within_s=10, what="the producer bursts")
+        eventually(lambda: stage.moded["celix@1"].mode == "burst", within_s=30, what="the producer bursts")
         expect(switch).to_have_attribute("aria-checked", "true")
         expect(page.locator("#producer-note")).to_contain_text("in bursts")
         page.get_by_role("button", name="One more of the producers").click()
-        eventually(lambda: stage.moded.get("producer@1") is not None, within_s=10, what="there is one more")
-        eventually(lambda: stage.moded["producer@1"].mode == "burst", within_s=10, what="it is told what was set")
+        eventually(lambda: stage.moded.get("producer@1") is not None, within_s=30, what="there is one more")
+        eventually(lambda: stage.moded["producer@1"].mode == "burst", within_s=30, what="it is told what was set")
         switch.focus()
         page.keyboard.press("Space")
-        eventually(lambda: stage.moded["celix@1"].mode == "periodic", within_s=10, what="evenly again")
+        eventually(lambda: stage.moded["celix@1"].mode == "periodic", within_s=30, what="evenly again")
         expect(page.locator("#producer-note")).not_to_contain_text("in bursts")
 
 
@@ -151,7 +151,7 @@ def test_what_agents_differ_in_can_be_set_again(browser: Browser, stage: Stage) 
         expect(page.locator("#utilisation-text")).to_have_text("they differ")
         expect(slider).to_be_enabled()
         slider.fill("55")
-        eventually(lambda: stage.world.fakes["producer@1"].percent == 55, within_s=10, what="both are set")
+        eventually(lambda: stage.world.fakes["producer@1"].percent == 55, within_s=30, what="both are set")
         expect(page.locator("#utilisation-text")).to_have_text("55 %")
 
 
@@ -182,17 +182,17 @@ def test_how_many_there_are_by_a_slider(browser: Browser, stage: Stage) -> None:
         expect(slider).to_be_enabled()
         assert [slider.get_attribute(name) for name in ("min", "max")] == ["1", "4"]
         slider.fill("3")
-        eventually(lambda: stage.world.wanted["producers"] == 3, within_s=10, what="three are wanted")
+        eventually(lambda: stage.world.wanted["producers"] == 3, within_s=30, what="three are wanted")
         expect(page.locator("#producers-count")).to_have_text("3")
         expect(page.locator(".graph[data-agent='producer@2']")).to_be_visible()
         slider.focus()
         page.keyboard.press("ArrowLeft")
-        eventually(lambda: stage.world.wanted["producers"] == 2, within_s=10, what="an arrow is one agent")
+        eventually(lambda: stage.world.wanted["producers"] == 2, within_s=30, what="an arrow is one agent")
         processors = page.get_by_role("slider", name="Processors")
         processors.focus()
         page.keyboard.press("ArrowRight")
         expect(page.locator("#processors-count")).to_have_text("6")
-        eventually(lambda: stage.world.wanted["processors"] == 6, within_s=10, what="one more")
+        eventually(lambda: stage.world.wanted["processors"] == 6, within_s=30, what="one more")
         stage.world.scale("processors", 8, token=TOKEN)
         expect(page.locator("#processors-count")).to_have_text("8")
         assert processors.input_value() == "8"
@@ -226,7 +226,7 @@ def test_a_worker_is_killed_and_started(browser: Browser, stage: Stage) -> None:
         assert not world.lost
         kill.first.click()
         sure.get_by_role("button", name=f"Kill {victim}").click()
-        eventually(lambda: victim in world.lost, within_s=10, what="the worker is dead")
+        eventually(lambda: victim in world.lost, within_s=30, what="the worker is dead")
         world.step(6)
         expect(page.locator(f"[data-machine='{victim}']")).to_have_attribute("data-state", "lost")
         world.step(3)
@@ -361,7 +361,7 @@ def test_by_keyboard_alone(browser: Browser, stage: Stage) -> None:
         expect(page.locator("#utilisation")).to_be_enabled()
         page.locator("#utilisation").focus()
         page.keyboard.press("ArrowRight")
-        eventually(lambda: stage.world.fakes["celix@1"].percent == 41, within_s=10, what="an arrow is a percent")
+        eventually(lambda: stage.world.fakes["celix@1"].percent == 41, within_s=30, what="an arrow is a percent")
         reached = []
         for _ in range(16):
             page.keyboard.press("Tab")

@@ -11,6 +11,7 @@ import pytest
 from inaetics.demonstrator.bundles.viewer.watch import SILENT_AFTER_S
 from inaetics.node.testing import BundleFramework
 from tests.support.events import Events
+from tests.support.eventually import eventually
 
 
 def test_page_and_events_come_out_of_the_archive_and_end_with_the_bundle() -> None:
@@ -35,6 +36,9 @@ def test_an_agent_that_was_there_before_the_page_has_its_name() -> None:
         with Events(framework.url) as page:
             begin_ms = page.next("hello")["time_ms"]
             page.next("points", lambda points: points["time_ms"] > begin_ms + SILENT_AFTER_S * 1000 + 1000)
-        with urlopen(f"{framework.url}/clusterInfo", timeout=20) as answer:
-            agents = json.load(answer)["agents"]
-        assert [(agent["agent"], agent["late"]) for agent in agents] == [("felix@1", False)]
+
+        def shown() -> list[tuple[str, bool]]:
+            with urlopen(f"{framework.url}/clusterInfo", timeout=20) as answer:
+                return [(agent["agent"], agent["late"]) for agent in json.load(answer)["agents"]]
+
+        eventually(lambda: shown() == [("felix@1", False)], within_s=20, what="it has its name, and is not late")

@@ -56,11 +56,13 @@ def test_a_java_processor_works_beside_python_agents(site: JavaSite) -> None:
     assert json.loads(java.get("/health")[1])["bundles"] == ["processor_java-1.0.0"]
     assert "inaetics_agent_healthy 1\n" in java.get("/metrics")[1].decode()
     assert "org.apache.felix.gogo.shell" in shell(java, "lb -s", until="processor_java")
-    events = [json.loads(entry) for entry in site.values("/inaetics/node-provisioning-log/entries/java@1/")]
-    assert [(entry["event"], entry.get("started", [])) for entry in events[:2]] == [
-        ("given", []),
-        ("installed", ["processor_java-1.0.0"]),
-    ]
+
+    def entries() -> list[tuple[str, list[str]]]:
+        found = [json.loads(entry) for entry in site.values("/inaetics/node-provisioning-log/entries/java@1/")]
+        return [(entry["event"], entry.get("started", [])) for entry in found[:2]]
+
+    wanted = [("given", []), ("installed", ["processor_java-1.0.0"])]
+    eventually(lambda: entries() == wanted, within_s=30, what="what came of it is written down")
 
     # What is not for Java is refused there, in words, and what ran goes on.
     site.set_mapping('[[rules]]\ntarget = "java@1"\ninstall = ["statistics"]\n' + both)
@@ -68,7 +70,7 @@ def test_a_java_processor_works_beside_python_agents(site: JavaSite) -> None:
     health = json.loads(java.get("/health")[1])
     assert "bundle statistics-1.0.0 is for Python agents" in health["refusal"]
     assert health["bundles"] == ["processor_java-1.0.0"]
-    assert server.said("report", target="java@1", state="failed")
+    eventually(lambda: server.said("report", target="java@1", state="failed"), within_s=30, what="it is reported")
 
     status, seconds = java.stop()
     assert (status in {0, 143}, seconds < 10) == (True, True), (status, seconds)
