@@ -255,7 +255,7 @@ class FaultCluster:
             states = self.ask(lambda client: client.states(), besides=besides).states
             return name not in {state.name for state in states if state.machine.name not in besides}
 
-        eventually(gone, within_s=15, what=f"{name} is gone")
+        eventually(gone, within_s=30, what=f"{name} is gone")
 
     def spread(self) -> None:
         """See to it that something of each kind runs on every host: what was moved away does not return by itself."""
@@ -271,7 +271,7 @@ class FaultCluster:
         for options, units in kinds.items():
             for unit in units:
                 self.submit(unit, options=options)
-            self.until_healthy(within_s=15)
+            self.until_healthy(within_s=30)
 
     def unit_text(self, options: Iterable[str] = ()) -> str:
         fleet = "\n".join(("[X-Fleet]", *options)) if options else ""
@@ -341,7 +341,7 @@ class FaultCluster:
         self._markers += 1
         marker = f'"/fault/marker/{self._markers}"'
         self.store.put(json.loads(marker))
-        eventually(lambda: marker in self._recorded(), within_s=15, what="the recorder has caught up")
+        eventually(lambda: marker in self._recorded(), within_s=30, what="the recorder has caught up")
 
     def _recorded(self) -> str:
         text = self._record.read_text()

@@ -28,7 +28,7 @@ def worker_of(cluster: FaultCluster) -> str:
 
 def replaced(cluster: FaultCluster, host: str, unit: str, pid: int) -> None:
     """Wait until the main process of `unit` on `host` is another one than `pid`."""
-    eventually(lambda: cluster.pid(host, unit) != pid, within_s=20, what=f"{unit} on {host} runs again")
+    eventually(lambda: cluster.pid(host, unit) != pid, within_s=40, what=f"{unit} on {host} runs again")
 
 
 def until_elsewhere(cluster: FaultCluster, *lost: str, within_s: float) -> None:

@@ -61,7 +61,7 @@ class FaultStore:
             return
         (row,) = json.loads(self.etcdctl("endpoint", "status", "--write-out", "json", host=host))
         self.etcdctl("move-leader", f"{row['Status']['header']['member_id']:x}", host=leader)
-        eventually(lambda: self.etcd_leader() == host, within_s=10, what=f"etcd on {host} leads")
+        eventually(lambda: self.etcd_leader() == host, within_s=30, what=f"etcd on {host} leads")
 
     def keys(self) -> list[str]:
         """Every key of the fleet, the engine's office apart."""
@@ -86,4 +86,4 @@ class FaultStore:
                 refusals.append(f"{host}: {tried.stderr.decode()}")
             raise AssertionError("; ".join(refusals))
 
-        eventually(done, within_s=15, what=f"the store has taken {key!r}")
+        eventually(done, within_s=30, what=f"the store has taken {key!r}")

@@ -66,7 +66,7 @@ def test_history_compacted_while_a_control_host_was_cut_off(cluster: FaultCluste
         cluster.destroy(doomed, besides={cut})
         cluster.store.etcdctl("compact", str(cluster.store.revision()))
     cluster.submit(doomed)
-    cluster.until_healthy(within_s=15)
+    cluster.until_healthy(within_s=30)
     seen.judge(
         lost={cut},
         changed={doomed},

@@ -115,7 +115,7 @@ def test_store_without_room(cluster: FaultCluster) -> None:
         lines = cluster.lines_of(leader, API) - lines
     cluster.until_gone(doomed)
     cluster.submit(doomed)
-    cluster.until_healthy(within_s=15)
+    cluster.until_healthy(within_s=30)
     seen.judge(changed={doomed}, unharmed=[run for run in seen.runs if run.unit != doomed], never_twice=STOP)
     assert {each: cluster.pid(*each) for each in daemons} == daemons
     assert lines < 30, f"the engine wrote {lines} lines about what it could not do"
