@@ -33,8 +33,8 @@ def cache_directory() -> Path:
 def scratch(place: Path, purpose: str) -> Iterator[Path]:
     """A temporary directory on the cache's file system; those that killed programs left are cleared on the way."""
     place.mkdir(parents=True, exist_ok=True)
-    for old in place.glob(f".{purpose}-*"):
-        if time.time() - old.stat().st_mtime > _STALE_S:
+    for old in youngest_first(place, f".{purpose}-*"):
+        if time.time() - _used_at(old) > _STALE_S:
             shutil.rmtree(old, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f".{purpose}-", dir=place) as directory:
         yield Path(directory)
@@ -63,8 +63,23 @@ def check_space(place: Path, wanted: int, *, doing: str) -> None:
 
 def used(archive: Path, kind: str) -> Path:
     """Note that `archive` was used, and let go of the archives matching `kind` that were not for the longest time."""
-    archive.touch()
-    archives = sorted(archive.parent.glob(kind), key=lambda path: path.stat().st_mtime, reverse=True)
-    for old in archives[_KEPT:]:
+    try:
+        os.utime(archive)
+    except FileNotFoundError as error:
+        reason = f"another build has just let go of {archive}"
+        raise CommandFailed(f"cannot go on: {reason} (try again)", status=errno.ENOENT, output=reason) from error
+    for old in youngest_first(archive.parent, kind)[_KEPT:]:
         old.unlink(missing_ok=True)
     return archive
+
+
+def youngest_first(place: Path, kind: str) -> list[Path]:
+    """The files of a kind, the one used last first. What another build removes meanwhile comes last."""
+    return sorted(place.glob(kind), key=_used_at, reverse=True)
+
+
+def _used_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

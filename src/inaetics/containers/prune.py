@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from inaetics.containers.cache import youngest_first
 from inaetics.containers.process import run
 from inaetics.errors import CommandFailed
 from inaetics.units.container import ContainerEngine
@@ -126,11 +127,7 @@ def remove_cut_builds(engine: ContainerEngine, ids: Sequence[str]) -> None:
 
 def spare_archives(cache: Path) -> tuple[Path, ...]:
     """The archives of base images and packages in the build cache that the last build did not use."""
-    return tuple(
-        path
-        for kind in ("base-*.tar", "wheels-*.tar")
-        for path in sorted(cache.glob(kind), key=lambda path: path.stat().st_mtime, reverse=True)[1:]
-    )
+    return tuple(path for kind in ("base-*.tar", "wheels-*.tar") for path in youngest_first(cache, kind)[1:])
 
 
 def _is_needed(image: StoredImage, needed: Needed) -> bool:
