@@ -198,7 +198,7 @@ def test_destroy_returns_once_no_machine_has_the_unit(run: Run, fleet: LiveFleet
 
 def test_destroy_that_takes_too_long_says_so(run: Run, fleet: LiveFleet) -> None:
     run("start", "hello")
-    fleet.script.giving_up_s = 1.5
+    fleet.script.giving_up_s = 3.0
     done = run("destroy", "hello", "--block-attempts=1")
     assert done.code == 1
     assert "machines still have hello.service" in done.err

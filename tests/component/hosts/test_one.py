@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,13 @@ def _machine_id(cluster: Cluster) -> str:
     return found
 
 
+def _lasting(cluster: Cluster) -> set[str]:
+    """The processes there are; what units run for a moment now and then is none of them."""
+    first = set(processes_of(cluster.home))
+    time.sleep(1)
+    return first & set(processes_of(cluster.home))
+
+
 def _states(cluster: Cluster) -> dict[str, str]:
     return {host["name"]: host["state"] for host in cluster.status()["hosts"]}
 
@@ -42,7 +50,7 @@ def test_ctrl_c_leaves_nothing_running(cluster: Cluster) -> None:
     command = [str(program), "up", "--workers", "1", "--subnet", cluster.subnet]
     with subprocess.Popen(command, env=cluster.environment, stderr=subprocess.PIPE, text=True) as up:
         assert up.stderr is not None
-        eventually(lambda: any("supervisor" in each for each in processes_of(cluster.home)), within_s=20, what="a host")
+        eventually(lambda: any("supervisor" in each for each in processes_of(cluster.home)), within_s=60, what="a host")
         up.send_signal(signal.SIGINT)
         said = up.stderr.read()
     assert up.returncode == 130, said
@@ -66,9 +74,9 @@ def test_up_lists_the_worker(cluster: Cluster) -> None:
 
 
 def test_up_again_changes_nothing(cluster: Cluster) -> None:
-    before = set(processes_of(cluster.home))
+    before = _lasting(cluster)
     cluster.run("inaetics", "up")
-    assert set(processes_of(cluster.home)) == before
+    eventually(lambda: _lasting(cluster) == before, within_s=20, what="the same processes run")
 
 
 def test_two_at_a_time_are_refused(cluster: Cluster) -> None:
