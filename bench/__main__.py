@@ -23,6 +23,19 @@ BENCHES = (
 )
 
 
+COMPARING = {
+    "bench.fleet",
+    "bench.plan",
+    "bench.simulation",
+    "bench.remote",
+    "bench.provisioning",
+    "bench.pipeline",
+    "bench.page",
+    "bench.scaling",
+}
+"""Those that have a stored baseline."""
+
+
 def main() -> int:
     """Run them as processes of their own, so that none inherits another's memory; returns the worst exit status.
 
@@ -30,7 +43,7 @@ def main() -> int:
     """
     statuses = []
     for name in BENCHES:
-        extra = sys.argv[1:] if name in ("bench.fleet", "bench.simulation") else []
+        extra = sys.argv[1:] if name in COMPARING else []
         statuses.append(subprocess.run([sys.executable, "-m", name, *extra], check=False).returncode)
     return max(statuses)
 

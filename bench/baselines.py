@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import statistics
+from argparse import ArgumentParser
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,18 +18,23 @@ from bench.machine import describe, table
 
 FOLDER = Path(__file__).parent / "baselines"
 WORSE = 1.20
-GRAIN = {"s": 0.03, "MB": 2.0, "CPU s/min": 0.1, "CPU s": 0.2, "": 0.0}
+GRAIN = {"s": 0.03, "ms": 0.05, "MB": 2.0, "CPU s/min": 0.1, "CPU s": 0.2, "% of a core": 1.0, "%": 2.0}
 """Differences below these mean nothing, by unit of measure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """Something measured several times. `target` is what it must reach (lower is better), None where nothing is set."""
+    """Something measured several times. `target` is what it must reach, None where nothing is set.
+
+    Less is better, unless `more` is. The median counts, unless `every` run has to reach the target.
+    """
 
     what: str
     samples: Sequence[float]
     measure: str = "s"
     target: float | None = None
+    more: bool = False
+    every: bool = False
     fleet: str = ""
     """The original's, measured on this kind of machine."""
     swarm: str = ""
@@ -39,25 +45,40 @@ class Figure:
         return statistics.median(self.samples)
 
     @property
+    def judged(self) -> float:
+        """What is held against the target."""
+        if not self.every:
+            return self.median
+        return min(self.samples) if self.more else max(self.samples)
+
+    @property
     def reached(self) -> bool:
-        return self.target is None or self.median <= self.target
+        if self.target is None:
+            return True
+        return self.judged >= self.target if self.more else self.judged <= self.target
+
+    def is_worse_than(self, before: float) -> bool:
+        """By more than a fifth, and by more than the grain."""
+        grain = GRAIN.get(self.measure, 0.0)
+        return self.median < before / WORSE - grain if self.more else self.median > before * WORSE + grain
 
     def row(self) -> tuple[str, ...]:
         spread = f" ({_short(min(self.samples))}-{_short(max(self.samples))})" if len(self.samples) > 1 else ""
-        goal = "" if self.target is None else f"{self.target:g} {self.measure}{'' if self.reached else ' **missed**'}"
+        goal = "" if self.target is None else f"{_short(self.target)} {self.measure}"
+        goal = f"{'at least ' * self.more * bool(goal)}{goal.strip()}{'' if self.reached else ' **missed**'}"
         measured = f"{_short(self.median)} {self.measure}{spread}".strip()
-        return (self.what, measured, goal.strip(), self.fleet, self.swarm)
+        return (self.what, measured, goal, self.fleet, self.swarm)
 
 
 def _short(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 or value == int(value) else f"{value:.2f}" if value < 10 else f"{value:.1f}"
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.2f}" if value < 10 else f"{value:.1f}"
 
 
-def shown(figures: Iterable[Figure]) -> str:
-    """The Markdown table."""
-    return table(
-        ("what", "median (lowest-highest)", "to reach", "original fleet", "Swarm"), [each.row() for each in figures]
-    )
+def shown(figures: Sequence[Figure]) -> str:
+    """The Markdown table, with columns of the peers where any was measured."""
+    header = ("what", "median (lowest-highest)", "to reach", "original fleet", "Swarm")
+    columns = 5 if any(each.fleet or each.swarm for each in figures) else 3
+    return table(header[:columns], [each.row()[:columns] for each in figures])
 
 
 def path_of(bench: str) -> Path:
@@ -85,9 +106,14 @@ def regressions(bench: str, figures: Iterable[Figure]) -> list[str]:
     found = []
     for each in figures:
         old = before.get(each.what, {}).get("median")
-        if old is not None and each.median > old * WORSE + GRAIN.get(each.measure, 0.0):
+        if old is not None and each.is_worse_than(old):
             found.append(f"{each.what}: {_short(each.median)} {each.measure}, the baseline is {_short(old)}")
     return found
+
+
+def add_save(parser: ArgumentParser) -> None:
+    """The option that makes a run the baseline."""
+    parser.add_argument("--save", action="store_true", help="make the figures this machine's baseline")
 
 
 def finish(bench: str, figures: Sequence[Figure], *, keep: bool) -> int:
@@ -96,7 +122,7 @@ def finish(bench: str, figures: Sequence[Figure], *, keep: bool) -> int:
     print(shown(figures))
     missed = [each for each in figures if not each.reached]
     for each in missed:
-        print(f"MISSED {each.what}: {_short(each.median)} {each.measure}, to reach {each.target:g}")
+        print(f"MISSED {each.what}: {_short(each.judged)} {each.measure}, to reach {_short(each.target or 0)}")
     worse = regressions(bench, figures)
     for line in worse:
         print(f"REGRESSION {line}")

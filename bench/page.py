@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -21,10 +22,12 @@ from urllib.parse import urlsplit
 
 from tests.support.browser import chromium, faultless
 
-from bench.machine import describe, table
+from bench.baselines import Figure, add_save, finish
 
 AGENTS = 50
 READERS = 200
+TARGET = 20.0
+"""Percent of a core that a browser may use."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -74,7 +77,7 @@ def _browser(url: str, seconds: float) -> Iterator[tuple[str, float]]:
         for where, selector in (("its top in view", "header"), ("graphs in view", "#graphs")):
             page.locator(selector).evaluate("node => node.scrollIntoView()")
             page.wait_for_timeout(4000)
-            yield f"the browser, {where}", _share(driver, seconds, itself=False)
+            yield where, _share(driver, seconds, itself=False)
 
 
 @contextmanager
@@ -103,21 +106,36 @@ def _memory(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def main() -> None:
+def main() -> int:
+    """Measure and print; returns 1 when a target was missed or something became worse."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=20)
-    seconds = parser.parse_args().seconds
-    rows = []
-    with _viewer() as (viewer, url):
-        rows += [(what, f"{share:.1f} %", "20 %") for what, share in _browser(url, seconds)]
-        for count in (1, READERS):
-            with _readers(url, count):
-                share = _share(viewer, seconds, itself=True)
-                rows.append((f"the viewer with {count} open pages", f"{share:.1f} %, {_memory(viewer):.0f} MB", ""))
-    print(describe())
-    print(f"{AGENTS} agents, 2 readings a second\n")
-    print(table(("what", "of a core", "at most"), rows))
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=20, help="for each figure of a run")
+    add_save(parser)
+    given = parser.parse_args()
+    browser, viewer, memory = defaultdict[str, list[float]](list), defaultdict[int, list[float]](list), []
+    for _ in range(given.runs):
+        with _viewer() as (process, url):
+            for where, share in _browser(url, given.seconds):
+                browser[where].append(share)
+            for count in (1, READERS):
+                with _readers(url, count):
+                    viewer[count].append(_share(process, given.seconds, itself=True))
+            memory.append(_memory(process))
+    what = f"{AGENTS} agents, 2 readings a second: "
+    figures = [
+        *(
+            Figure(what=f"{what}the browser, {where}", samples=each, measure="% of a core", target=TARGET)
+            for where, each in browser.items()
+        ),
+        *(
+            Figure(what=f"{what}the viewer with {count} open pages", samples=each, measure="% of a core")
+            for count, each in viewer.items()
+        ),
+        Figure(what=f"{what}the viewer's memory with {READERS}", samples=memory, measure="MB"),
+    ]
+    return finish("page", figures, keep=given.save)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

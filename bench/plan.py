@@ -1,6 +1,6 @@
 """How long the engine thinks: a cold plan of 10,000 units on 1,000 machines, and one more unit.
 
-    python -m bench.plan
+    python -m bench.plan [--save]
 
 The mixes are what fleets look like: instances of few templates; some keep apart, ask for metadata, or go together. In
 the second one they declare what they need and spread over zones; machines are of two sizes: small ones fill up early.
@@ -8,12 +8,14 @@ the second one they declare what they need and spread over zones; machines are o
 
 from __future__ import annotations
 
+import argparse
 import gc
-import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from bench.baselines import Figure, add_save, finish
 from inaetics.fleet import mapper
 from inaetics.fleet.balance import plan_rebalance
 from inaetics.fleet.fold import UnitChanged
@@ -23,6 +25,8 @@ from inaetics.fleet.planner import Planner, plan
 MACHINES = 1_000
 UNITS = 10_000
 RUNS = 5
+COLD_MS, ONE_MORE_MS = 1000.0, 1.0
+"""What a cold plan and one more unit may take."""
 NOBODY: frozenset[MachineId] = frozenset()
 
 TEMPLATES = {
@@ -149,17 +153,23 @@ def one_more(planner: Planner, snapshot: Snapshot, number: int, options: str) ->
     return timed(work)
 
 
-def main() -> None:
-    _measure("plain", TEMPLATES, ("", "MachineMetadata=zone=c", "Conflicts=web@*.service"))
-    _measure(
-        "with needs and spread", WITH_NEEDS, ("Memory=1G", "Memory=3G\nCPU=2", "SpreadBy=zone", "SpreadBy=rack\nCPU=1")
-    )
+def main() -> int:
+    """Measure and print; returns 1 when a target was missed or something became worse."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_save(parser)
+    given = parser.parse_args()
+    needy = ("Memory=1G", "Memory=3G\nCPU=2", "SpreadBy=zone", "SpreadBy=rack\nCPU=1")
+    figures = _measure("plain", TEMPLATES, ("", "MachineMetadata=zone=c", "Conflicts=web@*.service"))
+    figures += _measure("with needs and spread", WITH_NEEDS, needy)
+    return finish("plan", figures, keep=given.save)
 
 
-def _measure(what: str, mix: Mix, more: Sequence[str]) -> None:
+def _measure(what: str, mix: Mix, more: Sequence[str]) -> list[Figure]:
     colds = [cold(mix) for _ in range(RUNS)]
     seconds = [each[0] for each in colds]
-    _print(f"cold plan, {what}: {UNITS} units on {MACHINES} machines, {colds[0][1]} placements", seconds)
+    found = [
+        _figure(f"cold plan, {what}: {UNITS} units on {MACHINES} machines, {colds[0][1]} placements", seconds, COLD_MS)
+    ]
     snapshot = placed(fleet(mix))
     planner = Planner(snapshot)
     planner.plan(lost=NOBODY)
@@ -167,15 +177,17 @@ def _measure(what: str, mix: Mix, more: Sequence[str]) -> None:
     gc.freeze()
     for options in more:
         each = [one_more(planner, snapshot, number, options) for number in range(50)]
-        _print(f"one more unit {' '.join(options.split()) or '(plain)'}", each)
-    _print("what would even it out", [timed(lambda: plan_rebalance(snapshot)) for _ in range(RUNS)])
+        found.append(_figure(f"one more unit {' '.join(options.split()) or '(plain)'}", each, ONE_MORE_MS))
+    found.append(
+        _figure(f"what would even it out, {what}", [timed(lambda: plan_rebalance(snapshot)) for _ in range(RUNS)])
+    )
     gc.unfreeze()
+    return found
 
 
-def _print(what: str, seconds: list[float]) -> None:
-    middle, worst = statistics.median(seconds) * 1000, max(seconds) * 1000
-    print(f"{what:75} median {middle:9.2f} ms   worst {worst:9.2f} ms")
+def _figure(what: str, seconds: list[float], target_ms: float | None = None) -> Figure:
+    return Figure(what=what, samples=[each * 1000 for each in seconds], measure="ms", target=target_ms)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import hashlib
 import signal
-import statistics
 import sys
 import tempfile
 import threading
@@ -26,7 +25,7 @@ from tests.support.etcd import EtcdCluster, etcd_cluster
 from tests.support.eventually import eventually
 from tests.support.signing import Signing, signing
 
-from bench.machine import describe, table
+from bench.baselines import Figure, add_save, finish
 from inaetics.api.provisioning import Provisioning
 from inaetics.api.provisioning_wire import VersionRequest
 from inaetics.bundles.exchange import Deployment, Report
@@ -120,8 +119,8 @@ def _measure(site: Site, etcd: EtcdCluster, signer: Signing, options: argparse.N
         time.sleep(1.0)
         cpu.append(_cpu(server) - spent)
     assert all(agent.downloads == BUNDLES + options.runs for agent in agents), "only what changed was fetched"
-    _print(options.agents, seconds, cpu, idle, _memory_mb(server))
-    return 0 if statistics.median(seconds) <= BUDGET_S else 1
+    figures = _figures(options.agents, seconds, cpu, idle, _memory_mb(server))
+    return finish("provisioning", figures, keep=options.save)
 
 
 def _everywhere(agents: Sequence[Agent], version: str) -> float:
@@ -170,25 +169,20 @@ def _memory_mb(server: Program) -> float:
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
-def _print(agents: int, seconds: Sequence[float], cpu: Sequence[float], idle: float, memory: float) -> None:
-    rows = [
-        (f"a change of mapping, from the wish to all {agents} agents", _spread(seconds, "s"), f"{BUDGET_S:g} s"),
-        (f"the server's CPU for it: {agents} downloads and reports", _spread(cpu, "CPU s"), ""),
-        (f"the server with {agents} held questions, idle", f"{idle:.2f} CPU s/min", ""),
-        ("the server's memory then", f"{memory:.1f} MB", ""),
+def _figures(agents: int, seconds: Sequence[float], cpu: Sequence[float], idle: float, memory: float) -> list[Figure]:
+    return [
+        Figure(what=f"a change of mapping, from the wish to all {agents} agents", samples=seconds, target=BUDGET_S),
+        Figure(what=f"the server's CPU for it: {agents} downloads and reports", samples=cpu, measure="CPU s"),
+        Figure(what=f"the server with {agents} held questions, idle", samples=[idle], measure="CPU s/min"),
+        Figure(what=f"the server's memory with {agents} agents", samples=[memory], measure="MB"),
     ]
-    print(describe())
-    print(table(("what", "median (lowest-highest)", "to reach"), rows))
-
-
-def _spread(values: Sequence[float], unit: str) -> str:
-    return f"{statistics.median(values):.2f} {unit} ({min(values):.2f}-{max(values):.2f})"
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.provisioning", description=__doc__)
     parser.add_argument("--agents", type=int, default=100)
     parser.add_argument("--runs", type=int, default=5)
+    add_save(parser)
     return parser.parse_args()
 
 

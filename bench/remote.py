@@ -29,7 +29,8 @@ from pelix.framework import Framework, create_framework
 from pelix.rsa import RemoteServiceAdmin
 from pelix.rsa.topologymanagers.basic import instantiate_basic_topology_manager
 
-from bench.machine import describe, table
+from bench import baselines
+from bench.machine import table
 from inaetics.demonstrator.api import Sample
 from inaetics.node import api
 from inaetics.node.agent import REMOTE_BUNDLES
@@ -228,20 +229,30 @@ def certificates(directory: Path) -> Path:
     return directory
 
 
-def main() -> None:
+def main() -> int:
+    """Measure and print; returns 1 when something became worse."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=3.0, help="for each figure")
     parser.add_argument("--provide", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--tls", type=Path, help=argparse.SUPPRESS)
+    baselines.add_save(parser)
     given = parser.parse_args()
     if given.provide:
         provide(given.tls)
-        return
-    print(describe(), end="\n\n")
+        return 0
     with tempfile.TemporaryDirectory() as directory:
         rows = measure(given.seconds, None) + measure(given.seconds, certificates(Path(directory)))
-    print(table(("connection", "what", "calls/s", "samples/s", "median µs", "CPU µs"), rows))
+    print(table(("connection", "what", "calls/s", "samples/s", "median µs", "CPU µs"), rows), end="\n\n")
+    return baselines.finish("remote", compared(rows), keep=given.save)
+
+
+def compared(rows: Sequence[tuple[str, ...]]) -> list[baselines.Figure]:
+    """What a call costs, of each row: how many there are in a second says more about who else runs."""
+    return [
+        baselines.Figure(what=f"{connection}: {what}", samples=[float(cpu)], measure="CPU µs a call")
+        for connection, what, *_, cpu in rows
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

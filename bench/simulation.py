@@ -22,7 +22,7 @@ from typing import IO
 from tests.support.etcd import EtcdCluster, etcd_cluster, make_certificates
 from tests.support.eventually import eventually
 
-from bench.baselines import Figure, finish
+from bench.baselines import Figure, add_save, finish
 from bench.local import cpu_s, resident_mb, wait_for_units
 from inaetics.api.client import FleetClient
 from inaetics.api.wire import BatchEntry, UnitEntry
@@ -203,7 +203,7 @@ def main() -> int:
     """Measure and print; returns 1 when something became worse."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(SIZES), help=f"sizes, of {','.join(SIZES)}")
-    parser.add_argument("--save", action="store_true", help="make the figures this machine's baseline")
+    add_save(parser)
     given = parser.parse_args()
     figures: list[Figure] = []
     for label in given.only.split(","):
