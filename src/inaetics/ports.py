@@ -18,3 +18,6 @@ NODE_AGENT_PORTS = (*range(PAGE_PORT, PAGE_PORT + 4), *range(SHELL_PORT, SHELL_P
 
 PAGE_UNIT = "felix@1.service"
 """The agent that carries the viewer, see the shipped mapping: the demonstrator's page is at its machine's address."""
+
+PROVISIONING_UNIT = "provisioning.service"
+"""The provisioning server; its page is at its machine's address."""

@@ -16,7 +16,6 @@ from inaetics.api import (
     changes_v1,
     control_v1,
     dashboard,
-    demonstrator,
     events_v1,
     fleet_v1,
     hosts_v1,
@@ -29,6 +28,7 @@ from inaetics.api import (
     registries_v1,
     rollouts_v1,
     scale_v1,
+    unit_pages,
 )
 from inaetics.api.metrics import Measured
 from inaetics.api.pulse import Pulse
@@ -43,7 +43,7 @@ RESOURCES = (
     changes_v1,
     control_v1,
     dashboard,
-    demonstrator,
+    unit_pages,
     events_v1,
     hosts_v1,
     inaetics_v1,

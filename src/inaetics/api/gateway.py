@@ -1,7 +1,8 @@
 """The way from a browser to the cluster's pages: a server on this machine's loopback that shows our certificate for it.
 
-Promises: only who knows the key in the address it prints gets through (other users of the machine share its loopback);
-what passes is looking, what the demonstrator's page asks for, and versions of the mapping, with the cluster's token
+Promises: only who knows the key in the address it prints gets through (other users of the machine share its loopback),
+and those who do not can hold up nobody who does: their connections have a share and seconds of their own; what passes
+is looking, what the demonstrator's page asks for, and versions of the mapping, with the cluster's token
 where this person has it and the page sent none; when a control host dies, the next request goes to another one.
 """
 
@@ -11,11 +12,13 @@ import hmac
 import http.client
 import http.cookies
 import secrets
+import select
 import socket
 import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import structlog
@@ -24,6 +27,7 @@ from inaetics.api.connection import open_connection
 from inaetics.api.endpoint import ClientTls
 from inaetics.errors import InvalidInput, Unavailable
 from inaetics.override import override
+from inaetics.strangers import HANDSHAKE_S, Strangers
 
 log = structlog.get_logger()
 
@@ -35,6 +39,15 @@ VERSIONS = "/inaetics/v1/provisioning/versions"
 MAX_BODY = 1024 * 1024
 CONNECT_S = 3.0
 PIECE = 64 * 1024
+
+IDLE_S = 75.0
+"""A connection is closed when its browser asks nothing for so long, or takes nothing of an answer."""
+
+MOST = 128
+"""Connections of those who know the key, a thread each. A browser opens six at the most."""
+
+MOST_STRANGERS = 64
+"""Connections that have not shown the key yet: anybody's on this machine."""
 
 _PASSED = {"accept", "content-type", "last-event-id", "authorization", "if-none-match"}
 _DROPPED = {"connection", "keep-alive", "transfer-encoding", "date", "server", "set-cookie"}
@@ -57,6 +70,8 @@ class Gateway(ThreadingHTTPServer):
         self.token = token
         self.who = who
         self.key = secrets.token_urlsafe(24)
+        self.strangers = Strangers(MOST_STRANGERS)
+        self.known = threading.BoundedSemaphore(MOST)
         try:
             super().__init__((ADDRESS, port), _Handler)
         except OSError as error:
@@ -85,6 +100,23 @@ class Gateway(ThreadingHTTPServer):
         raise Unavailable(f"no fleet API answers at {', '.join(endpoints)}: {failure} (see: inaetics status)")
 
     @override
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.strangers.admit(request, client_address[0])
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no thread to be had
+            self.strangers.leave(request)
+            request.close()
+            raise
+
+    @override
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.strangers.leave(request)
+
+    @override
     def handle_error(self, request: object, client_address: object) -> None:
         """A browser that goes away is no trouble; anything else is ours."""
         error = sys.exception()
@@ -95,9 +127,19 @@ class Gateway(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
+    """One connection: a stranger's, until a request on it shows the key."""
+
     protocol_version = "HTTP/1.1"
-    timeout = 75
+    timeout = HANDSHAKE_S
     server: Gateway
+    _is_known = False
+
+    @override
+    def finish(self) -> None:
+        """Count the connection out."""
+        if self._is_known:
+            self.server.known.release()
+        super().finish()
 
     def do_GET(self) -> None:
         """Let the bearer of the key in, then pass everything on."""
@@ -106,6 +148,8 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         offered = parse_qs(parts.query).get("key", [""])[0]
         if parts.path == "/" and offered and self._same(offered):
+            if not self._enters():
+                return
             self.send_response(303)
             self.send_header("Location", "/dashboard/")
             self.send_header("Set-Cookie", f"{COOKIE}={offered}; Path=/; HttpOnly; SameSite=Strict")
@@ -142,9 +186,21 @@ class _Handler(BaseHTTPRequestHandler):
     def _is_let_in(self) -> bool:
         cookies = http.cookies.SimpleCookie(self.headers.get("Cookie", ""))
         if COOKIE in cookies and self._same(cookies[COOKIE].value):
-            return True
+            return self._enters()
         self._refuse(403, "open the address that `inaetics dashboard` printed: it carries the key")
         return False
+
+    def _enters(self) -> bool:
+        """Count the connection among those of people who know the key, once; False where these are too many."""
+        if self._is_known:
+            return True
+        self.server.strangers.leave(self.connection)
+        self._is_known = self.server.known.acquire(blocking=False)
+        if not self._is_known:
+            self._refuse(503, f"{MOST} connections are open, and no more can be at once: close some of the pages")
+            return False
+        self.connection.settimeout(IDLE_S)
+        return True
 
     def _same(self, key: str) -> bool:
         return hmac.compare_digest(key.encode(), self.server.key.encode())
@@ -198,10 +254,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _end_with_browser(self, upstream: socket.socket) -> None:
         """When the browser goes away while nothing comes for it, end what it was reading."""
         try:
-            self.connection.settimeout(None)
-            self.connection.recv(1, socket.MSG_PEEK)
+            browser = select.poll()  # and not a read: writing to it keeps its time
+            browser.register(self.connection, select.POLLIN)
+            browser.poll()
             upstream.shutdown(socket.SHUT_RDWR)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: ours is closed already
             log.debug("stream had ended", error=str(error))
 
     def _refuse(self, status: int, words: str) -> None:

@@ -5,13 +5,27 @@ from __future__ import annotations
 from msgspec import Struct
 
 
+class WentUnit(Struct, frozen=True, kw_only=True):
+    """A unit that ran on a host that is lost. `machine` has it now, "" while none does; `active` is its state there."""
+
+    name: str
+    machine: str = ""
+    active: str = ""
+
+
 class HostEntry(Struct, frozen=True, kw_only=True):
-    """A host. `state`: "up", "cordoned" or "lost"; `offices`: what it is beside a worker, for people."""
+    """A host. `state`: "up", "cordoned" or "lost"; `offices`: what it is beside a worker, for people.
+
+    Of one that is lost: `since` is when, in Unix seconds by the clock of whoever answers, None where that did not see
+    it; `ran` is what it ran then, as far as the events there go back.
+    """
 
     name: str
     address: str
     state: str
     offices: tuple[str, ...] = ()
+    since: float | None = None
+    ran: tuple[WentUnit, ...] = ()
 
 
 class HostList(Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from inaetics.api import views
+from inaetics.api import inventory, views
 from inaetics.api.inaetics_v1 import MAX_WAIT_S
 from inaetics.api.machines_wire import (
     LeftUnit,
@@ -30,7 +30,7 @@ from inaetics.api.queries import number, seconds
 from inaetics.api.replies import read_body, read_json, reply
 from inaetics.api.services import Services
 from inaetics.api.wire import MachineRef
-from inaetics.errors import Conflict, InvalidInput
+from inaetics.errors import Conflict, InvalidInput, NotFound
 from inaetics.fleet.balance import PlannedMove, plan_rebalance
 from inaetics.fleet.drains import drain_of_machine
 from inaetics.fleet.machine_names import find_machine, known_machines
@@ -96,7 +96,13 @@ class _Machines:
         return reply(MachineWritten(revision=revision, id=machine, name=name))
 
     async def forget(self, request: Request) -> Response:
-        machine, name = await self._meant(request)
+        """Forget a machine that has left: what is placed there, what was said of it, that it ought to be there."""
+        try:
+            machine, name = await self._meant(request)
+        except NotFound:
+            if (revision := await inventory.forget(self.services.store, host := request.path_params["id"])) is None:
+                raise
+            return reply(MachineWritten(revision=revision, id="", name=host))
         snapshot = await self.services.snapshot()
         if machine in snapshot.machines:
             raise Conflict(
@@ -105,6 +111,7 @@ class _Machines:
             )
         units = tuple(sorted(unit for where, unit in snapshot.placements if where == machine))
         revision = await self.services.seen(await self.operators.forget(machine))
+        await inventory.forget(self.services.store, name)
         return reply(MachineWritten(revision=revision, id=machine, name=name, units=units))
 
     async def rebalance_plan(self, request: Request) -> Response:

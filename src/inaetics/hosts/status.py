@@ -14,11 +14,8 @@ from inaetics.hosts.cluster import Cluster, load
 from inaetics.hosts.observe import HostState, Observation, observe
 from inaetics.hosts.paths import ClusterPaths
 from inaetics.hosts.renewal import warning
-from inaetics.ports import PAGE_PORT, PAGE_UNIT
+from inaetics.ports import PAGE_PORT, PAGE_UNIT, PROVISIONING_UNIT
 from inaetics.units.names import parse_name
-
-PROVISIONING_UNIT = "provisioning.service"
-"""The provisioning server's page is where this one is."""
 
 
 def status(paths: ClusterPaths) -> dict[str, Any]:

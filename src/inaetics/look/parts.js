@@ -35,6 +35,22 @@ export function showLive(state, text) {
   if (words.textContent !== text) words.textContent = text;
 }
 
+const HIDDEN_MS = 5000;
+
+/** Call `begin` while the page is looked at; what it returns ends that again, once the page is hidden for a while.
+ *  A browser has six connections for a server, for all its tabs together: those that nobody sees must not hold them. */
+export function whileSeen(begin) {
+  let end = null;
+  let timer = 0;
+  const turn = () => {
+    clearTimeout(timer);
+    if (!document.hidden) end ??= begin();
+    else timer = setTimeout(() => { end?.(); end = null; }, HIDDEN_MS);
+  };
+  document.addEventListener("visibilitychange", turn);
+  turn();
+}
+
 /** Replacing nodes must not throw a keyboard user back to the top: what had the focus (by `data-key`) has it again. */
 export function keepFocus(root, change) {
   const focused = root.contains(document.activeElement) ? document.activeElement.dataset.key : null;
@@ -72,7 +88,7 @@ export function eventItem({ kind, at_ms: atMs, what, why, steps = [] }) {
 const PLACES = ["decided", "pulled", "started", "active"];
 const ms = (n) => (n >= 10000 ? `${(n / 1000).toFixed(1)} s` : `${Math.round(n)} ms`);
 
-/** detected → decided → pulled → started → active, each step as wide as it took long. */
+/** detected → decided → pulled → started → active, each step as wide as it took long, in the colour beside its name. */
 function timeline(steps) {
   const widths = [0, 0, 0, 0];
   let before = 0;
@@ -83,6 +99,7 @@ function timeline(steps) {
     before = Math.max(before, at);
   }
   return element("span", { class: "timeline" },
-    element("span", { class: "bar", "aria-hidden": "true" }, ...widths.map((width) => element("span", { style: { flex: `${width} 0 0` } }))),
-    element("span", { class: "steps" }, [seen ? "detected" : "decided", ...known.filter(([name]) => seen || name !== "decided").map(([name, at]) => `${name} +${ms(at)}`)].join(" → ")));
+    element("span", { class: "bar", "aria-hidden": "true" }, ...widths.map((width, i) => element("span", { "data-step": PLACES[i], style: { flex: `${width} 0 0` } }))),
+    element("span", { class: "steps" }, seen ? "detected" : "decided",
+      ...known.filter(([name]) => seen || name !== "decided").flatMap(([name, at]) => [" → ", element("span", {}, element("span", { class: "key", "data-step": name, "aria-hidden": "true" }), `${name} +${ms(at)}`)])));
 }

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import http.client
 import re
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from typing_extensions import override
 
-from inaetics.api import demonstrator
+from inaetics.api import gateway as gateway_module
+from inaetics.api import unit_pages
 from inaetics.api.client import FleetClient
-from inaetics.api.gateway import COOKIE, VERSIONS, Gateway
+from inaetics.api.gateway import COOKIE, MOST_STRANGERS, VERSIONS, Gateway, _Handler
+from inaetics.api.hosts_wire import INVENTORY, Inventory, InventoryHost
+from inaetics.cli.fleetctl_commands.machine_arguments import forget
 from tests.component.api.live import LiveFleet
 from tests.component.api.test_fleet_v1 import ask
 from tests.support.browser import chromium, faultless
@@ -66,6 +71,16 @@ def page(browser: Browser, gateway: Gateway) -> Iterator[Page]:
         page.goto(gateway.url)
         expect(page.locator("#live")).to_have_attribute("data-state", "live")
         yield page
+
+
+def expected_hosts(fleet: LiveFleet, *names: str) -> None:
+    """What `up` would have written down."""
+    hosts = tuple(InventoryHost(name=name, address="127.0.0.1") for name in names)
+
+    async def put() -> None:
+        await fleet.store.put(INVENTORY, msgspec.json.encode(Inventory(hosts=hosts)))
+
+    fleet.call(put)
 
 
 def request(
@@ -130,6 +145,63 @@ def test_the_keyboard_reaches_journal_and_file(page: Page, fleet: LiveFleet, cli
     expect(page.locator("#unit-events [data-kind=active]")).to_have_count(1)
     page.keyboard.press("ArrowRight")
     expect(page.locator("#file")).to_have_text(SERVICE)
+
+
+def test_a_lost_machine_stays_with_what_it_ran_and_where_that_went_until_it_is_forgotten(
+    page: Page, fleet: LiveFleet, client: FleetClient
+) -> None:
+    expected_hosts(fleet, "worker-1", "worker-2", "worker-3")
+    client.submit("bound.service", f"{SERVICE}[X-Fleet]\nMachineID={2:032x}\n", desired="launched")
+    client.submit("free.service", f"{SERVICE}[X-Fleet]\nMachineOf=bound.service\n", desired="launched")
+    expect(page.locator("[data-machine='worker-2'] [data-unit='free.service'][data-active=active]")).to_have_count(1)
+    client.submit("free.service", SERVICE, desired="launched", replace=True)  # it stays where it is
+    card = page.locator("[data-machine='worker-2']")
+    with fleet.lost("worker-2"):
+        expect(card).to_have_attribute("data-state", "lost")
+        expect(card).to_contain_text(re.compile(r"lost \d+ s ago"))
+        expect(page.locator("#live-text")).to_contain_text("2 of 3 machines")
+        expect(card.locator("[data-went='free.service'][data-active=active]")).to_contain_text(
+            re.compile("→ worker-[13]")
+        )
+        expect(card.locator("[data-went='bound.service'][data-active=waits]")).to_contain_text("waits for a machine")
+        card.locator("[data-went='free.service']").click()
+        expect(page.locator("#details-title")).to_have_text("free.service")
+        page.keyboard.press("Escape")
+        forget(client, "worker-2")
+        expect(card).to_have_count(0)
+    expect(card).not_to_have_attribute("data-state", "lost")
+    expect(page.locator("#live-text")).to_contain_text("live · 3 machines")
+
+
+def test_a_page_that_nobody_sees_holds_no_connection(page: Page, client: FleetClient) -> None:
+    """A browser has six for all tabs together."""
+    page.clock.install()
+    page.evaluate("""() => {
+        Object.defineProperty(document, 'hidden', { get: () => window.hides ?? false });
+        window.hides = true;
+        document.dispatchEvent(new Event('visibilitychange'));
+    }""")
+    page.clock.fast_forward(6_000)
+    expect(page.locator("#live-text")).to_have_text("rests: nobody looks")
+    client.submit("unseen.service", SERVICE, desired="launched")
+    eventually(lambda: client.unit("unseen.service").unit.active == "active", within_s=20, what="it runs")
+    expect(page.locator("[data-row='unseen.service']")).to_have_count(0)
+    page.evaluate("() => { window.hides = false; document.dispatchEvent(new Event('visibilitychange')); }")
+    expect(page.locator("[data-row='unseen.service']")).to_contain_text("active")
+    page.clock.run_for(1_000)
+    expect(page.locator("#events [data-kind=active]").first).to_contain_text("unseen.service")
+
+
+def test_events_go_on_after_nobody_answered(browser: Browser, gateway: Gateway, client: FleetClient) -> None:
+    """An answer that is an error ends what a browser follows; the page asks anew."""
+    with faultless(browser, expected=EXPECTED) as page:
+        page.route("**/events?*", lambda route: route.fulfill(status=502, body="nobody"))
+        page.goto(gateway.url)
+        expect(page.locator("#live")).to_have_attribute("data-state", "live")
+        client.submit("told.service", SERVICE, desired="launched")
+        expect(page.locator("#events")).not_to_contain_text("told.service")
+        page.unroute("**/events?*")
+        expect(page.locator("#events [data-kind=active]").first).to_contain_text("told.service")
 
 
 def test_it_says_when_the_store_is_silent(page: Page, fleet: LiveFleet) -> None:
@@ -224,6 +296,77 @@ def test_the_next_control_host_is_asked(running: LiveFleet) -> None:
             thread.join()
 
 
+class Door:
+    """A way of its own, and connections to it."""
+
+    def __init__(self, running: LiveFleet, stack: ExitStack) -> None:
+        self._stack = stack
+        self.gateway = stack.enter_context(Gateway(lambda: ((f"unix://{running.socket}",), None)))
+        thread = threading.Thread(target=self.gateway.serve_forever)
+        thread.start()
+        stack.callback(thread.join)
+        stack.callback(self.gateway.shutdown)
+
+    def knock(self, said: bytes = b"") -> socket.socket:
+        knocking = self._stack.enter_context(socket.create_connection(("127.0.0.1", self.gateway.server_port)))
+        knocking.settimeout(20)
+        knocking.sendall(said)
+        return knocking
+
+    def look(self) -> http.client.HTTPConnection:
+        """A browser's connection, open after its first answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.gateway.server_port, timeout=20)
+        self._stack.callback(connection.close)
+        self.look_again(connection)
+        return connection
+
+    def look_again(self, connection: http.client.HTTPConnection) -> None:
+        connection.request("GET", "/dashboard/icon.svg", headers={"Cookie": f"{COOKIE}={self.gateway.key}"})
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()[:4]) == (200, b"<svg")
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def test_who_does_not_know_the_key_keeps_nobody_out(running: LiveFleet, stack: ExitStack) -> None:
+    door = Door(running, stack)
+    crowd = [door.knock() for _ in range(200)]
+    drips = [door.knock(b"GET /dashboard/ HTTP/1.1\r\n") for _ in range(100)]
+    assert request(door.gateway, "GET", "/inaetics/v1/health", key=door.gateway.key)[0] == 200
+    assert [each.recv(1) for each in crowd[:100]] == [b""] * 100, "they made room"
+    eventually(lambda: len(door.gateway.strangers) <= MOST_STRANGERS, within_s=20, what="few are left")
+    assert drips
+
+
+def test_who_says_nothing_is_let_go_of(running: LiveFleet, stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Handler, "timeout", 0.2)
+    door = Door(running, stack)
+    assert door.knock(b"GET /dashb").recv(1) == b""
+    looking = door.look()
+    eventually(lambda: not len(door.gateway.strangers), within_s=20, what="nobody is a stranger any more")
+    assert door.knock(b"GET /dashb").recv(1) == b"", "the time of strangers has gone by once more"
+    door.look_again(looking)
+
+
+def test_no_more_connections_than_there_may_be(
+    running: LiveFleet, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway_module, "MOST", 2)
+    door = Door(running, stack)
+    first = door.look()
+    door.look()
+    status, _, words = request(door.gateway, "GET", "/dashboard/", key=door.gateway.key)
+    assert (status, b"2 connections are open" in words) == (503, True)
+    first.close()
+    eventually(
+        lambda: request(door.gateway, "GET", "/dashboard/", key=door.gateway.key)[0] == 200, within_s=20, what="ok"
+    )
+
+
 class Viewer(BaseHTTPRequestHandler):
     """Stands for the demonstrator's page."""
 
@@ -253,7 +396,7 @@ class Viewer(BaseHTTPRequestHandler):
 
 @contextmanager
 def viewer_on(address: str) -> Iterator[None]:
-    server = ThreadingHTTPServer((address, demonstrator.PORT), Viewer)
+    server = ThreadingHTTPServer((address, unit_pages.PORT), Viewer)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -304,7 +447,7 @@ def test_the_demonstrators_page_lives_and_is_used_through_it_wherever_it_runs(
 
     runs_on(1)
     with faultless(browser, expected=(*EXPECTED, "ERR_")) as page:
-        with Stage(World(6), address=fleet.addresses[0], port=demonstrator.PORT):
+        with Stage(World(6), address=fleet.addresses[0], port=unit_pages.PORT):
             page.goto(gateway.url)
             page.get_by_role("link", name="the demonstrator").click()
             expect(page.locator("#live")).to_have_attribute("data-state", "live", timeout=40_000)
@@ -313,7 +456,7 @@ def test_the_demonstrators_page_lives_and_is_used_through_it_wherever_it_runs(
             expect(page.locator("#ask")).to_be_hidden()
         expect(page.locator("#live")).to_have_attribute("data-state", "lost")
         runs_on(3)
-        with Stage(World(7), address=fleet.addresses[2], port=demonstrator.PORT):
+        with Stage(World(7), address=fleet.addresses[2], port=unit_pages.PORT):
             expect(page.locator("#live")).to_have_attribute("data-state", "live", timeout=40_000)
             expect(page.locator("#live-text")).to_contain_text("7 agents")
             page.get_by_role("link", name="the cluster", exact=True).click()

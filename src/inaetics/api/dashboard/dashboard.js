@@ -2,18 +2,20 @@
 // Held requests: the API answers when something changed; on a clock are only health and what agents run asked for.
 import { activeOf, everywhere, get, stale, stateWords, units } from "./common.js";
 import { openDetails, refreshDetails } from "./details.js";
-import { showEvents } from "./events.js";
-import { age, element, keepFocus, mark, showLive } from "./parts.js";
+import { Events } from "./events.js";
+import { age, element, keepFocus, mark, showLive, whileSeen } from "./parts.js";
 import { watchSoftware } from "./software.js";
 
 const HELD_S = 30;
 const RETRY_MS = 1000;
 const HEALTH_MS = 5000;
+const MACHINES_MS = 500;
 const MOST_ROWS = 400;
 const MOST_CHIPS = 60;
 
 const byId = (id) => document.getElementById(id);
 let machines = [];
+let lost = []; // hosts that ought to be there and are not
 const placedBefore = new Map(); // unit → machine, to show what arrived
 let health = null;
 
@@ -56,8 +58,10 @@ function showMachines() {
       element("p", {}, [machine.address, machine.cores ? `${machine.cores} cores` : "", machine.memory ? `${(machine.memory / 2 ** 30).toFixed(0)} GiB` : "", ...Object.entries(machine.metadata).map(([k, v]) => `${k}=${v}`)].filter(Boolean).join(" · ")),
       here.length ? chips(here, machine.id) : element("p", {}, "nothing runs here"));
   });
+  for (const host of lost) cards.push(lostCard(host));
   for (const [id, here] of on) {
     const name = here[0][0].machine?.name ?? id.slice(0, 8);
+    if (lost.some((host) => host.name === name)) continue;
     cards.push(element("article", { class: "card machine gone", "data-machine": name, "aria-label": name },
       element("div", { class: "machine-head" }, element("h3", {}, name), element("span", { class: "badge bad" }, "not there")),
       element("p", {}, "its units are being placed elsewhere"), chips(here, id)));
@@ -69,6 +73,27 @@ function showMachines() {
   }
   keepFocus(byId("machines"), () => byId("machines").replaceChildren(...cards));
   for (const unit of units.values()) if (unit.machine) placedBefore.set(unit.name, unit.machine.id);
+}
+
+/** A machine that ought to be there: since when it is not, what it ran, and where that is now. */
+function lostCard(host) {
+  const since = host.since ? `lost ${age(Date.now() / 1000 - host.since)} ago` : "";
+  const went = host.ran.map((each) => {
+    const unit = units.get(each.name) ?? { name: each.name };
+    const state = each.machine ? each.active || "activating" : "waits";
+    const where = each.machine ? `→ ${each.machine}` : "waits for a machine";
+    return element("li", {}, element("button", {
+      type: "button", class: "chip", "data-active": state, "data-key": `${host.name} ${each.name}`, "data-went": each.name,
+      title: `${each.name}: ${state}`, onclick: () => openDetails(unit.name),
+    }, mark(), element("span", {}, each.name.replace(/\.service$/, "")), element("small", { class: "muted" }, where), element("span", { class: "visually-hidden" }, `, ${state}`)));
+  });
+  return element("article", { class: "card machine gone", "data-machine": host.name, "data-state": "lost", "aria-label": host.name },
+    element("div", { class: "machine-head" }, element("h3", {}, host.name), element("span", { class: "badge bad" }, "lost")),
+    element("p", {}, [host.address, since].filter(Boolean).join(" · ")),
+    went.length ? element("p", {}, "what ran here") : element("p", {}, "nothing is known to have run here"),
+    went.length ? element("ul", { class: "chips" }, ...went.slice(0, MOST_CHIPS)) : null,
+    went.length > MOST_CHIPS ? element("p", {}, `and ${went.length - MOST_CHIPS} more`) : null,
+    element("p", { class: "remedy" }, "It leaves this list when it is back, or with ", element("code", {}, `fleetctl forget ${host.name}`), "."));
 }
 
 // ---- units
@@ -94,7 +119,7 @@ function showUnits() {
 
 function showState() {
   if (stale) return showLive("lost", `out of date: ${stale}`);
-  const parts = [`${machines.length} machines`, `${units.size} units`];
+  const parts = [lost.length ? `${machines.length} of ${machines.length + lost.length} machines` : `${machines.length} machines`, `${units.size} units`];
   if (health?.leader) parts.push(`leader ${health.leader}`);
   showLive("live", `live · ${parts.join(" · ")}`);
 }
@@ -107,22 +132,44 @@ function draw() { // many answers, one drawing
 }
 
 /** Ask with `after`, take what changed, ask again; on an error start from the beginning. */
-async function follow(path, take) {
+async function follow(path, take, signal) {
   let after = null;
-  for (;;) {
+  while (!signal.aborted) {
     try {
       const query = after === null ? "" : `?after=${after}&wait_s=${HELD_S}`;
-      const answer = await get(path + query, { timeout_s: HELD_S + 15 });
+      const answer = await get(path + query, { timeout_s: HELD_S + 15, signal });
       take(answer);
       after = answer.revision;
       draw();
+      readMachines();
     } catch (error) {
+      if (signal.aborted) return;
       after = null;
       showLive("lost", "no answer – trying again");
       console.warn(error);
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      await pause(RETRY_MS);
     }
   }
+}
+
+const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+
+let asked = null; // while machines are being read: whether they are to be read once more
+
+/** Read machines and hosts, soon and not too often; they are asked for when something happened, and now and then. */
+async function readMachines() {
+  if (asked !== null) { asked = true; return; }
+  do {
+    asked = false;
+    try {
+      const [list, known] = await Promise.all([get("/machines"), get("/hosts")]);
+      machines = list.machines;
+      lost = known.hosts.filter((host) => host.state === "lost");
+      draw();
+    } catch (error) { console.warn(error); } // whether anybody answers shows where changes are followed
+    await pause(MACHINES_MS);
+  } while (asked);
+  asked = null;
 }
 
 function takeChanges(changes) {
@@ -145,16 +192,21 @@ async function readStates() {
   } catch (error) { console.warn(error); }
 }
 
-async function watchHealth() {
-  for (;;) {
-    try { health = await get("/health"); draw(); } catch (error) { console.warn(error); }
-    await new Promise((resolve) => setTimeout(resolve, HEALTH_MS));
+async function watchHealth(signal) {
+  while (!signal.aborted) {
+    try { health = await get("/health", { signal }); draw(); } catch (error) { console.warn(error); }
+    readMachines();
+    await pause(HEALTH_MS);
   }
 }
 
 byId("filter").addEventListener("input", showUnits);
-void follow("/changes", takeChanges);
-void follow("/machines", (answer) => { machines = answer.machines; });
-void watchHealth();
+const events = new Events(byId("events"), byId("all-events"), openDetails, readMachines);
+whileSeen(() => {
+  const resting = new AbortController();
+  void follow("/changes", takeChanges, resting.signal);
+  void watchHealth(resting.signal);
+  events.follow(resting.signal);
+  return () => { resting.abort(); showLive("waiting", "rests: nobody looks"); };
+});
 void watchSoftware();
-showEvents(byId("events"), byId("all-events"), openDetails);

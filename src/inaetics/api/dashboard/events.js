@@ -24,17 +24,47 @@ export function fleetEvent(event, open) {
   });
 }
 
-export function showEvents(list, every, open) {
-  const known = [];
-  const draw = () => list.replaceChildren(...known.filter((e) => every.checked || !SMALL.has(e.kind)).slice(0, MOST).map((e) => fleetEvent(e, open)));
-  let planned = false;
-  const source = new EventSource(`${API}/events?limit=${MOST}`);
-  source.onmessage = (message) => {
-    const event = JSON.parse(message.data);
-    if (known.some((e) => e.id === event.id)) return;
-    known.unshift(event);
-    known.length = Math.min(known.length, 5 * MOST);
-    if (!planned) { planned = true; requestAnimationFrame(() => { planned = false; draw(); }); }
-  };
-  every.addEventListener("change", draw);
+/** Kinds of events that are about a machine, not about what runs there. */
+const OF_MACHINES = new Set(["joined", "left", "returned", "cordoned", "uncordoned", "metadata"]);
+const AGAIN_MS = 1000;
+
+/** The list of events. `moved` is called when something became of a machine. */
+export class Events {
+  constructor(list, every, open, moved) {
+    this.list = list;
+    this.every = every;
+    this.open = open;
+    this.moved = moved;
+    this.known = [];
+    this.planned = false;
+    every.addEventListener("change", () => this.draw());
+  }
+
+  /** Read what happened lately and what happens, until `signal`. */
+  follow(signal) {
+    const since = this.known.length ? `after=${this.known[0].id}` : `limit=${MOST}`;
+    const source = new EventSource(`${API}/events?${since}`);
+    let again = 0;
+    source.onmessage = (message) => this.take(JSON.parse(message.data));
+    source.onerror = () => { // a browser gives up where the answer is an error: none of the control hosts answers just now
+      if (source.readyState === EventSource.CLOSED && !signal.aborted) again = setTimeout(() => this.follow(signal), AGAIN_MS);
+    };
+    signal.addEventListener("abort", () => { source.close(); clearTimeout(again); });
+  }
+
+  take(event) {
+    if (this.known.some((e) => e.id === event.id)) return;
+    this.known.unshift(event);
+    this.known.length = Math.min(this.known.length, 5 * MOST);
+    if (OF_MACHINES.has(event.kind)) this.moved();
+    if (this.planned) return;
+    this.planned = true;
+    requestAnimationFrame(() => { this.planned = false; this.draw(); });
+  }
+
+  draw() {
+    const shown = this.known.filter((e) => this.every.checked || !SMALL.has(e.kind)).slice(0, MOST);
+    this.list.replaceChildren(...shown.map((e) => fleetEvent(e, this.open)));
+    if (!shown.length) this.list.replaceChildren(element("li", { class: "muted" }, "nothing yet"));
+  }
 }

@@ -7,7 +7,6 @@ import { age, element, keepFocus, mark } from "./parts.js";
 const BUSY_MS = 1000;
 const QUIET_MS = 5000;
 const FEW_VERSIONS = 8;
-const PAGE_PORT = 8080; // of the provisioning server
 const ACTIVE = { current: "active", failed: "failed", given: "activating", waiting: "waits" };
 const WORDS = { current: "runs it", failed: "failed", given: "was given it", waiting: "waiting" };
 const EVENTS = { given: "given", installed: "installed", failed: "refused", "rolled-back": "went back from" };
@@ -73,9 +72,7 @@ function showVersions() {
 }
 
 function showServer() {
-  const machine = units.get("provisioning.service")?.machine;
-  byId("provisioning-page").hidden = !machine;
-  if (machine) byId("provisioning-page").href = `http://${machine.address}:${PAGE_PORT}/`;
+  byId("provisioning-page").hidden = !units.get("provisioning.service")?.machine;
 }
 
 // ---- one target

@@ -114,4 +114,7 @@ async function follow() {
   }
 }
 
+const viaCluster = location.pathname.startsWith("/provisioning/"); // a control host shows this page
+byId("to-cluster").hidden = !viaCluster;
+byId("by-command").hidden = viaCluster;
 follow();
