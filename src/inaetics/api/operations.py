@@ -50,7 +50,6 @@ class Operation:
     query: tuple[Parameter, ...] = ()
     body: object = None
     body_kind: str | None = None
-    body_required: bool = True
     answer: object = None
     answer_kind: str | None = JSON
     statuses: tuple[int, ...] = (200,)

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 
 class Status(IntEnum):
-    """gRPC's status codes."""
+    """gRPC's status codes, all of them: an error is shown by its name."""
 
     OK = 0
     CANCELLED = 1

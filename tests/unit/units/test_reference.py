@@ -22,9 +22,7 @@ WRITE_IT = "write it again: python -m inaetics.units.directives_table > docs/ref
 
 def test_the_page_of_directives_is_the_generated_one() -> None:
     page = (REFERENCE / "directives.md").read_text()
-    assert page == markdown(), (
-        "write it again: python -m inaetics.units.directives_table > docs/reference/directives.md"
-    )
+    assert page == markdown(), WRITE_IT
 
 
 @pytest.mark.parametrize("option", [*OPTIONS, *OLD_SPELLINGS, *REFUSED])
