@@ -61,6 +61,13 @@ class SshHost:
     asking: bool = False
 
     @property
+    def typed(self) -> str:
+        """Where to, as people type it behind `ssh`."""
+        port = "" if self.port is None else f"-p {self.port} "
+        user = "" if self.options.user is None else f"{self.options.user}@"
+        return f"{port}{user}{self.name}"
+
+    @property
     def timeout_s(self) -> float:
         """How long ssh may take to connect."""
         return CONNECT_S if self.options.timeout_s is None else self.options.timeout_s
@@ -117,17 +124,17 @@ def _as_user(text: str, user: str, options: SshOptions) -> SshOptions:
     return SshOptions(user=user, timeout_s=options.timeout_s, known_hosts=options.known_hosts, strict=options.strict)
 
 
-def trouble(host: str, words: str, status: int | None) -> InaeticsError:
+def trouble(host: SshHost, words: str, status: int | None) -> InaeticsError:
     """What kept ssh from getting there: from its own words and its exit status (None: it still runs)."""
     lines = [line.strip() for line in words.splitlines() if line.strip(" @\r\t")]
     said = "; ".join(lines[-2:])[:400] or _silent(status)
-    what = f"cannot reach the fleet through {host}: ssh: {said.removeprefix('ssh: ')}"
+    what = f"cannot reach the fleet through {host.name}: ssh: {said.removeprefix('ssh: ')}"
     for sign, kind, help in _KNOWN:
         if sign in words:
-            return kind(f"{what} ({help.format(host=host)})")
+            return kind(f"{what} ({help.format(host=host.name, typed=host.typed)})")
     if status == 127:
         return Unavailable(f"{what} ({_PYTHON})")
-    return Unavailable(f"{what} (does 'ssh {host}' work?)")
+    return Unavailable(f"{what} (does 'ssh {host.typed}' work?)")
 
 
 def _silent(status: int | None) -> str:
@@ -154,13 +161,13 @@ _KNOWN: tuple[tuple[str, type[InaeticsError], str], ...] = (
     (
         "Host key verification failed",
         Forbidden,
-        "its key is not known here: look at it and accept it once with 'ssh {host}', or give --known-hosts-file FILE",
+        "its key is not known here: look at it and accept it once with 'ssh {typed}', or give --known-hosts-file FILE",
     ),
     (
         "Permission denied",
         Forbidden,
         "it takes none of the keys that ssh offers: which are there, ssh-add -l; as whom, --ssh-username;"
-        " bring one there, ssh-copy-id {host}",
+        " bring one there, ssh-copy-id {typed}",
     ),
     (UNREACHED, Unavailable, "the endpoint is meant as {host} sees it"),
     ("administratively prohibited", Forbidden, "its sshd does not forward: AllowTcpForwarding, or the key's options"),

@@ -12,7 +12,6 @@ connection is closed, or this process ends however it ends, its ssh ends.
 from __future__ import annotations
 
 import http.client
-import inspect
 import socket
 import ssl
 import subprocess
@@ -22,6 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO
 
 import msgspec
@@ -93,7 +93,7 @@ class Channel:
             try:
                 piece = self.socket.recv(4096)
             except TimeoutError:
-                raise trouble(self._host.name, self._read(), None) from None
+                raise trouble(self._host, self._read(), None) from None
             except ConnectionError:  # ssh went away before it took what was sent
                 piece = b""
             if not piece:
@@ -110,7 +110,7 @@ class Channel:
             status: int | None = self._ssh.wait(ENDING_S)
         except subprocess.TimeoutExpired:
             status = None
-        return trouble(self._host.name, self._read(), status)
+        return trouble(self._host, self._read(), status)
 
     def patience_s(self, timeout_s: float) -> float:
         """How long its first word may take, when an answer may take `timeout_s`."""
@@ -127,7 +127,7 @@ class Channel:
         words = self._read()
         if status == 0:  # what is over there closed the connection, and said why if it did
             return
-        why = trouble(self._host.name, words, status)
+        why = trouble(self._host, words, status)
         if UNREACHED in words or self.used:
             raise SshEnded(None, str(why)) from error
         raise why from error
@@ -180,7 +180,7 @@ class Tunnel:
         return python, places
 
     def _asked(self, call: str, timeout_s: float) -> tuple[Channel, list[str | int | None]]:
-        text = f"{inspect.getsource(far_end)}\n{call}\n".encode()
+        text = Path(far_end.__file__).read_bytes() + f"\n{call}\n".encode()
         read = f"python3 -ISc 'import sys;exec(sys.stdin.buffer.read({len(text)}))'"
         channel = Channel(self.host.command(read), self.host)
         try:
