@@ -25,6 +25,7 @@ from inaetics.demonstrator.api import (
     ScaleSet,
     Scaling,
     Stat,
+    WentUnit,
 )
 from inaetics.demonstrator.settings import within
 from inaetics.errors import Forbidden, InvalidInput
@@ -110,6 +111,8 @@ class World:
             f"worker-{n}": ("up", start_ms - 600_000) for n in range(1, HOSTS + 1)
         }
         self.lost: dict[str, float] = {}
+        self.ran: dict[str, list[str]] = {}
+        """What ran on hosts that died, by names of agents."""
         self._since: dict[str, int] = {}
         self._number = 0
 
@@ -214,7 +217,7 @@ class World:
         with self.lock:
             offices = {"worker-1": ["control host", "engine's leader"], "worker-2": ["control host"]}
             hosts = [
-                ClusterHost(name, self.address(name), state, offices.get(name, []), since)
+                ClusterHost(name, self.address(name), state, offices.get(name, []), since, self._went(name, state))
                 for name, (state, since) in self.hosts.items()
             ]
             units = [
@@ -223,6 +226,11 @@ class World:
             ]
             return Cluster(self.now_ms, hosts, units, list(self.events), True, "")
 
+    def _went(self, host: str, state: str) -> list[WentUnit]:
+        there = [self.fakes[name] for name in self.ran.get(host, ()) if name in self.fakes and state == "lost"]
+        moved = [(fake, "" if fake.host in self.lost else fake.host) for fake in there]
+        return [WentUnit(fake.unit, where, self._active(fake)[0] if where else "") for fake, where in moved]
+
     def kill(self, host: str, *, token: str) -> None:
         self.permit(token)
         with self.lock:
@@ -230,6 +238,7 @@ class World:
             if self.hosts[host][0] == "lost" or host in self.lost:
                 raise InvalidInput(f"cannot kill {host}: it is dead already (start it)")
             self.lost[host] = self.now_ms
+            self.ran[host] = sorted(fake.name for fake in self.fakes.values() if fake.host == host)
             for fake in [fake for fake in self.fakes.values() if fake.host == host]:
                 self.went(fake)
 

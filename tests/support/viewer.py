@@ -11,7 +11,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,8 @@ from inaetics.demonstrator.api import (
 )
 from inaetics.demonstrator.bundles.viewer import component
 from inaetics.demonstrator.bundles.viewer.answers import Answer, files_of
+from inaetics.demonstrator.bundles.viewer.history import History
+from inaetics.demonstrator.bundles.viewer.watch import INTERVAL_S
 from inaetics.demonstrator.settings import one_of
 from inaetics.demonstrator.told import Told
 from inaetics.node import api
@@ -131,6 +133,20 @@ class Stage:
         self._mover.join()
         self.world.end.set()
         stop_framework(self._framework)
+
+    def has_lived(self, seconds: float, then: Mapping[float, Callable[[], None]]) -> None:
+        """Let so much time have gone by before now, for pictures: graphs are full at once. `then`: what happened, by
+        seconds ago, in halves."""
+        watch, history = self.viewer._watch, History()
+        for tick in range(round(seconds / INTERVAL_S), 0, -1):
+            ago_s = tick * INTERVAL_S
+            then.get(ago_s, lambda: None)()
+            self.world.step(INTERVAL_S)
+            now_s, now_ms = time.monotonic() - ago_s, watch._now_ms() - round(ago_s * 1000)
+            for moded in list(self.moded.values()):
+                history.heard(moded.report(), now_s=now_s, now_ms=now_ms)
+        with watch._lock:
+            watch._board.history = history
 
     @contextlib.contextmanager
     def without_coordinator(self) -> Iterator[None]:

@@ -208,15 +208,24 @@ class Scaling(msgspec.Struct, frozen=True, array_like=True):
     decisions: list[Decision]
 
 
+class WentUnit(msgspec.Struct, frozen=True, array_like=True):
+    """A unit that ran on a host that is lost, and where it is now; `host` is empty while no machine has it."""
+
+    unit: str
+    host: str
+    active: str
+
+
 class ClusterHost(msgspec.Struct, frozen=True, array_like=True):
     """A machine of the cluster. `state`: "up", "cordoned" or "lost"; `offices`: what it is beside a worker, as
-    "control host", "engine's leader"."""
+    "control host", "engine's leader"; `ran`: what ran on it when it was lost."""
 
     name: str
     address: str
     state: str
     offices: list[str]
     since_ms: int
+    ran: list[WentUnit] = []
 
 
 class ClusterUnit(msgspec.Struct, frozen=True, array_like=True):

@@ -6,9 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from inaetics.demonstrator.api import Cluster, ClusterEvent, ClusterHost, ClusterUnit
+from inaetics.demonstrator.api import Cluster, ClusterEvent, ClusterHost, ClusterUnit, WentUnit
 
 MOST_EVENTS = 100
+
+
+class WentSaid(msgspec.Struct, frozen=True):
+    """A unit of a host that is lost, and where it is now."""
+
+    name: str
+    machine: str = ""
+    active: str = ""
 
 
 class HostSaid(msgspec.Struct, frozen=True):
@@ -18,6 +26,7 @@ class HostSaid(msgspec.Struct, frozen=True):
     address: str = ""
     state: str = "up"
     offices: tuple[str, ...] = ()
+    ran: tuple[WentSaid, ...] = ()
 
 
 class HostsSaid(msgspec.Struct, frozen=True):
@@ -87,7 +96,14 @@ def cluster(
     return Cluster(
         at_ms,
         [
-            ClusterHost(each.name, each.address, each.state, list(each.offices), since.get(each.name, at_ms))
+            ClusterHost(
+                each.name,
+                each.address,
+                each.state,
+                list(each.offices),
+                since.get(each.name, at_ms),
+                [WentUnit(unit.name, unit.machine, unit.active) for unit in each.ran],
+            )
             for each in hosts.hosts
         ],
         [_unit(each) for each in units if each.desired != "inactive"],

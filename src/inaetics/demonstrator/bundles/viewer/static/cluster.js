@@ -75,9 +75,20 @@ function hostCard(host, units) {
     ? element("button", { type: "button", "data-key": `host ${host.name}`, "aria-label": `${lost ? "Start" : "Kill"} ${host.name}`, onclick: () => (lost ? start(host.name) : kill(host.name, units)) }, lost ? "Start" : "Kill")
     : null;
   return element("article", { class: lost ? "card machine gone" : host.state === "up" ? "card machine" : "card machine resting", "data-machine": host.name, "data-state": host.state, "aria-label": host.name },
-    element("div", { class: "machine-head" }, element("h3", {}, host.name), badge, ...host.offices.map((office) => element("span", { class: "badge" }, office)), button),
-    element("p", {}, host.address),
-    units.length ? chips(units) : element("p", {}, lost ? "what ran here is started elsewhere" : "nothing runs here"));
+    element("div", { class: "machine-head" }, element("h3", {}, host.name), badge, button),
+    element("p", {}, [host.address, ...host.offices].join(" · ")),
+    lost ? lostChips(host) : units.length ? chips(units) : element("p", {}, "nothing runs here"));
+}
+
+/** What ran on a host that is lost, and where that is now. */
+function lostChips(host) {
+  if (!host.ran.length) return element("p", {}, "nothing is known to have run here");
+  return element("div", {}, element("p", {}, "what ran here"), element("ul", { class: "chips" }, ...host.ran.map(({ unit, host: where, active }) => {
+    const name = unit.replace(/\.service$/, "");
+    const state = where ? active || "activating" : "waits";
+    return element("li", { class: "chip", "data-active": state, "data-stage": stageOf(name), "data-went": unit },
+      mark(), element("span", {}, name), element("small", {}, where ? `→ ${where}` : "waits for a host"), element("span", { class: "visually-hidden" }, `, ${state}`));
+  })));
 }
 
 function chips(units) {

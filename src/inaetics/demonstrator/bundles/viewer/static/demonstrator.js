@@ -2,7 +2,7 @@
 import { showCluster, tellAgents, viaCluster } from "./cluster.js";
 import { problem, showScaling, showUtilisation } from "./controls.js";
 import { Graphs, FillChart } from "./graphs.js";
-import { age, element, showLive } from "./parts.js";
+import { age, element, showLive, whileSeen } from "./parts.js";
 import { showPipeline } from "./pipeline.js";
 
 const AGAIN_MS = 1000;
@@ -86,6 +86,8 @@ function showLost() {
   byId("lost").hidden = false;
 }
 
+let disconnect = () => {};
+
 function connect() {
   const source = new EventSource("events");
   for (const [name, handle] of Object.entries(on)) {
@@ -95,13 +97,18 @@ function connect() {
     lost = true;
     showLive("lost", "no answer – trying again");
     showLost();
-    source.close();
-    clearInterval(watch);
-    setTimeout(connect, AGAIN_MS);
+    disconnect();
+    const again = setTimeout(connect, AGAIN_MS);
+    disconnect = () => clearTimeout(again);
   };
   heard = performance.now();
   const watch = setInterval(() => { if (performance.now() - heard > SILENT_MS) source.onerror(); }, interval * 4);
+  disconnect = () => { source.close(); clearInterval(watch); };
 }
 
 byId("to-cluster").hidden = !viaCluster;
-connect();
+byId("by-command").hidden = viaCluster;
+whileSeen(() => {
+  connect();
+  return () => { disconnect(); showLive("waiting", "rests: nobody looks"); };
+});

@@ -4,6 +4,7 @@ import { number } from "./pipeline.js";
 
 const uPlot = window.uPlot;
 const WINDOW_S = 90;
+const FEW = 12; // graphs that fit beside everything else on a wall screen
 const UNSEEN = 6; // a graph out of view says its figures once in so many readings
 
 // What is drawn of an agent, by what it reports. An agent of several trades has a graph for each; one of none shows its first series.
@@ -148,6 +149,7 @@ export class Graphs {
       graph.end();
       this.graphs.delete(key);
     }
+    document.getElementById("columns").toggleAttribute("data-few", wanted.size <= FEW);
     let place = null;
     for (const [key, [agent, panel]] of wanted) {
       let graph = this.graphs.get(key);
@@ -166,6 +168,13 @@ export class Graphs {
   draw(now) { for (const graph of this.graphs.values()) graph.draw(now); }
 }
 
+/** Say what a mark of the autoscaler means, beside its line. */
+function mean(name, mark, words) {
+  const text = document.getElementById(`fill-${name}`);
+  text.parentElement.hidden = mark === null;
+  text.textContent = mark === null ? "" : words(mark);
+}
+
 /** The queue's fill beside the marks that the autoscaler goes by. */
 export class FillChart {
   constructor(root) {
@@ -177,10 +186,15 @@ export class FillChart {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
   }
 
-  /** What was before the page was opened. */
-  begin(points) { if (!this.points.length) this.points = points.map(([t, v]) => [t / 1000, v]); }
+  /** What was before the page was opened, or while nobody looked at it. */
+  begin(points) { if (points.length) this.points = points.map(([t, v]) => [t / 1000, v]); }
 
-  marks(scaling) { this.low = scaling?.low_percent ?? null; this.high = scaling?.high_percent ?? null; }
+  marks(scaling) {
+    this.low = scaling?.low_percent ?? null;
+    this.high = scaling?.high_percent ?? null;
+    mean("high", this.high, (mark) => `from ${mark} %, or soon there: more processors`);
+    mean("low", this.low, (mark) => `below ${mark} % for half a minute: fewer`);
+  }
 
   add(now, percent) {
     this.points.push([now / 1000, Number.isFinite(percent) ? percent : null]);
