@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import msgspec
 import pytest
@@ -14,53 +13,11 @@ from typing_extensions import override
 
 from inaetics.api.provisioning import Provisioning
 from inaetics.api.provisioning_wire import VersionRequest
-from inaetics.bundles.given import given as given_by
-from inaetics.bundles.records import CURRENT, KEPT_VERSIONS, REPLACED, Artifact, Entry, Standing, standing_key
-from inaetics.errors import Conflict, InaeticsError, InvalidInput, NotFound, Unavailable
+from inaetics.bundles.records import CURRENT, KEPT_VERSIONS, Entry, Standing, standing_key
+from inaetics.errors import Conflict, InaeticsError, InvalidInput, NotFound
 from inaetics.store.fake import FakeStore
 from inaetics.store.protocol import Guard, Listing, Op
-from tests.support.signing import signing
-from tests.support.versions import gives as gives_by
-
-
-def artifact(name: str, version: str = "1.0.0", digit: str = "1", **fields: object) -> Artifact:
-    return msgspec.convert({"name": name, "version": version, "sha256": digit * 64, "size": 9, **fields}, Artifact)
-
-
-def rule(target: str, *install: str, more: str = "") -> str:
-    return f"[[rules]]\ntarget = {target!r}\ninstall = {list(install)!r}\n{more}"
-
-
-def with_desk(
-    check: Callable[[Provisioning], Awaitable[None]], *bundles: Artifact, store: FakeStore | None = None
-) -> None:
-    async def main() -> None:
-        desk = Provisioning(store or FakeStore(), clock=lambda: 1000.0)
-        for each in bundles:
-            await desk.put_artifact(each)
-        await check(desk)
-
-    asyncio.run(main())
-
-
-async def apply(desk: Provisioning, text: str, **fields: object) -> int:
-    made = await desk.change(msgspec.convert({"text": text, "by": "anna", **fields}, VersionRequest))
-    return made.version.version
-
-
-async def gives(desk: Provisioning, target: str) -> list[str]:
-    known = await desk.known()
-    assert known.version is not None
-    return gives_by(known.version, target)
-
-
-async def archive(desk: Provisioning, target: str) -> str:
-    """The first digit of what `target` gets of its only bundle."""
-    known = await desk.known()
-    assert known.version is not None
-    (pinned,) = given_by(known.version, target)
-    assert known.repository.find(pinned).sha256 == pinned.sha256, "its archive is kept"
-    return pinned.sha256[0]
+from tests.unit.api.mapping_desk import apply, artifact, gives, rule, with_desk
 
 
 def test_versions_are_numbered_and_remember_who_applied_them() -> None:
@@ -216,171 +173,6 @@ def test_without_any_version_there_is_nothing_to_go_back_to_or_to_apply_anew() -
                 await desk.change(asked)
 
     with_desk(check, artifact("a"))
-
-
-def test_nothing_is_put_in_force_whose_archives_cannot_be_had() -> None:
-    class Away:
-        async def check(self, artifacts: Iterable[Artifact]) -> None:
-            if any(each.name == "b" for each in artifacts):
-                raise Unavailable("the registry does not answer")
-
-    async def main() -> None:
-        store = FakeStore()
-        believing = Provisioning(store)
-        await believing.put_artifact(artifact("a"))
-        await believing.put_artifact(artifact("b"))
-        desk = Provisioning(store, archives=Away())
-        assert await apply(desk, rule("x", "a")) == 1
-        with pytest.raises(Unavailable, match="does not answer"):
-            await apply(desk, rule("x", "a", "b"))
-        assert await gives(desk, "x") == ["a-1.0.0"]
-        with pytest.raises(Unavailable, match="does not answer"):
-            await desk.put_artifact(artifact("b", "2.0.0"))
-
-    asyncio.run(main())
-
-
-def test_a_version_of_a_bundle_has_one_archive_unless_it_is_replaced() -> None:
-    async def check(desk: Provisioning) -> None:
-        assert await desk.put_artifact(artifact("a")) is False
-        with pytest.raises(Conflict, match=r"a-1\.0\.0 is there already with another archive"):
-            await desk.put_artifact(artifact("a", digit="2"))
-        assert await desk.put_artifact(artifact("a", digit="2"), replace_it=True) is True
-        with pytest.raises(InvalidInput, match="name 'A'"):
-            await desk.put_artifact(artifact("A"))
-
-    with_desk(check, artifact("a"))
-
-
-def test_unsigned_and_foreign_archives_are_not_taken(tmp_path: Path) -> None:
-    ours, theirs = signing(tmp_path / "ours"), signing(tmp_path / "theirs")
-
-    async def main() -> None:
-        desk = Provisioning(FakeStore(), anchors=ours.anchors)
-        for signature, words in ((None, "not signed"), (theirs.sign("1" * 64), "does not know")):
-            with pytest.raises(InvalidInput, match=f"cannot take bundle a-1.0.0.*{words}"):
-                await desk.put_artifact(msgspec.structs.replace(artifact("a"), signature=signature))
-        good = msgspec.structs.replace(artifact("a"), signature=ours.sign("1" * 64))
-        assert await desk.put_artifact(good) is True
-
-    asyncio.run(main())
-
-
-def test_a_bundle_that_a_kept_version_needs_is_not_forgotten() -> None:
-    async def check(desk: Provisioning) -> None:
-        await apply(desk, rule("x", "a"))
-        await apply(desk, rule("x", "b"))
-        with pytest.raises(Conflict, match="part of version 1"):
-            await desk.remove_artifact("a", "1.0.0")
-        await desk.remove_artifact("c", "1.0.0")
-        with pytest.raises(NotFound, match="no bundle c"):
-            await desk.remove_artifact("c", "1.0.0")
-
-    with_desk(check, artifact("a"), artifact("b"), artifact("c"))
-
-
-def test_an_archive_that_takes_anothers_place_reaches_targets_only_by_a_version() -> None:
-    """Which says who asked for it, and is none where it changes nothing."""
-
-    async def check(desk: Provisioning) -> None:
-        await apply(desk, rule("x", "a"))
-        await desk.put_artifact(artifact("a", digit="2"), replace_it=True)
-        assert await archive(desk, "x") == "1"
-        asked = VersionRequest(replaced=("a@1.0.0", "b@1.0.0"), by="berta")
-        made = await desk.change(asked)
-        assert (made.version.version, made.version.by, made.version.note) == (2, "berta", "a@1.0.0 replaced")
-        assert [each.changed for each in made.changes] == [(("a", "1.0.0 (11111111)", "1.0.0 (22222222)"),)]
-        assert await archive(desk, "x") == "2"
-        again = await desk.change(asked)
-        assert (again.version.version, again.before, again.changes) == (2, 2, ())
-        assert [each.version for each in await desk.versions()] == [2, 1]
-
-    with_desk(check, artifact("a"), artifact("b"))
-
-
-def test_going_back_brings_back_the_very_archives() -> None:
-    async def check(desk: Provisioning) -> None:
-        await apply(desk, rule("*", "a"))
-        for digit in "234":
-            await desk.put_artifact(artifact("a", digit=digit), replace_it=True)
-            await desk.change(VersionRequest(replaced=("a@1.0.0",)))
-        await desk.change(VersionRequest(back_to=2, target="x"))
-        assert (await archive(desk, "x"), await archive(desk, "y")) == ("2", "4")
-        await desk.change(VersionRequest(back_to=1))
-        assert (await archive(desk, "x"), await archive(desk, "y")) == ("1", "1"), "nobody was held then"
-        await desk.change(VersionRequest(back_to=5))
-        await desk.put_artifact(artifact("a", digit="5"), replace_it=True)
-        await desk.change(VersionRequest(replaced=("a@1.0.0",)))
-        assert (await archive(desk, "x"), await archive(desk, "y")) == ("2", "5"), "who is held keeps its bytes"
-        await desk.change(VersionRequest(back_to=0, target="y"))
-        assert await archive(desk, "y") == "4"
-        await desk.put_artifact(artifact("a", digit="1"), replace_it=True)
-        await desk.change(VersionRequest())
-        assert (await archive(desk, "x"), await archive(desk, "y"), await archive(desk, "z")) == ("2", "4", "1")
-
-    with_desk(check, artifact("a"))
-
-
-def test_other_bundles_of_a_version_keep_theirs_when_one_is_replaced() -> None:
-    async def check(desk: Provisioning) -> None:
-        await apply(desk, rule("x", "a") + rule("y", "b"))
-        for name in "ab":
-            await desk.put_artifact(artifact(name, digit="2"), replace_it=True)
-        await desk.change(VersionRequest(replaced=("b@1.0.0",)))
-        assert (await archive(desk, "x"), await archive(desk, "y")) == ("1", "2")
-
-    with_desk(check, artifact("a"), artifact("b"))
-
-
-def test_a_replaced_archive_is_kept_for_as_long_as_a_kept_version_names_it() -> None:
-    async def check(desk: Provisioning) -> None:
-        await apply(desk, rule("x", "a"))
-        await desk.put_artifact(artifact("a", digit="2"), replace_it=True)
-        await desk.put_artifact(artifact("a", digit="3"), replace_it=True)
-        await desk.change(VersionRequest(replaced=("a@1.0.0",)))
-        assert [key[2][0] for key in (await desk.known()).repository.replaced] == ["1"], "nobody ever named the second"
-        for _ in range(KEPT_VERSIONS - 2):
-            await apply(desk, rule("x", "a"))
-        assert len((await desk.known()).repository.replaced) == 1
-        await apply(desk, rule("x", "a"))
-        assert (await desk.versions())[-1].version == 2
-        assert (await desk.known()).repository.replaced == {}
-
-    with_desk(check, artifact("a"))
-
-
-def test_a_bundle_is_forgotten_with_the_archives_it_had() -> None:
-    store = FakeStore()
-
-    async def check(desk: Provisioning) -> None:
-        await desk.put_artifact(artifact("a", digit="2"), replace_it=True)
-        await desk.remove_artifact("a", "1.0.0")
-        assert (await store.list(REPLACED)).items == ()
-
-    with_desk(check, artifact("a"), store=store)
-
-
-def test_signatures_of_replaced_archives_are_made_anew_too(tmp_path: Path) -> None:
-    ours = signing(tmp_path)
-
-    async def main() -> None:
-        store = FakeStore()
-        unsigned = Provisioning(store)
-        await unsigned.put_artifact(artifact("a"))
-        await unsigned.put_artifact(artifact("a", digit="2"), replace_it=True)
-        desk = Provisioning(store, anchors=ours.anchors)
-        for digit in "12":
-            signature = ours.sign(digit * 64)
-            await desk.sign(msgspec.structs.replace(artifact("a", digit=digit), signature=signature))
-        found = (await desk.known()).repository
-        assert all(each.signature is not None for each in found.all)
-        assert found.newest["a", "1.0.0"].sha256 == "2" * 64
-        with pytest.raises(NotFound, match="is not kept any more"):
-            await desk.sign(msgspec.structs.replace(artifact("a", digit="3"), signature=ours.sign("3" * 64)))
-        with pytest.raises(InvalidInput, match="not signed"):
-            await desk.sign(artifact("a"))
-
-    asyncio.run(main())
 
 
 def test_a_version_of_older_software_is_read_and_followed_by_one_that_says_everything() -> None:
