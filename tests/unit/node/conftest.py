@@ -1,4 +1,4 @@
-"""A framework with iPOPO, in this process."""
+"""A framework with iPOPO and a provider of remote services, in this process."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 from pelix.framework import BundleContext, FrameworkFactory, create_framework
 
 from inaetics.node.locks import break_locks
+from tests.unit.node.called import Site, making
 
 
 @pytest.fixture
@@ -20,3 +21,9 @@ def context() -> Iterator[BundleContext]:
     finally:
         framework.stop()
         FrameworkFactory.delete_framework(framework)
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with making() as made:
+        yield made
