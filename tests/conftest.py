@@ -35,11 +35,12 @@ def _left_behind() -> list[str]:
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
+        ours = _MARK.encode() in procfs.environment(int(entry.name))
         try:
             command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
-        if command and _MARK.encode() in procfs.environment(int(entry.name)):
+        if command and ours:
             found.append(f"{entry.name} {command[:200]}")
     return sorted(found)
 

@@ -87,11 +87,11 @@ def processes_of(home: Path) -> list[str]:
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
+            environment = b"\0".join(procfs.environment(int(entry.name)))  # first: it waits for who has no program yet
             try:
                 command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             except OSError:
                 continue
-            environment = b"\0".join(procfs.environment(int(entry.name)))
             if str(home) in command or f"INAETICS_SUPERVISED={home}".encode() in environment:
                 found.append(f"{entry.name} {command[:160]}")
     return found

@@ -119,6 +119,7 @@ def _read(entry: Path) -> Process | None:
         after_name = stat[stat.rindex(")") + 2 :].split()
         if after_name[0] in "ZX":
             return None
+        markers = _markers(entry)  # first: it waits for who is between two programs, and has no arguments either
         arguments = (entry / "cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
     except (OSError, ValueError):
         return None  # it ended while we looked
@@ -127,7 +128,7 @@ def _read(entry: Path) -> Process | None:
         parent=int(after_name[1]),
         started=int(after_name[19]),
         arguments=tuple(arguments),
-        markers=_markers(entry),
+        markers=markers,
     )
 
 
