@@ -6,12 +6,13 @@ import subprocess
 from pathlib import Path
 
 from inaetics.hosts import processes
+from inaetics.hosts.paths import SUPERVISED
 
 
 def test_a_program_that_has_only_just_begun_has_its_arguments_and_markers() -> None:
     # About every fifth of these shows neither to a reader who does not wait.
     for number in range(40):
-        marker = f"{processes.SUPERVISED}={number}"
+        marker = f"{SUPERVISED}={number}"
         with subprocess.Popen(["/bin/sleep", "1000"], env=dict([marker.split("=")])) as process:
             try:
                 seen = processes._read(Path(f"/proc/{process.pid}"))
