@@ -5,12 +5,14 @@ One cluster for all of them: each scenario leaves it healthy, or fails.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pytest
 
 from tests.fault.cluster import FaultCluster
 from tests.fault.faults import All, LinkCut, OneWay
 from tests.fault.scenes import LONG, STOP, until_elsewhere, worker_of
-from tests.fault.trial import trial
+from tests.fault.trial import Trial, trial
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.usefixtures("spread")]
 
@@ -20,6 +22,19 @@ SHORT = 12.0
 LASTING = [pytest.param(SHORT, id="short"), pytest.param(LONG, id="minute", marks=pytest.mark.soak)]
 
 
+def judge_cut_off(seen: Trial, *hosts: str, changed: Collection[str] = ()) -> None:
+    """The hosts were lost, and nothing elsewhere was touched; back again, they give up in 2 s what runs elsewhere."""
+    seen.judge(
+        lost=hosts,
+        changed=changed,
+        unharmed=[run for run in seen.runs_besides(*hosts) if run.unit not in changed],
+        twice_s=2.0,
+        twice_since=seen.healed_at,
+        never_twice=STOP,
+        excused=dict.fromkeys(hosts, seen.healed_at),
+    )
+
+
 @pytest.mark.parametrize("lasting_s", LASTING)
 def test_link_of_a_worker_cut(cluster: FaultCluster, lasting_s: float) -> None:
     """Its units go on, and start elsewhere; back again, the extra copies are stopped soon."""
@@ -27,14 +42,7 @@ def test_link_of_a_worker_cut(cluster: FaultCluster, lasting_s: float) -> None:
     with trial(cluster, LinkCut(cluster, worker)) as seen:
         until_elsewhere(cluster, worker, within_s=lasting_s)
         seen.after(lasting_s)
-    seen.judge(
-        lost={worker},
-        unharmed=seen.runs_besides(worker),
-        twice_s=2.0,
-        twice_since=seen.healed_at,
-        never_twice=STOP,
-        excused={worker: seen.healed_at},
-    )
+    judge_cut_off(seen, worker)
 
 
 @pytest.mark.parametrize("lasting_s", LASTING)
@@ -46,14 +54,7 @@ def test_links_of_workers_carry_one_direction_only(cluster: FaultCluster, lastin
     with trial(cluster, All((unheard, unhearing))) as seen:
         until_elsewhere(cluster, mute, deaf, within_s=lasting_s + 5)
         seen.after(lasting_s)
-    seen.judge(
-        lost={mute, deaf},
-        unharmed=seen.runs_besides(mute, deaf),
-        twice_s=2.0,
-        twice_since=seen.healed_at,
-        never_twice=STOP,
-        excused=dict.fromkeys((mute, deaf), seen.healed_at),
-    )
+    judge_cut_off(seen, mute, deaf)
 
 
 def test_history_compacted_while_a_control_host_was_cut_off(cluster: FaultCluster) -> None:
@@ -67,12 +68,4 @@ def test_history_compacted_while_a_control_host_was_cut_off(cluster: FaultCluste
         cluster.store.etcdctl("compact", str(cluster.store.revision()))
     cluster.submit(doomed)
     cluster.until_healthy(within_s=30)
-    seen.judge(
-        lost={cut},
-        changed={doomed},
-        unharmed=[run for run in seen.runs_besides(cut) if run.unit != doomed],
-        twice_s=2.0,
-        twice_since=seen.healed_at,
-        never_twice=STOP,
-        excused={cut: seen.healed_at},
-    )
+    judge_cut_off(seen, cut, changed={doomed})
