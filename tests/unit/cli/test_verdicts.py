@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from inaetics.api.wire import MachineRef, UnitEntry
+from inaetics.api.wire import UnitEntry
 from inaetics.cli.verdicts import (
     AGAIN_STANDS_S,
     Broken,
@@ -22,24 +22,7 @@ from inaetics.cli.verdicts import (
     judge_unload,
 )
 from inaetics.cli.waiting import Standing
-
-HERE = MachineRef("8f3ac1d2" * 4, "worker-1", "127.17.8.101")
-RUNS = UnitEntry(
-    name="hello.service",
-    hash="c0ffee",
-    desired="launched",
-    current="launched",
-    machine=HERE,
-    load="loaded",
-    active="active",
-    sub="running",
-    result="success",
-)
-
-
-def but(**changes: object) -> UnitEntry:
-    return msgspec.structs.replace(RUNS, **changes)
-
+from tests.unit.cli.entries import RUNS, but
 
 NOWHERE = but(machine=None, current="inactive", active=None, sub=None, result=None, load=None)
 GLOBAL = msgspec.structs.replace(NOWHERE, is_global=True, desired="loaded")

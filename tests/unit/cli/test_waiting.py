@@ -5,34 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import msgspec
 import pytest
 from msgspec.structs import replace as replaced
 from typing_extensions import override
 
 from inaetics.api.client import FleetClient
-from inaetics.api.wire import Changes, ExplainReport, MachineRef, MachineVerdict, UnitEntry
+from inaetics.api.wire import Changes, ExplainReport, MachineVerdict, UnitEntry
 from inaetics.cli import waiting
 from inaetics.cli.verdicts import Verdict, Waits, judge_start
 from inaetics.cli.waiting import wait_for, wait_until_gone
 from inaetics.errors import Unavailable
-
-HERE = MachineRef("8f3ac1d2" * 4, "worker-1", "127.17.8.101")
-RUNS = UnitEntry(
-    name="hello.service",
-    hash="c0ffee",
-    desired="launched",
-    current="launched",
-    machine=HERE,
-    load="loaded",
-    active="active",
-    sub="running",
-    result="success",
-)
-
-
-def but(**changes: object) -> UnitEntry:
-    return msgspec.structs.replace(RUNS, **changes)
+from tests.unit.cli.entries import HERE, RUNS, but
 
 
 class Scripted(FleetClient):
