@@ -41,6 +41,12 @@ def address_of(endpoint: str) -> tuple[str, int]:
         raise InvalidInput(f"endpoint {endpoint!r}: {error}") from error
 
 
+def check_endpoint(endpoint: str) -> None:
+    """Raise `InvalidInput` for what can be no endpoint, whoever listens there."""
+    if socket_path(endpoint) is None:
+        address_of(endpoint)
+
+
 def socket_path(endpoint: str) -> str | None:
     """The path of a Unix socket's endpoint; None for one that is reached over the network."""
     if endpoint.startswith("/"):

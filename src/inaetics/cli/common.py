@@ -169,8 +169,12 @@ def run(command: click.Command, name: str) -> NoReturn:
 
     A command exits with 0, with an int it returns, or with the exit code of the error it raised.
     """
+    _open_what_is_closed()
+    output = sys.stdout
     try:
         result = command.main(prog_name=name, standalone_mode=False)
+    except SystemExit as ended:  # click's own way to end; for a reader that went away it wraps what is written to
+        code = BROKEN_PIPE if sys.stdout is not output else ended.code
     except click.ClickException as error:
         code = _show_usage_error(error)
     except click.Abort:
@@ -184,6 +188,13 @@ def run(command: click.Command, name: str) -> NoReturn:
     else:
         code = result if isinstance(result, int) else 0
     sys.exit(code)
+
+
+def _open_what_is_closed() -> None:
+    """Python has None for an output that was closed before it began (`>&-`): what is said there goes nowhere."""
+    for stream in ("stdout", "stderr"):
+        if getattr(sys, stream) is None:
+            setattr(sys, stream, open(os.devnull, "w"))  # noqa: SIM115 - as long as the process
 
 
 def show_error(error: BaseException) -> int:

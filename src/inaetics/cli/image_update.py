@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inaetics.cli.common import cluster_option, output_option, say
+from inaetics.cli.common import cluster_option, output_option, print_json, say
 from inaetics.cli.session import Session
 from inaetics.errors import Conflict, NotFound, Unavailable
 
@@ -55,6 +55,8 @@ def update(
             if not str(error).startswith("nothing to update"):
                 raise
             say(str(error))
+            if output == "json":
+                print_json(None)
             return 0
         if plan:
             print_plan(reply.rollout, output)

@@ -37,6 +37,7 @@ def start(session: Session, celix: int, felix: int, unit_files: Path | None) -> 
         stored = {unit.name: scaling.Stored(hash=unit.hash, desired=unit.desired) for unit in client.units().units}
         actions = scaling.plan(stored, files, felix=felix, celix=celix)
         say(f"one provisioning server, {felix} felix agents, {celix} celix agents")
+        _end_automatic(client)
         for action in actions:
             apply(client, action, files)
         declare_sets(client)
@@ -50,6 +51,15 @@ def start(session: Session, celix: int, felix: int, unit_files: Path | None) -> 
         machines, units = client.machines(), client.units().units
         _show(machines, units, page(units, PAGE_UNIT))
     return FAILED if outcome.broken else 0
+
+
+def _end_automatic(client: FleetClient) -> None:
+    """Who names numbers wants these: the autoscaler would have others."""
+    from inaetics.api.scale_client import scaling, set_automatic
+
+    if scaling(client).automatic:
+        set_automatic(client, False)
+        say("automatic scaling is off now (on again: inaetics scale --auto on)")
 
 
 def _fill_repository(session: Session, client: FleetClient) -> None:
@@ -163,7 +173,7 @@ def apply(client: FleetClient, action: scaling.Action, files: Mapping[str, scali
             desired = "launched" if action.launch else None
             client.submit(action.name, files[action.template].text, desired=desired, replace=action.changed)
             if action.changed:
-                say(f"{action.name}: its unit file has changed; if it runs, it takes the new one with its next start")
+                say(f"{action.name}: its unit file has changed; what runs of it is restarted with the new one")
 
 
 def _show(machines: Iterable[MachineEntry], units: Iterable[UnitEntry], web: str | None) -> None:

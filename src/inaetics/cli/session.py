@@ -92,6 +92,10 @@ class Session:
             named = tuple(part for part in (part.strip() for part in self.endpoint.split(",")) if part)
             if not named:
                 raise InvalidInput("the endpoint is empty: give --endpoint unix:///PATH or https://ADDRESS")
+            from inaetics.api.endpoint import check_endpoint
+
+            for each in named:
+                check_endpoint(each)
             return named
         from inaetics.hosts.paths import cluster_paths, fleet_sockets
 

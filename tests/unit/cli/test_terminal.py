@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -123,3 +124,33 @@ def test_help_says_what_help_says(capsys: pytest.CaptureFixture[str]) -> None:
         said("help", "etcd", "snapshto")
     with pytest.raises(click.UsageError, match="'inaetics up' has no commands"):
         said("help", "up", "now")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "said"), [("foo", "neither unix:///PATH nor https"), ("https://", "names no host")], ids=str
+)
+def test_an_endpoint_that_can_be_none_is_refused_before_a_page_is_served(endpoint: str, said: str) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        inaetics.main(["dashboard", "--no-browser", "--endpoint", endpoint], standalone_mode=False)
+
+
+SPEAKS = """
+import click, sys, time
+from inaetics.cli.common import run
+@click.command()
+def speak():
+    for _ in range(100_000):
+        click.echo("word")
+        sys.stdout.flush()
+run(speak, "speak")
+"""
+
+
+@pytest.mark.parametrize(
+    ("redirected", "code"),
+    [pytest.param("| head -1", 141, id="its reader goes away"), pytest.param(">&-", 0, id="its output is closed")],
+)
+def test_a_command_whose_words_nobody_wants_ends_quietly(redirected: str, code: int) -> None:
+    line = f'set -o pipefail; "$0" -c "$1" {redirected}'
+    done = subprocess.run(["bash", "-c", line, sys.executable, SPEAKS], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (code, "")

@@ -83,8 +83,8 @@ def _list(
 
     listed = events(client, **query)
     session.warn(client)
-    if not listed.events and (unit := query.get("unit")):
-        check_known(client, str(unit), "events")
+    if not listed.events:
+        _say_why_none(client, query)
     if output == "json":
         print_json([record(event) for event in listed.events])
         return
@@ -92,6 +92,15 @@ def _list(
         _print_legend()
     for event in listed.events:
         click.echo(row(event))
+
+
+def _say_why_none(client: FleetClient, query: dict[str, str | int | float]) -> None:
+    if unit := query.get("unit"):
+        check_known(client, str(unit), "events")
+    elif machine := query.get("machine"):
+        say(f"no such events of machine {machine!r} are remembered (machines: fleetctl list-machines)")
+    else:
+        say("no such events are remembered")
 
 
 def _follow(client: FleetClient, query: dict[str, str | int | float], *, no_legend: bool, output: str) -> None:
