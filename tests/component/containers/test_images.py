@@ -1,7 +1,9 @@
-"""Images: built offline in shared layers, built again only when something changed, pushed, listed, pulled."""
+"""Images: built offline in shared layers, built again only when something changed, pushed, listed, pulled, run."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,14 +13,18 @@ from pathlib import Path
 
 import pytest
 
+from inaetics import resources
 from inaetics.containers.base import base
 from inaetics.containers.builder import build, build_own
 from inaetics.containers.images import Built, Sources, identity, layers_of, local_reference
 from inaetics.containers.push import push
+from inaetics.containers.store import recover
 from inaetics.errors import InvalidInput, NotFound, Unavailable
+from inaetics.supervisor.protocol import Active
 from inaetics.units.container import ContainerEngine
 from tests.component.containers.conftest import Host, Hosts
 from tests.component.containers.tiny import import_tiny, podman
+from tests.component.containers.units import unit_on
 from tests.support.registry import RegistryServer, registry_server
 
 ALL = ["celix-agent", "felix-agent", "provisioning"]
@@ -194,6 +200,79 @@ def test_a_registry_that_is_down_is_named(builder: Host, built: list[Built]) -> 
         server.kill()
         with server.client() as client, pytest.raises(Unavailable, match=rf"registry at {server.address} does not an"):
             push(builder.engine, client, "felix-agent")
+
+
+LOOKS_AROUND = """
+import os, pathlib, signal, sys
+def attempt(action):
+    try: return action() or 'done'
+    except OSError as error: return type(error).__name__
+print('AGENT', os.environ['INAETICS_AGENT'], os.environ['INAETICS_ADDRESS'], os.environ['INAETICS_HOST'],
+      os.environ['INAETICS_ETCD_ENDPOINTS'], os.environ['INAETICS_PAGE_PORT'], os.environ['INAETICS_SHELL_PORT'])
+print('KEY', pathlib.Path('/run/inaetics/tls/key.pem').read_text())
+print('DATA', attempt(lambda: pathlib.Path('/var/lib/inaetics/kept').write_text('x') and None))
+print('ROOT', attempt(lambda: pathlib.Path('/etc/kept').write_text('x') and None))
+print('TLS', attempt(lambda: pathlib.Path('/run/inaetics/tls/kept').write_text('x') and None))
+print('TMP', attempt(lambda: pathlib.Path('/tmp/kept').write_text('x') and None))
+print('RIGHTS', [line.split()[1] for line in open('/proc/self/status') if line.startswith(('CapEff', 'NoNewPrivs'))])
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+while True: signal.pause()
+"""
+
+SHIPPED = {
+    "felix@2.service": ("felix@.container", "felix-agent", "felix@2", "8080 2019"),
+    "celix@1.service": ("celix@.container", "celix-agent", "celix@1", "8081 2020"),
+    "provisioning.service": ("provisioning.container", "provisioning", "provisioning", "8080 2019"),
+}
+
+
+@pytest.mark.parametrize(
+    "name", ["felix@2.service", pytest.param("celix@1.service", marks=pytest.mark.soak), "provisioning.service"]
+)
+def test_the_systems_units_run_confined_and_with_all_they_need(
+    name: str, hosts: Hosts, pusher: ContainerEngine, built: list[Built], registry: RegistryServer, tmp_path: Path
+) -> None:
+    """The shipped unit as it is, the shipped image but for its command."""
+    file, image, agent, ports = SHIPPED[name]
+    tls = tmp_path / "tls"
+    tls.mkdir()
+    (tls / "key.pem").write_text("secret")
+    (tls / "key.pem").chmod(0o600)
+
+    async def main() -> None:
+        publish_image_that_looks_around(pusher, registry, image)
+        environment = {
+            "INAETICS_REGISTRY": registry.address,
+            "INAETICS_ETCD_ENDPOINTS": "https://127.9.9.9:2379",
+            "INAETICS_NODE_TLS": str(tls),
+            "INAETICS_STATE": str(tmp_path),
+        }
+        host, text = hosts(registry), (resources.units_directory() / file).read_text()
+        async with unit_on(host, name, text, **environment) as unit:
+            await unit.start()
+            await unit.becomes(Active.ACTIVE)
+            assert f"AGENT {agent} 127.9.9.9 worker-1 https://127.9.9.9:2379 {ports}" in await unit.says("AGENT")
+            assert "KEY secret" in await unit.says("KEY")
+            assert "DATA done" in await unit.says("DATA")
+            assert "ROOT OSError" in await unit.says("ROOT")
+            assert "TLS OSError" in await unit.says("TLS")
+            assert "TMP done" in await unit.says("TMP")
+            assert "RIGHTS ['0000000000000000', '1']" in await unit.says("RIGHTS")
+            assert (tmp_path / "data" / name.removesuffix(".service") / "kept").read_text() == "x"
+            assert (await unit.stop()).active is Active.INACTIVE
+            recover(host.engine)
+
+    asyncio.run(main())
+
+
+def publish_image_that_looks_around(engine: ContainerEngine, registry: RegistryServer, name: str) -> None:
+    command = json.dumps(["python3", "-c", LOOKS_AROUND])
+    reference = f"{registry.address}/inaetics/{name}:latest"
+    recipe = f"FROM {local_reference(name)}\nCMD {command}\n".encode()
+    podman(engine, "build", "--quiet", "--tag", reference, "--file", "-", stdin=recipe)
+    podman(engine, "push", "--quiet", *engine.pull_flags, reference)
+    with registry.client() as client:
+        assert client.image(f"inaetics/{name}", "latest").size > 0
 
 
 @contextmanager
