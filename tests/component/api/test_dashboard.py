@@ -343,7 +343,7 @@ def test_who_does_not_know_the_key_keeps_nobody_out(running: LiveFleet, stack: E
 
 
 def test_who_says_nothing_is_let_go_of(running: LiveFleet, stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_Handler, "timeout", 0.2)
+    monkeypatch.setattr(_Handler, "timeout", 1.0)
     door = Door(running, stack)
     assert door.knock(b"GET /dashb").recv(1) == b""
     looking = door.look()
