@@ -207,22 +207,27 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def artifact_key(name: str, version: str) -> str:
+    """Where the newest archive of a version is."""
     return f"{ARTIFACTS}{name}/{version}"
 
 
 def replaced_key(artifact: Artifact) -> str:
+    """Where an archive is that another took the place of."""
     return f"{REPLACED}{artifact.name}/{artifact.version}/{artifact.sha256}"
 
 
 def version_key(number: int) -> str:
+    """Where a version of the mapping is."""
     return f"{VERSIONS}{number:010d}"
 
 
 def standing_key(target: str) -> str:
+    """Where it is kept how a target is."""
     return f"{STANDINGS}{target}"
 
 
 def log_prefix(target: str) -> str:
+    """Below which the entries of a target are."""
     return f"{LOG}{target}/"
 
 

@@ -25,17 +25,17 @@ class Load:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    pass
+    """Have the supervisor start the unit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    pass
+    """Have the supervisor stop the unit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restart:
-    pass
+    """Have the supervisor stop the unit and start it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

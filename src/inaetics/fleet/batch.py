@@ -191,6 +191,7 @@ def refusal(errors: Sequence[InaeticsError], *, of: int) -> InaeticsError:
 
 
 def exists(name: str) -> Conflict:
+    """The error for a unit that is there with other content."""
     return Conflict(
         f"cannot submit '{name}': other content exists under that name "
         f"(take the new one: fleetctl submit --replace; or give the old one up: fleetctl destroy {name})"
@@ -198,4 +199,5 @@ def exists(name: str) -> Conflict:
 
 
 def unknown(name: str) -> NotFound:
+    """The error for a unit that nobody submitted."""
     return NotFound(f"no unit '{name}' is submitted (what there is: fleetctl list-unit-files)")

@@ -19,6 +19,8 @@ from inaetics.store.protocol import KeyValue
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitChanged:
+    """A unit was submitted (`old` is None), changed or destroyed (`new` is None)."""
+
     name: UnitName
     old: Unit | None
     new: Unit | None
@@ -26,6 +28,8 @@ class UnitChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineChanged:
+    """A machine came (`old` is None), changed or went (`new` is None)."""
+
     id: MachineId
     old: Machine | None
     new: Machine | None
@@ -33,6 +37,8 @@ class MachineChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacementChanged:
+    """A unit was placed on a machine (`old` is None), its placement changed or was removed (`new` is None)."""
+
     machine: MachineId
     unit: UnitName
     old: Placement | None
@@ -41,6 +47,8 @@ class PlacementChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateChanged:
+    """A machine reports of a unit for the first time (`old` is None), something else, or no more (`new` is None)."""
+
     machine: MachineId
     unit: UnitName
     old: UnitState | None
@@ -49,12 +57,16 @@ class StateChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RebalanceChanged:
+    """People asked for something to be evened out, or it is done (`new` is None)."""
+
     old: Rebalance | None
     new: Rebalance | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutChanged:
+    """A rollout began (`old` is None), came on, or is forgotten (`new` is None)."""
+
     id: str
     old: Rollout | None
     new: Rollout | None

@@ -56,6 +56,8 @@ class Failed(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
+    """One frame: its kind, and what it carries, at most `MAX_PAYLOAD_BYTES`."""
+
     kind: Kind
     payload: bytes
 

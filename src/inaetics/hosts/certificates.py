@@ -32,6 +32,7 @@ class Authority:
 
 
 def new_key() -> EllipticCurvePrivateKey:
+    """A key on the curve P-256."""
     from cryptography.hazmat.primitives.asymmetric import ec
 
     return ec.generate_private_key(ec.SECP256R1())
@@ -172,12 +173,14 @@ def read_authority(certificate_pem: str, key_pem: bytes) -> Authority:
 
 
 def read_certificate(pem: bytes) -> x509.Certificate:
+    """Raises `ValueError` for what is none."""
     from cryptography import x509
 
     return x509.load_pem_x509_certificate(pem)
 
 
 def read_key(pem: bytes) -> EllipticCurvePrivateKey:
+    """Raises `ValueError` for what is none, `TypeError` for another kind of key."""
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -188,12 +191,14 @@ def read_key(pem: bytes) -> EllipticCurvePrivateKey:
 
 
 def pem_of_key(key: EllipticCurvePrivateKey) -> str:
+    """The key as PKCS #8, not encrypted: its file is for its owner only."""
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 def pem_of_certificate(certificate: x509.Certificate) -> str:
+    """The certificate as files hold it."""
     from cryptography.hazmat.primitives.serialization import Encoding
 
     return certificate.public_bytes(Encoding.PEM).decode()

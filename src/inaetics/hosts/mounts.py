@@ -16,6 +16,8 @@ CONTAINERS_OWN = frozenset({"overlay", "tmpfs", "nsfs", "proc", "sysfs", "mqueue
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
+    """A file system of this `kind` (as the kernel calls it) stands at `point`."""
+
     point: Path
     kind: str
 

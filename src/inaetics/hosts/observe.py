@@ -20,6 +20,8 @@ ANSWER_S = 2.0
 
 
 class HostState(StrEnum):
+    """Every system unit is active; the rest of them are starting; some do not run, or nobody says; nothing is there."""
+
     RUNNING = "running"
     STARTING = "starting"
     DEGRADED = "degraded"

@@ -37,6 +37,7 @@ def find(name: str) -> str | None:
 
 
 def missing(*, required_only: bool) -> list[Program]:
+    """The programs that are not found here."""
     return [each for each in PROGRAMS if (each.required or not required_only) and find(each.name) is None]
 
 
@@ -48,5 +49,6 @@ def require() -> None:
 
 
 def install_command(lacking: list[Program]) -> str:
+    """What a person types to have them."""
     sudo = "" if os.getuid() == 0 else "sudo "
     return f"{sudo}apt-get install {' '.join(each.package for each in lacking)}"

@@ -47,4 +47,5 @@ def plan(running: Sequence[Archive], wanted: Sequence[Archive]) -> Plan:
 
 
 def identity(archive: Archive) -> tuple[str, str, str]:
+    """What makes two archives the same: name, version and content."""
     return (archive.manifest.name, archive.manifest.version, archive.sha256)

@@ -23,6 +23,7 @@ def range_request(key: str, *, prefix: bool = False, keys_only: bool = False, re
 
 
 def watch_request(prefix: str, from_revision: int) -> Any:
+    """Make a request for all changes below a prefix, from that revision on, itself included."""
     start, end = prefix_range(prefix)
     create = rpc.WatchCreateRequest(key=start, range_end=end, start_revision=from_revision)
     return rpc.WatchRequest(create_request=create)
@@ -36,10 +37,12 @@ def progress_request() -> Any:
 
 
 def put_request(put: Put) -> Any:
+    """Make a request that writes one key."""
     return rpc.PutRequest(key=encode(put.key), value=put.value, lease=put.lease)
 
 
 def delete_request(delete: Delete) -> Any:
+    """Make a request that deletes a key, or all that begin with it."""
     start, end = prefix_range(delete.key) if delete.prefix else (encode(delete.key), b"")
     return rpc.DeleteRangeRequest(key=start, range_end=end)
 
@@ -77,6 +80,7 @@ def _operation(op: Op) -> Any:
 
 
 def key_value(kv: Any) -> KeyValue:
+    """A key as etcd tells it."""
     return KeyValue(
         key=decode(kv.key),
         value=kv.value,
@@ -87,10 +91,12 @@ def key_value(kv: Any) -> KeyValue:
 
 
 def listing(response: Any) -> Listing:
+    """The answer to a request for a prefix."""
     return Listing(revision=response.header.revision, items=tuple(key_value(kv) for kv in response.kvs))
 
 
 def changed(event: Any) -> Changed:
+    """One of a watch's events."""
     kv = event.kv
     current = None if event.type == _DELETED else key_value(kv)
     return Changed(key=decode(kv.key), revision=kv.mod_revision, current=current)

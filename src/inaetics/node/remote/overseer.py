@@ -21,6 +21,8 @@ IDLE_S = 0.05
 
 
 class Watched(Protocol):
+    """A connection: the calls that its reading thread carries out, and a way to have another thread read on."""
+
     current: list[CurrentCall]
 
     def relieve(self) -> None: ...

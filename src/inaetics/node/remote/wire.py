@@ -72,6 +72,8 @@ class Call(msgspec.Struct, frozen=True, array_like=True, tag=1):
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """What the call `id` returned."""
+
     id: int
     value: Any
 
@@ -86,6 +88,8 @@ class Failure(msgspec.Struct, frozen=True, array_like=True, tag=3):
 
 
 class OneWay(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """A call that nobody waits for, and nobody answers."""
+
     endpoint: str
     method: str
     args: list[Any]
@@ -93,6 +97,8 @@ class OneWay(msgspec.Struct, frozen=True, array_like=True, tag=4):
 
 
 class Cancel(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """Nobody waits for the call `id` any more."""
+
     id: int
 
 

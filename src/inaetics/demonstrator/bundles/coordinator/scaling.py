@@ -25,6 +25,8 @@ class SetSaid(msgspec.Struct, frozen=True):
 
 
 class DecisionSaid(msgspec.Struct, frozen=True):
+    """One of the decisions of `GET /inaetics/v1/scale`; `at_ms` is Unix milliseconds."""
+
     at_ms: int
     kind: str
     before: int
@@ -49,11 +51,15 @@ class ScaledSaid(msgspec.Struct, frozen=True):
 
 
 class Wish(msgspec.Struct, frozen=True):
+    """The body of `PUT /inaetics/v1/scale/sets/KIND`."""
+
     count: int
     reason: str = ""
 
 
 class Automatic(msgspec.Struct, frozen=True):
+    """The body of `PUT /inaetics/v1/scale/automatic`."""
+
     on: bool
 
 

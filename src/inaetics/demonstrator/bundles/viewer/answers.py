@@ -53,6 +53,7 @@ class Answer:
 
 
 def json(value: object, *, status: int = 200) -> Answer:
+    """An answer that nobody keeps: it is of this moment."""
     return Answer(status=status, body=msgspec.json.encode(value), headers={"Cache-Control": "no-store"})
 
 
@@ -116,6 +117,7 @@ def send(request: AbstractHTTPServletRequest, response: AbstractHTTPServletRespo
 
 
 def send_head(response: AbstractHTTPServletResponse, answer: Answer, *, endless: bool = False) -> None:
+    """Send all of an answer but its body; an `endless` one does not say how long that is."""
     response.set_header("Content-Type", answer.kind)
     if not endless and answer.status != 304:
         response.set_header("Content-Length", len(answer.body))
