@@ -283,10 +283,12 @@ class FleetClient:
         raise self._gone(failures[-1] if failures else OSError("no endpoint is known"))
 
     def _gone(self, error: Exception) -> Unavailable:
-        return Unavailable(
-            f"no fleet API answers at {self._where()}: {_why(error)}"
-            " (is the cluster up? see: inaetics status; start it: inaetics up)"
-        )
+        help = "is the cluster up? see: inaetics status; start it: inaetics up"
+        if isinstance(error, PermissionError):
+            help = (
+                "a socket is for the user who runs the cluster; others: --endpoint https://ADDRESS, with a certificate"
+            )
+        return Unavailable(f"no fleet API answers at {self._where()}: {_why(error)} ({help})")
 
     def _where(self) -> str:
         where = ", ".join(self.endpoints) or "any endpoint"

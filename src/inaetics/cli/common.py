@@ -229,12 +229,32 @@ def _message(error: InaeticsError | OSError) -> str:
     return f"{what}{error.strerror or type(error).__name__}"
 
 
+def _elsewhere(error: click.NoSuchOption) -> str:
+    """Where an option belongs that was written behind a command and is its group's, or the other way round."""
+    here = error.ctx
+    if here is None:
+        return ""
+    above = here.parent
+    while above is not None:
+        if any(error.option_name in parameter.opts for parameter in above.command.get_params(above)):
+            return f" It goes before the command: {above.command_path} {error.option_name} … {here.info_name}"
+        above = above.parent
+    if not isinstance(here.command, click.Group):
+        return ""
+    for word in sys.argv[1:]:
+        below = here.command.get_command(here, word) if word in here.command.list_commands(here) else None
+        if below is not None and any(error.option_name in parameter.opts for parameter in below.params):
+            return f" It goes behind the command: {here.command_path} {word} {error.option_name} …"
+    return ""
+
+
 def _show_usage_error(error: click.ClickException) -> int:
     context = getattr(error, "ctx", None)
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         say(error.format_message())
         return error.exit_code
-    click.echo(painted("error: ", "red", "bold") + error.format_message(), err=True)
+    where = _elsewhere(error) if isinstance(error, click.NoSuchOption) else ""
+    click.echo(painted("error: ", "red", "bold") + error.format_message() + where, err=True)
     if context is not None:
         say(f"try: {context.command_path} --help")
     return error.exit_code

@@ -129,6 +129,14 @@ class _Wait:
         self._outcome = Outcome()
 
     def run(self) -> Outcome:
+        try:
+            return self._run()
+        except KeyboardInterrupt:
+            some = ", ".join([*self._left][:3]) + (", …" if len(self._left) > 3 else "")
+            say(f"what was asked of {some} goes on (see: fleetctl list-units; fleetctl status UNIT)")
+            raise
+
+    def _run(self) -> Outcome:
         fresh = set(self._left)
         while self._left:
             heard = self._news.hear(self._patience()) | fresh

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from inaetics.errors import Conflict, InvalidInput, NotFound
+from inaetics.errors import Conflict, Forbidden, InvalidInput, NotFound
 from inaetics.files import replace_file
 from inaetics.hosts.paths import ClusterPaths, HostPaths, natural
 from inaetics.ports import AGENT_PORT, API_PORT, ETCD_PORT, PEER_PORT, REGISTRY_PORT
@@ -164,6 +164,11 @@ def load(paths: ClusterPaths) -> Cluster:
         )
     except FileNotFoundError:
         raise NotFound(f"there is no cluster {paths.name!r} (make one: {command(paths.name, 'up')})") from None
+    except PermissionError:
+        raise Forbidden(
+            f"cluster {paths.name!r} is another user's: {paths.file} cannot be read (be that user, or make a cluster of"
+            " your own: another --cluster, INAETICS_HOME at a folder of yours)"
+        ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise Conflict(
             f"cannot read {paths.file}: {error!r}; remove the cluster with {command(paths.name, 'destroy')}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 import click
 import pytest
 
-from inaetics.cli.common import confirm, show_error
+from inaetics.cli.common import confirm, run, show_error
 from inaetics.cli.inaetics import inaetics
 from inaetics.cli.progress import TerminalProgress
 from inaetics.errors import Conflict, InvalidInput
@@ -154,3 +156,41 @@ def test_a_command_whose_words_nobody_wants_ends_quietly(redirected: str, code: 
     line = f'set -o pipefail; "$0" -c "$1" {redirected}'
     done = subprocess.run(["bash", "-c", line, sys.executable, SPEAKS], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (code, "")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        pytest.param("fleetctl list-units --endpoint x", "before the command: fleetctl --endpoint … list", id="before"),
+        pytest.param("inaetics --cluster lab status", "behind the command: inaetics status --cluster …", id="behind"),
+        pytest.param(
+            "inaetics etcd --output json status", "behind the command: inaetics etcd status --out", id="group"
+        ),
+        pytest.param("inaetics status --nonsense", "No such option '--nonsense'.\ntry:", id="nowhere"),
+    ],
+)
+def test_an_option_at_the_wrong_place_is_told_the_right_one(
+    line: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from inaetics.cli.fleetctl import fleetctl
+
+    program, *_ = words = line.split()
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as ended:
+        run(fleetctl if program == "fleetctl" else inaetics, program)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("program", ["inaetics", "fleetctl", "inaetics_fleet_manager"])
+def test_an_interruption_while_modules_are_read_is_no_traceback(program: str, tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("import time; print('reading', flush=True); time.sleep(60)\n")
+    code = f"from inaetics.cli.programs import {program}; {program}()"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    line = [sys.executable, "-c", code]
+    with subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "reading\n"
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=30)
+    assert (running.returncode, said) == (130, "interrupted\n")

@@ -197,3 +197,14 @@ def test_an_engine_that_never_decides_is_told(monkeypatch: pytest.MonkeyPatch) -
     client.explained = [explanation("worker-1 fits: the engine is about to decide", fits=True)]
     outcome = wait_for(client, ["hello.service"], judge_at_once, wanted="launched")
     assert outcome.waiting == {"hello.service": "worker-1 fits: the engine is about to decide"}
+
+
+def test_interrupted_it_says_that_what_was_asked_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    class Interrupted(Scripted):
+        @override
+        def changes(self, names: Sequence[str] = (), *, after: int | None = None, wait_s: float = 0.0) -> Changes:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        wait_for(Interrupted([]), ["hello.service"], judge_start, wanted="launched")
+    assert "what was asked of hello.service goes on" in capsys.readouterr().err

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from inaetics.errors import Conflict, InaeticsError, InvalidInput, NotFound
+from inaetics.errors import Conflict, Forbidden, InaeticsError, InvalidInput, NotFound
 from inaetics.hosts.cluster import Cluster, Role, check_subnet, control_of, free_subnet, load, save
 from inaetics.hosts.paths import ClusterPaths, cluster_paths, natural
 from inaetics.hosts.settle import Request, settle
@@ -91,6 +92,15 @@ def test_a_cluster_survives_its_file(tmp_path: Path) -> None:
     paths = ClusterPaths(name="demo", state=tmp_path / "demo", run=tmp_path / "run")
     save(paths, a_cluster(7, made_with=1))
     assert load(paths) == a_cluster(7, made_with=1)
+
+
+def test_another_users_cluster_is_said_to_be_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(Forbidden, match="cluster 'demo' is another user's"):
+        load(ClusterPaths(name="demo", state=tmp_path, run=tmp_path / "run"))
 
 
 def test_a_torn_cluster_file_says_how_to_go_on(tmp_path: Path) -> None:
