@@ -32,6 +32,9 @@ class FakeProvisioning:
         self.fetched: list[str] = []
         self.cut = False
         """Break the connection in the middle of each download."""
+        self.slow_s = 0.0
+        """What a download takes."""
+        self._denies = False
         self.callers: list[int] = []
         """The serial numbers of the certificates that were shown, in order."""
         self._server = ThreadingHTTPServer((address, 0), _handler(self))
@@ -73,6 +76,12 @@ class FakeProvisioning:
             self._changed.notify_all()
         return version
 
+    def deny(self) -> None:
+        """From now on answer every question at once: that there is nothing new."""
+        with self._changed:
+            self._denies = True
+            self._changed.notify_all()
+
     def states(self) -> list[tuple[str, str]]:
         """Of all reports: the number of the deployment, and what came of it."""
         return [(report.version.partition("-")[0], report.state) for report in list(self.reports)]
@@ -88,7 +97,7 @@ class FakeProvisioning:
         """The JSON of the target's deployment, held as a real server holds it."""
         until = time.monotonic() + wait_s
         with self._changed:
-            while not self._closed:
+            while not self._closed and not self._denies:
                 found = self._deployments.get(target)
                 if found is not None and found.version != after:
                     return msgspec.json.encode(found)
@@ -98,6 +107,7 @@ class FakeProvisioning:
 
     def archive(self, path: str) -> bytes:
         self.fetched.append(path.removeprefix("/bundles/").replace("/", "-"))
+        time.sleep(self.slow_s)
         return self._bodies[path]
 
 

@@ -13,7 +13,6 @@ import math
 import ssl
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,24 +25,23 @@ from inaetics.bundles.archive import Archive
 from inaetics.bundles.exchange import DeployedBundle, Deployment, Report
 from inaetics.bundles.signature import verify
 from inaetics.errors import InaeticsError, InvalidInput, Unavailable
-from inaetics.node.in_force import FalseAnswer, InForce
+from inaetics.node.in_force import PATIENCE_S, FalseAnswer, InForce
 from inaetics.node.installer import Installer, NotInstalled
 from inaetics.node.memory import Memory
 from inaetics.node.plan import Plan
 from inaetics.node.provisioning_client import ProvisioningClient
+from inaetics.node.reports import Reports
 from inaetics.node.servers import Servers
 from inaetics.store.protocol import Store
 
 log = structlog.get_logger()
 
 HOLD_S = 30.0
-"""How long a server may hold a question."""
+"""How long a server may hold a question while there is nothing new, by what etcd says."""
 RETRY_S = 1.0
 MOST_RETRY_S = 10.0
-"""Between tries of one that fails again and again."""
+"""Between tries of one that fails again and again, and while there is nothing new, by what etcd says."""
 MOST_WITHIN_S = 600.0
-MOST_REPORTS = 20
-"""Kept for a server that does not answer; the oldest go first."""
 BREATH_S = 0.05
 """Between two questions that are answered at once: a server that always has something new is one that lies."""
 FIRST_ANSWER_S = 3.0
@@ -109,21 +107,28 @@ class Deployer:
         self._wake = threading.Event()
         self._lock = threading.Lock()
         self._asking: ProvisioningClient | None = None
+        self._held: ProvisioningClient | None = None
+        """Who was asked for news and has not answered."""
         self._client: ProvisioningClient | None = None
         self._current = Deployment(version="")
         self._installing = ""
-        self._seen = ""
+        self._given = self._current
+        """What was given last, whether it was taken or refused."""
         self._refusal = ""
         self._unfit = ""
         self._trouble = ""
-        self._counts = {"installed": 0, "failed": 0}
         self._tries = 0
-        self._told: tuple[str, str] = ("", "")
         self._stay = ""
         """Who gave the last deployment: what comes with it is asked over the same connection."""
-        self._reports: deque[Report] = deque(maxlen=MOST_REPORTS)
+        self._reports = Reports(target)
+        if trust.in_force is not None:
+            trust.in_force.overdue = self._overdue
         if trust.anchors is None:
             log.warning("nobody says whose signatures count: bundles are taken unsigned")
+
+    @property
+    def _seen(self) -> str:
+        return self._given.version
 
     @property
     def standing(self) -> Standing:
@@ -132,9 +137,9 @@ class Deployer:
             refused=self._seen if self._refusal else "",
             refusal=self._refusal,
             trouble=self._trouble,
-            installed=self._counts["installed"],
-            failed=self._counts["failed"],
-            reports_waiting=len(self._reports),
+            installed=self._reports.installed,
+            failed=self._reports.failed,
+            reports_waiting=self._reports.waiting,
         )
 
     def stuck(self, reason: str) -> None:
@@ -180,33 +185,63 @@ class Deployer:
             if not self._seen and time.monotonic() >= give_up_at:
                 self._restore("provisioning is away, running what ran last")
                 give_up_at = math.inf
-            self._pause(min(RETRY_S * max(self._tries, 1), MOST_RETRY_S))
+            due = self._news() and not self._unfit
+            self._pause(RETRY_S if due else min(RETRY_S * max(self._tries, 1), MOST_RETRY_S))
 
     def _ask_anyone(self) -> bool:
-        """Ask the servers in turn until one answers; whether one did."""
+        """Ask the servers in turn until one answers; whether one did.
+
+        Who says that there is nothing new although etcd does has answered, and the next one is asked all the same.
+        """
+        answered = False
         for url in self._servers.in_turn(first=self._stay):
             if self._stopping.is_set():
                 return False
             try:
                 with self._at(url) as client:
-                    self._send_reports(client)
-                    found = self._ask(client, after=self._seen, wait_s=HOLD_S)
+                    self._reports.send(client)
+                    found = self._question(client)
                     if found is not None:
                         self._deploy(client, found)
             except Unavailable as error:
                 self._unanswered(str(error))
                 continue
+            if found is None and (wanted := self._news()):
+                self._unanswered(
+                    f"the provisioning server at {url} gives nothing of version {wanted}, which is in force"
+                )
+                answered = True
+                continue
             self._trouble, self._tries, self._unfit = "", 0, ""
             self._stay = url if found is not None else ""
             return True
-        return False
+        return answered and bool(self._seen)
+
+    def _question(self, client: ProvisioningClient) -> Deployment | None:
+        """Ask for news, in a way that `_overdue` may break off."""
+        try:
+            self._held = client
+            return self._ask(client, after=self._seen, wait_s=PATIENCE_S if self._news() else HOLD_S)
+        finally:
+            self._held = None
+
+    def _news(self) -> int:
+        """The version in force, where etcd says that we should be given something by it; 0 where not."""
+        in_force = self._trust.in_force
+        return in_force.news(self._target, seen=self._given, running=self._current) if in_force is not None else 0
+
+    def _overdue(self) -> None:
+        """A server that still holds a question which it should have answered is given up for another."""
+        held = self._held
+        if held is not None and self._news():
+            held.cancel()
 
     def _pause(self, seconds: float) -> None:
         """Wait before the next try, but not longer than until there is another deployment or another server."""
         if self._unfit and (urls := self._servers.in_turn()):
             began = time.monotonic()
             with suppress(Unavailable), self._at(urls[0]) as client:
-                self._send_reports(client)
+                self._reports.send(client)
                 self._ask(client, after=self._unfit, wait_s=seconds)
                 seconds = began + min(0.1 * self._tries, seconds) - time.monotonic()
         self._wake.wait(max(seconds, 0))
@@ -245,7 +280,7 @@ class Deployer:
             self._refuse(deployment, error, began)
         else:
             self._accept(deployment, steps, began)
-        self._send_reports(client)
+        self._reports.send(client)
 
     def _check(self, client: ProvisioningClient, deployment: Deployment) -> None:
         """Before anything is fetched: only what the version in force gives. Raises `Unavailable` for all else."""
@@ -254,9 +289,8 @@ class Deployer:
         try:
             self._trust.in_force.check(deployment, self._target, server=client.url)
         except FalseAnswer as error:
-            if self._told != (client.url, str(error)):
+            if self._reports.add_once(client.url, Report(version="", state="failed", error=str(error)[:2000])):
                 log.error("deployment is not what is in force", server=client.url, error=str(error))  # noqa: TRY400
-            self._report_once(client.url, Report(version="", state="failed", error=str(error)[:2000]))
             raise
         except Unavailable:
             self._unfit = deployment.version
@@ -269,7 +303,7 @@ class Deployer:
         except InvalidInput as error:
             self._unfit = deployment.version
             report = Report(version=deployment.version, state="failed", error=str(error)[:2000])
-            self._report_once(deployment.version, report)
+            self._reports.add_once(deployment.version, report)
             raise Unavailable(str(error)) from error
 
     def _fetch(self, client: ProvisioningClient, bundle: DeployedBundle) -> Archive:
@@ -296,9 +330,8 @@ class Deployer:
                 self._memory.end()
 
     def _accept(self, deployment: Deployment, steps: Plan, began: float) -> None:
-        self._current, self._seen, self._refusal = deployment, deployment.version, ""
+        self._current, self._given, self._refusal = deployment, deployment, ""
         self._memory.remember(deployment)
-        self._counts["installed"] += 1
         report = Report(
             version=deployment.version,
             state="installed",
@@ -307,7 +340,7 @@ class Deployer:
             stopped=tuple(archive.manifest.key for archive in steps.stop),
             seconds=round(time.monotonic() - began, 3),
         )
-        self._reports.append(report)
+        self._reports.add(report)
         log.info(
             "deployed",
             version=report.version,
@@ -320,10 +353,9 @@ class Deployer:
         if self._stopping.is_set():
             return  # it was broken off
         log.error("deployment refused", version=deployment.version, error=str(error))
-        self._seen, self._refusal = deployment.version, str(error)
-        self._counts["failed"] += 1
+        self._given, self._refusal = deployment, str(error)
         back = error.rolled_back if isinstance(error, NotInstalled) else ()
-        self._reports.append(
+        self._reports.add(
             Report(
                 version=deployment.version,
                 state="rolled-back" if back else "failed",
@@ -335,27 +367,6 @@ class Deployer:
         )
         if not self._current.version:
             self._restore("running what ran last instead")
-
-    def _report_once(self, what: str, report: Report) -> None:
-        """What cannot be had is tried again and again; it is reported when it, or the reason, is new."""
-        if self._told == (what, report.error):
-            return
-        self._told = (what, report.error)
-        self._counts["failed"] += 1
-        self._reports.append(report)
-
-    def _send_reports(self, client: ProvisioningClient) -> None:
-        """Say what came of deployments, the oldest first. What cannot be said now is kept for whoever answers next."""
-        while self._reports:
-            report = self._reports[0]
-            try:
-                client.report(self._target, report)
-            except InvalidInput as error:
-                log.info("report not taken", version=report.version, reason=str(error))
-            except Unavailable as error:
-                log.debug("report not sent", version=report.version, reason=str(error))
-                return
-            self._reports.popleft()
 
     def _restore(self, words: str) -> None:
         """Run what ran last, from disk. What is missing or broken there is left to provisioning."""
@@ -370,7 +381,7 @@ class Deployer:
             return
         self._current = deployment
         if not self._refusal:
-            self._seen = deployment.version
+            self._given = deployment
         log.info(words, version=deployment.version)
 
     def _unanswered(self, reason: str) -> None:

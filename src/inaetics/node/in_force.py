@@ -6,12 +6,15 @@ record in etcd can be written by operators only. So etcd decides what is taken, 
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from collections.abc import Callable
 
 import structlog
 
+from inaetics.bundles.deployment import counter_of
 from inaetics.bundles.exchange import Deployment
-from inaetics.bundles.given import read_version
+from inaetics.bundles.given import given, read_version
 from inaetics.bundles.in_force import Age, age, differs
 from inaetics.bundles.records import CURRENT, Version
 from inaetics.errors import InvalidInput, Unavailable
@@ -21,6 +24,8 @@ log = structlog.get_logger()
 
 CATCH_UP_S = 2.0
 """How long etcd's word on a version is waited for that a server knows already."""
+PATIENCE_S = 3.0
+"""How long a server may take to give a version that etcd has told of: it has the archives to fetch and to check."""
 UNHEARD = "etcd has not said yet which version of the mapping is in force"
 
 
@@ -29,9 +34,13 @@ class FalseAnswer(Unavailable):
 
 
 class InForce:
-    """etcd's thread keeps it up to date (`follow`); the deployer's thread asks (`check`)."""
+    """etcd's thread keeps it up to date (`follow`); the deployer's thread asks (`check`).
+
+    `overdue` is called on etcd's thread when a version has been known for `PATIENCE_S`; it must not block.
+    """
 
     def __init__(self) -> None:
+        self.overdue: Callable[[], None] = lambda: None
         self._changed = threading.Condition()
         self._version: Version | None = None
         self._unknown = UNHEARD
@@ -49,7 +58,20 @@ class InForce:
                 case Changed(key=key, current=current) if key == CURRENT:
                     self._use(current)
                 case Changed() | Synced():
-                    pass
+                    continue
+            asyncio.get_running_loop().call_later(PATIENCE_S, lambda: self.overdue())
+
+    def news(self, target: str, *, seen: Deployment, running: Deployment) -> int:
+        """The version by which a server should give something else to a target that was given `seen`; 0 for none.
+
+        Also where nobody can tell. Who runs something else than it was given is given it again with the next version.
+        """
+        with self._changed:
+            version = self._version
+        if version is None or version.rules is None or counter_of(seen.version) >= version.version:
+            return 0
+        wanted = {pinned.key: pinned.sha256 for pinned in given(version, target)}
+        return 0 if wanted == _bundles(seen) == _bundles(running) else version.version
 
     def close(self) -> None:
         """Let nobody wait any more."""
@@ -98,3 +120,7 @@ class InForce:
         with self._changed:
             self._version, self._unknown = version, unknown
             self._changed.notify_all()
+
+
+def _bundles(deployment: Deployment) -> dict[str, str]:
+    return {f"{bundle.name}@{bundle.version}": bundle.sha256 for bundle in deployment.bundles}

@@ -6,7 +6,9 @@ import http.client
 import socket
 import ssl
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import msgspec
@@ -16,7 +18,21 @@ from inaetics.bundles.exchange import DeployedBundle, Deployment, Report
 from inaetics.errors import InvalidInput, Unavailable
 
 TIMEOUT_S = 5.0
+"""For each step of an exchange: a server that says nothing."""
+ANSWER_S = 10.0
+"""For a whole answer, when it is due: a server that says a little now and then."""
+FETCH_S = 120.0
+"""For a whole archive."""
 MAX_ANSWER = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bounds:
+    """Of an exchange: bytes of the answer, seconds of each step and of all together."""
+
+    limit: int
+    timeout_s: float
+    within_s: float
 
 
 class ProvisioningClient:
@@ -43,7 +59,7 @@ class ProvisioningClient:
         asked = {"after": after, "wait_s": wait_s, "running": running, "error": error[:1000], "where": self._where}
         query = urlencode({name: value for name, value in asked.items() if value != ""})
         url = f"{self.url}/deployments/{quote(target, safe='')}?{query}"
-        body = self._ask("GET", url, limit=MAX_ANSWER, timeout_s=TIMEOUT_S + wait_s)
+        body = self._ask("GET", url, limit=MAX_ANSWER, timeout_s=TIMEOUT_S + wait_s, within_s=ANSWER_S + wait_s)
         if body is None:
             return None
         try:
@@ -57,21 +73,21 @@ class ProvisioningClient:
         """Download a bundle's archive, unchecked. Raises `Unavailable`."""
         url = urljoin(f"{self.url}/", bundle.url.lstrip("/"))
         limit = min(bundle.size if bundle.size is not None else MAX_BYTES * 2, MAX_BYTES * 2)
-        return self._ask("GET", url, limit=limit, timeout_s=TIMEOUT_S) or b""
+        return self._ask("GET", url, limit=limit, timeout_s=TIMEOUT_S, within_s=FETCH_S) or b""
 
     def report(self, target: str, report: Report) -> None:
         """Say what came of a deployment. Raises `Unavailable`, and `InvalidInput` when the server takes no reports."""
         url = f"{self.url}/reports/{quote(target, safe='')}?{urlencode({'where': self._where})}"
-        self._ask("POST", url, limit=MAX_ANSWER, timeout_s=TIMEOUT_S, body=msgspec.json.encode(report))
+        body = msgspec.json.encode(report)
+        self._ask("POST", url, limit=MAX_ANSWER, timeout_s=TIMEOUT_S, within_s=ANSWER_S, body=body)
 
     def cancel(self) -> None:
         """Make a question that is being asked, and every later one, fail with `Unavailable`. Safe from any thread."""
         with self._lock:
             self._cancelled = True
             connection = self._connection
-        if connection is not None and connection.sock is not None:
-            with suppress(OSError):  # it may have ended by itself
-                connection.sock.shutdown(socket.SHUT_RDWR)
+        if connection is not None:
+            _shut(connection)
 
     @property
     def cancelled(self) -> bool:
@@ -85,16 +101,19 @@ class ProvisioningClient:
             self._kept.close()
             self._kept = None
 
-    def _ask(self, method: str, url: str, *, limit: int, timeout_s: float, body: bytes | None = None) -> bytes | None:
+    def _ask(
+        self, method: str, url: str, *, limit: int, timeout_s: float, within_s: float, body: bytes | None = None
+    ) -> bytes | None:
         reused = self._kept is not None
+        bounds = _Bounds(limit=limit, timeout_s=timeout_s, within_s=within_s)
         try:
             try:
-                response, answer = self._exchange(method, url, body, limit=limit, timeout_s=timeout_s)
+                response, answer = self._exchange(method, url, body, bounds)
             except (ConnectionError, ssl.SSLEOFError, http.client.BadStatusLine):
                 if not reused or self.cancelled:
                     raise
                 # It was closed while nobody asked; a new one tells whether the server is there.
-                response, answer = self._exchange(method, url, body, limit=limit, timeout_s=timeout_s)
+                response, answer = self._exchange(method, url, body, bounds)
         except (OSError, http.client.HTTPException, ValueError) as error:  # also an address that is none
             raise Unavailable(f"the provisioning server at {self.url} does not answer: {error}") from error
         if response.status in (204, 304):
@@ -109,21 +128,22 @@ class ProvisioningClient:
         return answer
 
     def _exchange(
-        self, method: str, url: str, body: bytes | None, *, limit: int, timeout_s: float
+        self, method: str, url: str, body: bytes | None, bounds: _Bounds
     ) -> tuple[http.client.HTTPResponse, bytes]:
         """Ask over the connection that was kept, or a new one; keep it when the whole answer was read."""
         parts = urlsplit(url)
-        connection = self._kept or self._connect_to(parts.scheme, parts.hostname or "", parts.port, timeout_s)
+        connection = self._kept or self._connect_to(parts.scheme, parts.hostname or "", parts.port, bounds.timeout_s)
         self._kept = None
         headers = {"Content-Type": "application/json"} if body is not None else {}
         try:
-            self._begin(connection, timeout_s)
-            connection.request(method, f"{parts.path}?{parts.query}" if parts.query else parts.path, body, headers)
-            response = connection.getresponse()
-            answer = response.read(limit + 1)
-            if response.length and len(answer) <= limit:  # what is still to come, and does not
-                raise http.client.IncompleteRead(answer, response.length)
-            if len(answer) <= limit and not response.will_close:
+            with _time_limit(connection, bounds.within_s):
+                self._begin(connection, bounds.timeout_s)
+                connection.request(method, f"{parts.path}?{parts.query}" if parts.query else parts.path, body, headers)
+                response = connection.getresponse()
+                answer = response.read(bounds.limit + 1)
+                if response.length and len(answer) <= bounds.limit:  # what is still to come, and does not
+                    raise http.client.IncompleteRead(answer, response.length)
+            if len(answer) <= bounds.limit and not response.will_close:
                 self._kept = connection
         finally:
             with self._lock:
@@ -151,3 +171,37 @@ class ProvisioningClient:
             if self._cancelled:
                 raise ConnectionAbortedError("cancelled")
             self._connection = connection
+
+
+@contextmanager
+def _time_limit(connection: http.client.HTTPConnection, within_s: float) -> Iterator[None]:
+    """Shut the connection after `within_s`, whatever the block does with it; raises `TimeoutError` from the block then.
+
+    A timeout of its socket starts anew with every byte that the other side brings itself to send.
+    """
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        _shut(connection)
+
+    timer = threading.Timer(within_s, end)
+    timer.daemon = True
+    timer.start()
+    words = f"its answer was not complete within {within_s:g} s"
+    try:
+        yield
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        if late.is_set():
+            raise TimeoutError(words) from error
+        raise
+    finally:
+        timer.cancel()
+    if late.is_set():
+        raise TimeoutError(words)
+
+
+def _shut(connection: http.client.HTTPConnection) -> None:
+    if (sock := connection.sock) is not None:
+        with suppress(OSError):  # it may have ended by itself
+            sock.shutdown(socket.SHUT_RDWR)

@@ -20,7 +20,7 @@ import pytest
 
 from inaetics import resources
 from inaetics.bundles.archive import Archive, open_archive
-from inaetics.bundles.exchange import Report
+from inaetics.bundles.exchange import SERVERS, Report
 from inaetics.bundles.records import CURRENT, Rule, Version
 from inaetics.bundles.signature import Signature
 from inaetics.cli.bundle_work import build_folders
@@ -111,16 +111,22 @@ class World:
         return [line for line in lines if line.split(" ")[0] in {"start", "stop", "tried"}]
 
 
+def server_of(site: JavaSite, name: str) -> FakeProvisioning:
+    """A server that agents find."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.verify_mode = ssl.CERT_REQUIRED
+    tls.load_cert_chain(site.etcd.directory / "server.pem", site.etcd.directory / "server.key")
+    tls.load_verify_locations(site.etcd.directory / "ca.pem")
+    server = FakeProvisioning(tls=tls)
+    site.put(f"{SERVERS}{name}", json.dumps({"url": "", "agents_url": server.url}).encode())
+    return server
+
+
 @pytest.fixture(scope="module")
 def world(agent_jar: Path, programs_jar: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     place = tmp_path_factory.mktemp("deployments")
     with java_site(place, agent_jar) as site, zipfile.ZipFile(programs_jar) as programs:
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.verify_mode = ssl.CERT_REQUIRED
-        tls.load_cert_chain(site.etcd.directory / "server.pem", site.etcd.directory / "server.key")
-        tls.load_verify_locations(site.etcd.directory / "ca.pem")
-        server = FakeProvisioning(tls=tls)
-        site.put("/inaetics/node-provisioning-service/fake", json.dumps({"url": "", "agents_url": server.url}).encode())
+        server = server_of(site, "fake")
         made = World(
             site=site,
             server=server,
@@ -318,6 +324,22 @@ def test_what_is_not_in_force_is_not_taken_whoever_gives_it(running: World) -> N
         what="it is taken",
     )
     assert running.health()["bundles"] == ["stranger-1.0.0"]
+
+
+def test_a_server_that_withholds_what_is_in_force_is_left_for_another(running: World) -> None:
+    """It holds the question: for half a minute, if it were let."""
+    honest = server_of(running.site, "honest")
+    try:
+        archive = running.bundle("withheld")
+        running.put_in_force(archive)
+        honest._counter = running.server._counter = running.given - 1
+        honest.deploy(AGENT, [archive], sign=running.signer.sign)
+        eventually(lambda: running.health()["bundles"] == ["withheld-1.0.0"], within_s=20, what="the other one gave it")
+        eventually(lambda: running.health()["trouble"] == "", within_s=20, what="nothing is wrong any more")
+    finally:
+        running.site.put(f"{SERVERS}honest", b"")
+        honest.close()
+    running.server._counter = running.given
 
 
 def test_a_server_that_sends_more_than_it_said_does_not_exhaust_the_agent(running: World) -> None:

@@ -19,7 +19,9 @@ from typing_extensions import override
 from inaetics.bundles.archive import Archive, open_archive
 from inaetics.bundles.exchange import SERVERS, WITHIN_S, Registration
 from inaetics.bundles.records import CURRENT, Rule, Version
-from inaetics.node.deployer import Deployer, Trust
+from inaetics.node import deployer as deployer_module
+from inaetics.node import in_force as in_force_module
+from inaetics.node.deployer import HOLD_S, Deployer, Trust
 from inaetics.node.in_force import InForce
 from inaetics.node.installer import Installer
 from inaetics.node.loader import BundleLoader
@@ -393,3 +395,42 @@ def test_nothing_is_taken_before_etcd_has_said_what_is_in_force(bench: Bench, tm
     deployer = bench.start(Trust(in_force=InForce()))
     eventually(lambda: "no mapping is in force" in deployer.standing.trouble, within_s=10, what="it says why")
     eventually(lambda: bench.names() == {"x-1.0.0"}, within_s=15, what="what ran last runs")
+
+
+@pytest.mark.parametrize("denies", [False, True], ids=["it holds the question", "it says that there is nothing new"])
+def test_a_server_that_withholds_what_is_in_force_is_left_for_another(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, denies: bool
+) -> None:
+    """Held questions last far longer than this test waits."""
+    for module in (deployer_module, in_force_module):
+        monkeypatch.setattr(module, "PATIENCE_S", 0.2)
+    old, new = bundle(tmp_path, "x"), bundle(tmp_path, "x", "1.1.0")
+    withholding, honest = bench.server(), bench.server()
+    withholding.deploy("a", [old])
+    bench.put_in_force(1, [old])
+    deployer = bench.start(Trust(in_force=InForce()))
+    reported(withholding, ("1", "installed"))
+    if denies:
+        withholding.deny()
+    honest._counter = 1
+    honest.deploy("a", [new])
+    bench.put_in_force(2, [new])
+    eventually(lambda: bench.names() == {"x-1.1.0"}, within_s=HOLD_S / 2, what="the other one gave it")
+    eventually(lambda: deployer.standing.trouble == "", within_s=10, what="nothing is wrong any more")
+
+
+def test_a_download_is_not_broken_off_for_taking_its_time(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (deployer_module, in_force_module):
+        monkeypatch.setattr(module, "PATIENCE_S", 0.1)
+    archive = bundle(tmp_path, "x")
+    server = bench.server()
+    server.slow_s = 1.0
+    server.deploy("a", [archive])
+    bench.put_in_force(1, [archive])
+    bench.start(Trust(in_force=InForce()))
+    eventually(lambda: server.fetched, within_s=10, what="it is fetched")
+    bench.put_in_force(1, [archive])
+    reported(server, ("1", "installed"))
+    assert server.fetched == ["x-1.0.0"], "once"

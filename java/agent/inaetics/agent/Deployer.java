@@ -32,7 +32,7 @@ final class Deployer {
         }
     }
 
-    private static final double HOLD_S = 30;
+    private static final double HOLD_S = 30; // while there is nothing new, by what etcd says
     /** Between two questions that are answered at once: a server that always has something new is one that lies. */
     private static final long BREATH_MS = 50;
     private static final long RETRY_MS = 1000;
@@ -47,8 +47,8 @@ final class Deployer {
     private final Trust trust;
     private final Thread thread = new Thread(this::run, "deployer");
     private final Deque<Map<String, Object>> reports = new ArrayDeque<>();
-    private String current = "";
-    private String seen = "";
+    private volatile Deployment current = Deployment.NONE;
+    private volatile Deployment seen = Deployment.NONE; // what was given last, taken or refused
     private String refusal = "";
     private String trouble = "";
     private String unfit = ""; // a deployment that could not be had
@@ -69,6 +69,7 @@ final class Deployer {
             Log.warning("nobody says whose signatures count: bundles are taken unsigned");
         }
         thread.setDaemon(true);
+        trust.inForce.whenOverdue(this::overdue);
     }
 
     void start() {
@@ -111,7 +112,7 @@ final class Deployer {
                 Thread.sleep(Math.max(BREATH_MS - (System.nanoTime() - began) / 1_000_000, 0));
                 continue;
             }
-            if (seen.isEmpty() && giveUpAt != 0 && System.nanoTime() >= giveUpAt) {
+            if (seen == Deployment.NONE && giveUpAt != 0 && System.nanoTime() >= giveUpAt) {
                 giveUpAt = 0;
                 restore("provisioning is away, running what ran last");
             }
@@ -122,13 +123,14 @@ final class Deployer {
 
     /** Waits before the next try, but not longer than until there is another deployment or another server. */
     private void pause(int tries) throws InterruptedException {
-        long ms = Math.min(RETRY_MS * tries, MOST_RETRY_MS);
+        boolean due = news() != 0 && unfit.isEmpty();
+        long ms = due ? RETRY_MS : Math.min(RETRY_MS * tries, MOST_RETRY_MS);
         List<String> servers = provisioning.inTurn("");
         if (!unfit.isEmpty() && !servers.isEmpty()) {
             long began = System.nanoTime();
             try {
                 sendReports(servers.get(0));
-                provisioning.deployment(servers.get(0), unfit, current, trouble, ms / 1000.0);
+                provisioning.deployment(servers.get(0), unfit, current.version(), trouble, ms / 1000.0);
                 ms = Math.min(100L * tries, ms) - (System.nanoTime() - began) / 1_000_000;
             } catch (IOException error) {
                 Log.debug("not answered", "reason", error.getMessage());
@@ -139,15 +141,24 @@ final class Deployer {
         }
     }
 
-    /** Asks the servers in turn until one answers; whether one did. */
+    /**
+     * Asks the servers in turn until one answers; whether one did. Who says that there is nothing new although etcd does
+     * has answered, and the next one is asked all the same.
+     */
     private boolean askAnyone() throws InterruptedException, IOException {
+        boolean answered = false;
         for (String server : provisioning.inTurn(stay)) {
             try {
                 sendReports(server);
                 String error = trouble.isEmpty() ? refusal : trouble;
-                Deployment found = provisioning.deployment(server, seen, current, error, HOLD_S);
+                double holdS = news() == 0 ? HOLD_S : InForce.PATIENCE_MS / 1e3;
+                Deployment found = provisioning.deployment(server, seen.version(), current.version(), error, holdS);
                 if (found != null) {
                     deploy(server, found);
+                } else if (news() != 0) {
+                    answered = true;
+                    throw new IOException("the provisioning server at " + server + " gives nothing of version " + news()
+                            + ", which is in force");
                 }
                 trouble = "";
                 unfit = "";
@@ -162,13 +173,25 @@ final class Deployer {
                 stand();
             }
         }
-        return false;
+        return answered && seen != Deployment.NONE;
+    }
+
+    /** The version in force, where etcd says that we should be given something by it; 0 where not. */
+    private long news() {
+        return trust.inForce.news(seen, current);
+    }
+
+    /** A server that still holds a question which it should have answered is given up for another. */
+    private void overdue() {
+        if (news() != 0) {
+            provisioning.giveUpQuestion();
+        }
     }
 
     private void deploy(String server, Deployment deployment) throws IOException, InterruptedException {
         long began = System.nanoTime();
         check(server, deployment);
-        if (current.isEmpty() && tries.tried(deployment.version())) {
+        if (current == Deployment.NONE && tries.tried(deployment.version())) {
             restore("the agent ended in this install before, running what ran last first");
         }
         try {
@@ -239,12 +262,12 @@ final class Deployer {
     }
 
     private void accept(Deployment deployment, Installer.Switched steps, double seconds) throws IOException {
-        current = deployment.version();
-        seen = deployment.version();
+        current = deployment;
+        seen = deployment;
         refusal = "";
         installed++;
         archives.remember(deployment);
-        Log.info("deployed", "version", current, "started", steps.started(), "stopped", steps.stopped(), "seconds", seconds);
+        Log.info("deployed", "version", current.version(), "started", steps.started(), "stopped", steps.stopped(), "seconds", seconds);
         report(deployment.version(), "installed", "", steps.started(), steps.stopped(), seconds);
     }
 
@@ -253,11 +276,11 @@ final class Deployer {
             throw new InterruptedException("it was broken off");
         }
         Log.error("deployment refused", "version", deployment.version(), "error", error);
-        seen = deployment.version();
+        seen = deployment;
         refusal = error;
         failed++;
         report(deployment.version(), back.isEmpty() ? "failed" : "rolled-back", error, back, back, seconds);
-        if (current.isEmpty()) {
+        if (current == Deployment.NONE) {
             restore("running what ran last instead");
         }
     }
@@ -322,9 +345,9 @@ final class Deployer {
             Log.warning("cannot run what ran last", "version", last.version(), "reason", error.getMessage());
             return;
         }
-        current = last.version();
+        current = last;
         if (refusal.isEmpty()) {
-            seen = last.version();
+            seen = last;
         }
         stand();
         Log.info(words, "version", last.version());
@@ -332,7 +355,7 @@ final class Deployer {
 
     private void stand() {
         standing = new Standing(
-                current, refusal.isEmpty() ? "" : seen, refusal, trouble, installed, failed, reports.size());
+                current.version(), refusal.isEmpty() ? "" : seen.version(), refusal, trouble, installed, failed, reports.size());
     }
 
     private static double seconds(long began) {

@@ -4,6 +4,7 @@ import inaetics.basics.Json;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 
 /** What provisioning says this agent shall run; fields it has beside these are ignored. */
 record Deployment(String version, List<Item> bundles, double withinS, String text) {
@@ -13,6 +14,9 @@ record Deployment(String version, List<Item> bundles, double withinS, String tex
             return name + "-" + version;
         }
     }
+
+    /** That of whom nothing was given yet. */
+    static final Deployment NONE = new Deployment("", List.of(), 0, "");
 
     private static final double WITHIN_S = 20;
     private static final double MOST_WITHIN_S = 600;
@@ -29,6 +33,13 @@ record Deployment(String version, List<Item> bundles, double withinS, String tex
         }
         double within = json.get("within_s") instanceof Number number ? number.doubleValue() : WITHIN_S;
         return new Deployment(text(json, "version", ".{1,120}"), bundles, within, text);
+    }
+
+    /** The hashes of its bundles, by {@code name@version}. */
+    Map<String, String> hashes() {
+        Map<String, String> found = new TreeMap<>();
+        bundles.forEach(each -> found.put(each.name() + "@" + each.version(), each.sha256()));
+        return found;
     }
 
     /** The version of the mapping that it came from; 0 when it does not say. */

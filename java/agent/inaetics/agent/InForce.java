@@ -6,8 +6,9 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
 import java.util.Map;
-import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 
 /**
  * The version of the mapping in force, as etcd says it; and what servers give, compared with it.
@@ -29,14 +30,22 @@ final class InForce implements Watcher.Consumer {
 
     private static final String UNHEARD = "etcd has not said yet which version of the mapping is in force";
     private static final long CATCH_UP_MS = 2000;
+    /** How long a server may take to give a version that etcd has told of: it has the archives to fetch and to check. */
+    static final long PATIENCE_MS = 3000;
 
     private final String target;
     private final Map<String, String> behind = new HashMap<>();
     private Version version;
     private String unknown = UNHEARD; // why nobody can say what is in force
+    private Runnable overdue = () -> {};
 
     InForce(String target) {
         this.target = target;
+    }
+
+    /** Runs {@code overdue} whenever a version has been known for {@link #PATIENCE_MS}. */
+    synchronized void whenOverdue(Runnable overdue) {
+        this.overdue = overdue;
     }
 
     @Override
@@ -53,6 +62,7 @@ final class InForce implements Watcher.Consumer {
             Log.error("version in force not understood, nothing new is taken", "error", unknown);
         }
         notifyAll();
+        CompletableFuture.delayedExecutor(PATIENCE_MS, TimeUnit.MILLISECONDS).execute(overdue);
     }
 
     @Override
@@ -95,6 +105,18 @@ final class InForce implements Watcher.Consumer {
         throw new FalseAnswer(what + ": " + words);
     }
 
+    /**
+     * The version by which a server should give something else to whom it gave {@code seen} and who runs
+     * {@code running}; 0 for none, and where nobody can tell.
+     */
+    synchronized long news(Deployment seen, Deployment running) {
+        if (version == null || version.rules() == null || seen.counter() >= version.number()) {
+            return 0;
+        }
+        Map<String, String> wanted = version.given(target);
+        return wanted.equals(seen.hashes()) && wanted.equals(running.hashes()) ? 0 : version.number();
+    }
+
     /** In what a deployment is not what a version gives to a target, in words; empty when it is just that. */
     static String differs(Deployment deployment, String target, Version version) {
         if (deployment.counter() != version.number()) {
@@ -107,8 +129,7 @@ final class InForce implements Watcher.Consumer {
             return "it gives bundles " + deployment.withinS() + " s to start, and the mapping " + version.withinS() + " s";
         }
         Map<String, String> wanted = version.given(target);
-        Map<String, String> found = new TreeMap<>();
-        deployment.bundles().forEach(each -> found.put(each.name() + "@" + each.version(), each.sha256()));
+        Map<String, String> found = deployment.hashes();
         TreeSet<String> all = new TreeSet<>(wanted.keySet());
         all.addAll(found.keySet());
         for (String key : all) {

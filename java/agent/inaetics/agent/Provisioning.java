@@ -49,6 +49,7 @@ final class Provisioning {
     private final Map<String, String> servers = new TreeMap<>();
     private CompletableFuture<?> asking;
     private String asked = "";
+    private boolean question;
 
     /** {@code where} is for people: our host; {@code own} is its address. */
     Provisioning(String target, String where, String own, Tls tls) {
@@ -95,6 +96,13 @@ final class Provisioning {
                         .thenComparing(turns::get)
                         .thenComparing(url -> !URI.create(url).getHost().equals(own)))
                 .toList();
+    }
+
+    /** Breaks off a question for news, so that another server can be asked; a download goes on. */
+    synchronized void giveUpQuestion() {
+        if (asking != null && question) {
+            asking.cancel(true);
+        }
     }
 
     /** Waits so long, or until servers come or go. */
@@ -152,6 +160,7 @@ final class Provisioning {
             answer = web.client().sendAsync(request.build(), head -> new Bounded(most));
             asking = answer;
             asked = server;
+            question = request.build().uri().getPath().startsWith("/deployments/");
         }
         try {
             HttpResponse<byte[]> found = answer.get((long) (withinS * 1000), TimeUnit.MILLISECONDS);
