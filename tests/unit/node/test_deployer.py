@@ -144,7 +144,7 @@ def bundle(root: Path, name: str, version: str = "1.0.0", *, start: str = "pass"
 
 
 def reported(server: FakeProvisioning, *states: tuple[str, str]) -> None:
-    eventually(lambda: server.states() == list(states), within_s=10, what=f"reports {states}")
+    eventually(lambda: server.states() == list(states), within_s=30, what=f"reports {states}")
 
 
 def test_only_what_changed_is_fetched_and_each_deployment_is_reported(bench: Bench, tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_only_what_changed_is_fetched_and_each_deployment_is_reported(bench: Ben
     ("start", "requires", "state", "words"),
     [
         pytest.param("raise OSError('disk full')", "", "rolled-back", "OSError: disk full", id="raises"),
-        pytest.param("threading.Event().wait()", "", "rolled-back", "did not start within 0.3 s", id="hangs"),
+        pytest.param("threading.Event().wait()", "", "rolled-back", "did not start within 0.8 s", id="hangs"),
         pytest.param("pass", "storing", "failed", "requires 'storing'", id="requirement"),
     ],
 )
@@ -176,7 +176,7 @@ def test_deployment_that_does_not_work_goes_back_and_is_reported(
     deployer = bench.start()
     reported(server, ("1", "installed"))
     bad = bundle(tmp_path, "y", start=start, requires=requires)
-    server.deploy("a", [bundle(tmp_path, "x", "1.1.0"), bad], within_s=0.3)
+    server.deploy("a", [bundle(tmp_path, "x", "1.1.0"), bad], within_s=0.8 if "within" in words else WITHIN_S)
     reported(server, ("1", "installed"), ("2", state))
     assert words in server.reports[-1].error
     assert bench.names() == {"x-1.0.0"}
@@ -216,7 +216,7 @@ def test_archive_that_is_another_is_refused_and_asked_for_again(bench: Bench, tm
     reported(server, ("1", "installed"), ("2", "failed"))
     assert "is not what was asked for" in server.reports[-1].error
     assert bench.names() == {"x-1.0.0"}
-    eventually(lambda: server.fetched.count("x-1.1.0") >= 2, within_s=10, what="it is tried again")
+    eventually(lambda: server.fetched.count("x-1.1.0") >= 2, within_s=30, what="it is tried again")
     server._bodies["/bundles/x/1.1.0"] = new.path.read_bytes()
     reported(server, ("1", "installed"), ("2", "failed"), ("2", "installed"))
 
@@ -252,7 +252,7 @@ def test_full_disk_is_named_and_the_old_version_runs_on(
     new = bundle(tmp_path, "x", "1.1.0")
     monkeypatch.setattr(Path, "write_bytes", no_room)
     server.deploy("a", [new])
-    eventually(lambda: "No space left on device" in deployer.standing.trouble, within_s=10, what="it is named")
+    eventually(lambda: "No space left on device" in deployer.standing.trouble, within_s=30, what="it is named")
     assert "cannot keep bundle x-1.1.0" in deployer.standing.trouble
     assert list(bench.directory.rglob("*.partial")) == []
     assert bench.names() == {"x-1.0.0"}
@@ -267,7 +267,7 @@ def test_deployment_that_comes_while_one_is_installed_is_installed_next(bench: B
     server = bench.server()
     server.deploy("a", [bundle(tmp_path, "x", start=wait)])
     bench.start()
-    assert begun.wait(10)
+    assert begun.wait(30)
     server.deploy("a", [bundle(tmp_path, "x", "1.1.0")])
     server.deploy("a", [bundle(tmp_path, "x", "1.2.0")])
     gate.set()
@@ -289,7 +289,7 @@ def test_agent_that_was_killed_in_an_install_starts_whole(bench: Bench, tmp_path
     Memory(bench.directory).begin(version)
     (bench.directory / "bundles" / "x-1.1.0-0000.partial").write_bytes(b"PK")
     bench.start()
-    assert begun.wait(10)
+    assert begun.wait(30)
     assert "x-1.0.0" in bench.names(), "what ran last runs while it is tried once more"
     gate.set()
     reported(server, ("1", "installed"), ("2", "installed"))
@@ -309,7 +309,7 @@ def test_deployment_that_ends_the_agent_each_time_is_given_up_for_the_one_before
     bench.start()
     reported(server, ("1", "installed"), ("2", "failed"))
     assert f"ended {MOST_TRIES} times while it installed" in server.reports[-1].error
-    eventually(lambda: bench.names() == {"x-1.0.0"}, within_s=10, what="what ran last runs")
+    eventually(lambda: bench.names() == {"x-1.0.0"}, within_s=30, what="what ran last runs")
 
 
 def test_deployment_that_blocks_the_framework_ends_the_agent_and_is_not_tried_by_the_next(
@@ -323,7 +323,7 @@ def test_deployment_that_blocks_the_framework_ends_the_agent_and_is_not_tried_by
     deployer = bench.start()
     reported(server, ("1", "installed"))
     server.deploy("a", [bundle(tmp_path, "x", "1.1.0", start=wait)])
-    assert begun.wait(10)
+    assert begun.wait(30)
     deployer.stuck("bundle x-1.1.0 cannot even be removed")
     assert bench.failures == ["bundle x-1.1.0 cannot even be removed"]
     bench.failures.clear()
@@ -331,7 +331,7 @@ def test_deployment_that_blocks_the_framework_ends_the_agent_and_is_not_tried_by
     gate.set()
     bench.start()
     reported(server, ("1", "installed"), ("2", "failed"))
-    eventually(lambda: bench.names() == {"x-1.0.0"}, within_s=10, what="what ran last runs")
+    eventually(lambda: bench.names() == {"x-1.0.0"}, within_s=30, what="what ran last runs")
 
 
 @pytest.mark.parametrize(
@@ -354,7 +354,7 @@ def test_what_a_lying_server_gives_is_refused_and_another_one_is_asked(
     liar.deploy("a", [known[gives]] if gives else [], sign=ours.sign)
     bench.put_in_force(2, [known["1.1.0"]])
     deployer = bench.start(Trust(anchors=ours.anchors, in_force=InForce()))
-    eventually(lambda: words in deployer.standing.trouble, within_s=10, what="it is not taken")
+    eventually(lambda: words in deployer.standing.trouble, within_s=30, what="it is not taken")
     assert (bench.names(), deployer.standing.version) == (set(), "")
     honest._counter = 1
     honest.deploy("a", [known["1.1.0"]], sign=ours.sign)
@@ -374,14 +374,14 @@ def test_with_a_lying_server_alone_what_runs_runs_on(bench: Bench, tmp_path: Pat
     server.deploy("a", [old])
     eventually(
         lambda: "it is of version 2 of the mapping, and 3 is in force" in deployer.standing.trouble,
-        within_s=10,
+        within_s=30,
         what="it waits",
     )
-    eventually(lambda: ("", "failed") in server.states(), within_s=10, what="told, when it is given a second time")
+    eventually(lambda: ("", "failed") in server.states(), within_s=30, what="told, when it is given a second time")
     assert (deployer.standing.version, bench.names()) == (version, {"x-1.0.0"})
     server.deploy("a", [new])
-    eventually(lambda: bench.names() == {"x-1.1.0"}, within_s=10, what="it is taken as soon as it fits")
-    eventually(lambda: deployer.standing.trouble == "", within_s=10, what="nothing is wrong any more")
+    eventually(lambda: bench.names() == {"x-1.1.0"}, within_s=30, what="it is taken as soon as it fits")
+    eventually(lambda: deployer.standing.trouble == "", within_s=30, what="nothing is wrong any more")
 
 
 def test_nothing_is_taken_before_etcd_has_said_what_is_in_force(bench: Bench, tmp_path: Path) -> None:
@@ -393,7 +393,7 @@ def test_nothing_is_taken_before_etcd_has_said_what_is_in_force(bench: Bench, tm
     bench.stop()
     server.deploy("a", [bundle(tmp_path, "x", "1.1.0")])
     deployer = bench.start(Trust(in_force=InForce()))
-    eventually(lambda: "no mapping is in force" in deployer.standing.trouble, within_s=10, what="it says why")
+    eventually(lambda: "no mapping is in force" in deployer.standing.trouble, within_s=30, what="it says why")
     eventually(lambda: bench.names() == {"x-1.0.0"}, within_s=15, what="what ran last runs")
 
 
