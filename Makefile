@@ -20,17 +20,15 @@ demo: packages $(VENV)/.runtime
 check: $(VENV)/.dev
 	$(CHECK)
 
-# On two cores: unit tests compute, and the checks, mostly one process, run beside them. Component tests wait about as
-# long as they compute: twice as many as there are cores. The fault tests mostly wait: three clusters at a time, and nothing
-# that computes beside them, because they judge what happened by the clock.
+# On two cores: unit tests compute. Component tests, and the one system test that is no soak, wait about as long as they
+# compute: twice as many as there are cores. The checks take what is left over beside both. The fault tests mostly wait:
+# three clusters at a time, and nothing that computes beside them, because they judge what happened by the clock.
 test:
 	@$(MAKE) --jobs=2 packages-test $(VENV)/.dev # Debian's packages arrive while pip installs the Python ones
-	@{ $(CHECK); } > $(VENV)/check.log 2>&1 & checks=$$!; trap 'kill $$checks' INT TERM; \
-	$(PYTEST) -n 2 $(BY_FILE) tests/unit; tests=$$?; \
+	@nice -n 19 sh -c '$(CHECK)' > $(VENV)/check.log 2>&1 & checks=$$!; trap 'kill $$checks' INT TERM; \
+	$(PYTEST) -n 2 $(BY_FILE) tests/unit && $(PYTEST) -n 4 $(BY_FILE) tests/component tests/system; tests=$$?; \
 	wait $$checks; checks=$$?; cat $(VENV)/check.log; test "$$tests-$$checks" = 0-0
-	$(PYTEST) -n 4 $(BY_FILE) tests/component
 	$(PYTEST) -n 3 $(BY_FILE) tests/fault
-	$(PYTEST) tests/system
 
 # make tools  what tests of your own bundles need, into .venv
 tools: $(VENV)/.dev
@@ -64,10 +62,12 @@ $(VENV)/.runtime: requirements/runtime.lock pyproject.toml $(VENV)/bin/python
 	@$(VENV)/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.lock $(VENV)/.runtime
-	@echo "Installing the tools of the tests into $(VENV)"
-	@$(VENV)/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.lock
-	@touch $@
+# All that .runtime has, and more. Not compiled: most of it no test loads, and what one loads is kept from then on.
+$(VENV)/.dev: requirements/dev.lock pyproject.toml $(VENV)/bin/python
+	@echo "Installing the project and the tools of its tests into $(VENV)"
+	@$(VENV)/bin/pip install -q --disable-pip-version-check --require-hashes --no-compile -r requirements/dev.lock
+	@$(VENV)/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(VENV)/.runtime $@
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis test-evidence

@@ -1,27 +1,37 @@
-"""In which order the component tests run."""
+"""In which order the component tests run, and what runs beside them."""
 
 from __future__ import annotations
 
 import pytest
 
 LONG = (
+    "system/test_demonstrator.py",
     "hosts/test_security.py",
     "containers/test_images.py",
     "hosts/test_three.py",
-    "containers/test_units.py",
     "hosts/test_registries.py",
-    "hosts/test_one.py",
     "hosts/test_containers.py",
     "node/test_agent.py",
-    "node/test_remote_services.py",
-    "api/test_dashboard.py",
+    "containers/test_units.py",
+    "hosts/test_one.py",
     "demonstrator/test_page.py",
+    "node/test_remote_services.py",
     "fleet/test_losing_touch_real.py",
     "provisioning/test_server.py",
-    "hosts/test_forming.py",
+    "api/test_dashboard.py",
     "supervisor/test_deadline.py",
+    "hosts/test_forming.py",
+    "demonstrator/test_coordinator.py",
+    "fleet/test_real.py",
+    "node/test_skeleton.py",
+    "store/test_members.py",
     "api/test_openapi.py",
+    "provisioning/test_faults.py",
+    "api/test_process.py",
     "containers/test_replicas.py",
+    "containers/test_reproducible.py",
+    "node/test_tutorial.py",
+    "java/test_java_agent.py",
     "supervisor/test_thousand.py",
     "supervisor/test_any_instant.py",
 )
