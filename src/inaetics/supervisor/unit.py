@@ -149,13 +149,17 @@ class Unit:
             since=self._since,
             main_pid=self._processes.main.pid if self._processes.main is not None else None,
             exit_status=_status_of(state.main_exit),
-            message=state.message or self._processes.status_text or "; ".join(self._processes.unmet) or None,
+            message=state.message or self._processes.status_text or self._not_kept() or None,
             system=self.system,
             stop_when_lost=self.stop_when_lost,
             pulled_at=self._pulled_at,
             started_at=self._started_at,
             run_hash=self._texts.run_hash,
         )
+
+    def _not_kept(self) -> str:
+        """What of its limits is not kept; of a system unit, which nobody here wrote, its journal alone says so."""
+        return "" if self.system else "; ".join(self._processes.unmet)
 
     # ---- the loop
 

@@ -58,6 +58,14 @@ def test_three_workers_form_a_store_of_three_though_the_power_went_while_it_form
     assert len(cluster.run("fleetctl", "list-machines", "--no-legend").splitlines()) == 3
 
 
+def test_a_supervisor_weighs_more_than_its_units_where_sessions_share_processors(cluster: Cluster) -> None:
+    (supervisor,), (etcd,) = _supervisor(cluster, "worker-1", keeper=False), _etcd(cluster, "worker-1")
+    groups = [Path(f"/proc/{pid}/autogroup") for pid in (supervisor, etcd)]
+    if os.geteuid() != 0 or not all(group.exists() for group in groups):
+        pytest.skip("this machine's processors are not shared by session, or by root alone")
+    assert [group.read_text().split("nice")[1].strip() for group in groups] == ["-5", "0"]
+
+
 def test_without_bootstrap_hosts_still_restart(cluster: Cluster) -> None:
     cluster.run("inaetics", "kill", "bootstrap")
     cluster.run("inaetics", "restart", "worker-1")

@@ -261,6 +261,22 @@ def test_what_cannot_be_kept_is_said_and_the_unit_runs(host: Daemon) -> None:
     asyncio.run(main())
 
 
+def test_system_units_run_as_well_where_weights_cannot_be_kept() -> None:
+    """Their status is for what is wrong with them: it would tell so of every host without control groups."""
+
+    async def main() -> None:
+        async with daemon(begin=False) as it:
+            it.fault = "from inaetics.supervisor import cgroups; cgroups.usable_hierarchies = lambda name: ()"
+            it.system_units.joinpath("a.service").write_text(service("ExecStart=/bin/sleep 1000\nCPUWeight=1000"))
+            await it.begin()
+            assert (await it.is_active("a.service")).message is None
+            await it.said("a.service", "CPUWeight= is not kept on this host")
+            await it.start("b.service", service("ExecStart=/bin/sleep 1000\nCPUWeight=1000"))
+            assert "CPUWeight= is not kept on this host" in ((await it.is_active("b.service")).message or "")
+
+    asyncio.run(main())
+
+
 def _limits_of(pid: int | None) -> dict[str, str]:
     values = {}
     for names, path in _groups_of(pid).items():

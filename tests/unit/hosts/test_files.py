@@ -95,6 +95,13 @@ def test_every_system_unit_is_one_our_supervisor_understands(host: str) -> None:
         check(parse((directory / name).read_text(), source=name))
 
 
+@pytest.mark.parametrize("name", ["etcd.service", "fleet-api.service", "fleet-agent.service"])
+def test_what_the_fleet_itself_needs_comes_before_what_it_runs(name: str) -> None:
+    text = (Path(__file__).parents[3] / "src/inaetics/hosts/system" / name).read_text()
+    (weight,) = [line.removeprefix("CPUWeight=") for line in text.splitlines() if line.startswith("CPUWeight=")]
+    assert int(weight) > 100, "what a unit weighs that says nothing"
+
+
 def test_system_units_by_role() -> None:
     cluster = a_cluster()
     registry = ("registry.service", "registry-gate.service")
