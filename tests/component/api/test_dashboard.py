@@ -22,12 +22,14 @@ from inaetics.api import unit_pages
 from inaetics.api.client import FleetClient
 from inaetics.api.gateway import COOKIE, MOST_STRANGERS, VERSIONS, Gateway, _Handler
 from inaetics.api.hosts_wire import INVENTORY, Inventory, InventoryHost
-from inaetics.cli.fleetctl_commands.machine_arguments import forget
+from inaetics.api.machines_wire import MachineChange
+from inaetics.cli.fleetctl_commands.machine_arguments import change, forget
 from tests.component.api.live import LiveFleet
 from tests.component.api.test_fleet_v1 import ask
 from tests.support.browser import chromium, faultless
 from tests.support.eventually import eventually
 from tests.support.made_up import TOKEN, World
+from tests.support.readable import faint_texts
 from tests.support.viewer import Stage
 
 EXPECTED = ("Failed to load resource",)
@@ -40,8 +42,8 @@ SCREENS: dict[str, tuple[int, int, Literal["light", "dark"]]] = {
     "light": (1400, 1000, "light"),
     "dark": (1400, 1000, "dark"),
     "wall": (2560, 1440, "dark"),
-    "phone": (390, 844, "dark"),
-    "phone-light": (390, 844, "light"),
+    "phone": (360, 740, "dark"),
+    "phone-light": (360, 740, "light"),
 }
 
 LONG = "a-unit-with-quite-a-long-name-that-may-spill@1234567890"
@@ -128,6 +130,14 @@ def test_a_unit_that_goes_leaves_the_page(page: Page, client: FleetClient) -> No
     client.destroy("brief.service")
     expect(page.locator("[data-row='brief.service']")).to_have_count(0)
     expect(page.locator("#events [data-kind=destroyed]").first).to_contain_text("brief.service")
+
+
+def test_an_event_of_a_machine_names_it(page: Page, client: FleetClient) -> None:
+    change(client, "worker-2", MachineChange(metadata={"zone": "a"}))
+    told = page.locator("#events [data-kind=metadata]").first
+    expect(told).to_contain_text("worker-2")
+    expect(told).to_contain_text("zone=a")
+    change(client, "worker-2", MachineChange(metadata={"zone": None}))
 
 
 def test_the_keyboard_reaches_journal_and_file(page: Page, fleet: LiveFleet, client: FleetClient) -> None:
@@ -226,6 +236,7 @@ def test_every_change_is_told_to_who_asks(page: Page, client: FleetClient) -> No
 
 def test_pictures(page: Page, fleet: LiveFleet, client: FleetClient) -> None:
     """Nothing is wider than the screen; the pictures are there to be looked at."""
+    expected_hosts(fleet, "worker-1", "worker-2", "worker-3")
     fleet.script.starts_in_s = (0.03, 0.4, 1.3)
     fleet.report("broken.service", "failed", "failed", "exit-code", "its main process ended with status 3")
     for name in (*(f"{kind}@{n}" for kind in ("celix", "felix") for n in range(1, 5)), "provisioning", "broken", LONG):
@@ -238,10 +249,12 @@ def test_pictures(page: Page, fleet: LiveFleet, client: FleetClient) -> None:
         told = page.locator("#events [data-kind=failover] .steps").first
         steps = r"detected → decided \+\d+ ms → pulled \+\d+ ms → started \+\d+ ms → active \+\d+ ms"
         expect(told).to_have_text(re.compile(f"^{steps}$"), timeout=40_000)
+        expect(page.locator("[data-machine='worker-2'] [data-went][data-active=active]").first).to_be_visible()
         for name, (width, height, scheme) in SCREENS.items():
             page.emulate_media(color_scheme=scheme)
             page.set_viewport_size({"width": width, "height": height})
             assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+            assert faint_texts(page) == [], name
             page.screenshot(path=SCREENSHOTS / f"cluster-{name}.png", full_page=True)
     page.locator("#units [data-unit='far.service']").click()
     expect(page.locator("#panel-why")).to_contain_text("does not fit")

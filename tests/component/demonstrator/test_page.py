@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from inaetics.demonstrator.bundles.viewer import controls
 from tests.support.browser import chromium, faultless
 from tests.support.eventually import eventually
 from tests.support.made_up import TOKEN, World
+from tests.support.readable import faint_texts, unmarked_stops
 from tests.support.viewer import Stage
 
 SCREENSHOTS = Path(__file__).parents[3] / "build" / "screenshots"
@@ -25,7 +27,9 @@ SCREENSHOTS = Path(__file__).parents[3] / "build" / "screenshots"
 SCREENS: dict[str, tuple[int, int, Literal["light", "dark"]]] = {
     "light": (1400, 1000, "light"),
     "dark": (1400, 1000, "dark"),
-    "phone": (390, 844, "light"),
+    "phone": (360, 740, "light"),
+    "phone-dark": (360, 740, "dark"),
+    "tablet": (820, 1100, "light"),
     "wall": (2560, 1440, "dark"),
 }
 
@@ -58,6 +62,11 @@ def trusted(browser: Browser, stage: Stage) -> Iterator[Page]:
     with opened(browser, stage) as page:
         page.evaluate("token => sessionStorage.setItem('inaetics-token', token)", TOKEN)
         yield page
+
+
+def cost(world: World, us: float) -> None:
+    for fake in world.fakes.values():
+        fake.cost_us = us
 
 
 def number(page: Page, selector: str) -> float:
@@ -362,6 +371,8 @@ def test_by_keyboard_alone(browser: Browser, stage: Stage) -> None:
         page.locator("#utilisation").focus()
         page.keyboard.press("ArrowRight")
         eventually(lambda: stage.world.fakes["celix@1"].percent == 41, within_s=30, what="an arrow is a percent")
+        assert unmarked_stops(page, steps=12) == []
+        page.locator("#utilisation").focus()
         reached = []
         for _ in range(16):
             page.keyboard.press("Tab")
@@ -380,17 +391,62 @@ def test_by_keyboard_alone(browser: Browser, stage: Stage) -> None:
         assert page.evaluate("document.activeElement.getAttribute('aria-label')") == name
 
 
-def test_pictures(browser: Browser, stage: Stage) -> None:
-    """Nothing is wider than the screen; the pictures are there to be looked at."""
-    stage.world.kill(stage.world.fakes["celix@1"].host, token=TOKEN)
-    stage.world.step(6)
-    stage.world.step(4)
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+def test_what_moves_rests_for_who_asks_for_it(browser: Browser, stage: Stage) -> None:
+    dots = "getComputedStyle(document.querySelector('.arrow[data-flows] .flow'), '::before').transform"
     with opened(browser, stage) as page:
+        expect(page.locator(".arrow[data-flows]").first).to_be_visible()
+        eventually(
+            lambda: page.evaluate(dots) not in ("none", "matrix(1, 0, 0, 1, 0, 0)"), within_s=20, what="dots move"
+        )
+        page.emulate_media(reduced_motion="reduce")
+        for _ in range(4):
+            page.wait_for_timeout(500)
+            assert page.evaluate(dots) == "none"
+        assert page.evaluate("document.getAnimations().length") == 0
+
+
+def test_a_page_that_nobody_sees_lets_go_of_its_stream(browser: Browser, stage: Stage) -> None:
+    with faultless(browser) as page:
+        page.clock.install()
+        page.goto(stage.url)
+        expect(page.locator("#live")).to_have_attribute("data-state", "live")
+        streams = stage.viewer._streams
+        turn = """hides => {
+            Object.defineProperty(document, 'hidden', { get: () => hides, configurable: true });
+            document.dispatchEvent(new Event('visibilitychange'));
+        }"""
+        page.evaluate(turn, True)
+        page.clock.fast_forward(6_000)
+        expect(page.locator("#live-text")).to_have_text("rests: nobody looks")
+        eventually(lambda: streams.open == 0, within_s=20, what="its connection is free")
+        page.evaluate(turn, False)
+        expect(page.locator("#live")).to_have_attribute("data-state", "live")
+        eventually(lambda: streams.open == 1, within_s=20, what="it follows again")
+
+
+@pytest.mark.timeout(300)
+def test_pictures(browser: Browser) -> None:
+    """Nothing is wider than the screen or hard to read; the pictures are there to be looked at."""
+    world = World(agents=8, start_ms=round(time.time() * 1000) - 95_000)
+    victim = "worker-3"
+    then: dict[float, Callable[[], None]] = {
+        80: lambda: cost(world, 330),
+        60: lambda: cost(world, 200),
+        20: lambda: world.kill(victim, token=TOKEN),
+    }
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    with Stage(world) as stage, opened(browser, stage) as page:
+        stage.has_lived(95, then)
+        world.fakes["celix@3"].hangs = world.end
+        page.reload()
         expect(page.locator(".graph canvas").first).to_be_attached()
+        expect(page.locator(f"[data-machine='{victim}'] [data-went]").first).to_contain_text("→ worker-")
+        expect(page.locator(".graph.late").first).to_be_visible()
+        page.get_by_text("All agents as a table").click()
         for name, (width, height, scheme) in SCREENS.items():
             page.emulate_media(color_scheme=scheme)
             page.set_viewport_size({"width": width, "height": height})
             page.wait_for_timeout(1200)  # two readings: everything is drawn anew
             assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+            assert faint_texts(page) == [], name
             page.screenshot(path=SCREENSHOTS / f"demonstrator-{name}.png", full_page=True)

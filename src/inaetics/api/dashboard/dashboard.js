@@ -58,7 +58,8 @@ function showMachines() {
       element("p", {}, [machine.address, machine.cores ? `${machine.cores} cores` : "", machine.memory ? `${(machine.memory / 2 ** 30).toFixed(0)} GiB` : "", ...Object.entries(machine.metadata).map(([k, v]) => `${k}=${v}`)].filter(Boolean).join(" · ")),
       here.length ? chips(here, machine.id) : element("p", {}, "nothing runs here"));
   });
-  for (const host of lost) cards.push(lostCard(host));
+  cards.push(...lost.map(lostCard));
+  cards.sort((a, b) => a.dataset.machine.localeCompare(b.dataset.machine, "en", { numeric: true }));
   for (const [id, here] of on) {
     const name = here[0][0].machine?.name ?? id.slice(0, 8);
     if (lost.some((host) => host.name === name)) continue;
