@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from inaetics.supervisor import procfs
+from inaetics.supervisor import linux, procfs
 from inaetics.supervisor.group_files import Setting, Whole, settings
 from inaetics.supervisor.hierarchies import Hierarchy, usable_hierarchies, way_home
 from inaetics.supervisor.procfs import Process
@@ -119,7 +119,7 @@ class Groups:
             return
         directory = f"{self._tracker.path}/{unit}"
         try:
-            _write(f"{directory}/cgroup.kill", "1")
+            linux.write(f"{directory}/cgroup.kill", "1")
         except FileNotFoundError:
             _kill_frozen(directory)
         except OSError as error:
@@ -207,7 +207,7 @@ def _recorded(path: Path) -> tuple[Hierarchy, ...]:
 def _set(directory: str, setting: Setting) -> list[str]:
     """Write one limit; return what there is to say about it."""
     try:
-        _write(f"{directory}/{setting.file}", setting.value)
+        linux.write(f"{directory}/{setting.file}", setting.value)
     except OSError as error:
         return [f"{setting.directive} cannot be kept here: {error.strerror} ({setting.file})"]
     return []
@@ -219,7 +219,7 @@ def _kill_frozen(directory: str) -> None:
     frozen, thawed = ("1", "0") if freezer == "cgroup.freeze" else ("FROZEN", "THAWED")
     try:
         if freezer is not None:
-            _write(f"{directory}/{freezer}", frozen)
+            linux.write(f"{directory}/{freezer}", frozen)
         for _ in range(_FREEZE_ROUNDS):
             before = set(_pids(directory))
             for pid in before:
@@ -238,7 +238,7 @@ def _kill_frozen(directory: str) -> None:
 def _thaw(file: str, thawed: str) -> None:
     """Let a group go on: what is frozen does not die, whatever it was sent."""
     try:
-        _write(file, thawed)
+        linux.write(file, thawed)
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENODEV):  # else the group is gone
             _log.error("cannot thaw a group", file=file, error=str(error))
@@ -272,14 +272,6 @@ def _remove(directory: str) -> bool:
             os.rmdir(directory)
         return not os.path.isdir(directory)
     return True
-
-
-def _write(path: str, text: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, text.encode())
-    finally:
-        os.close(fd)
 
 
 def _whole() -> Whole:

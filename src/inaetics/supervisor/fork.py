@@ -11,6 +11,7 @@ import signal
 from collections.abc import Callable
 from typing import NoReturn
 
+from inaetics.supervisor import linux
 from inaetics.supervisor.launch import HANDLED, Account, Child, Launch
 
 EXIT_CHDIR = 200
@@ -89,9 +90,7 @@ def _settle(launch: Launch) -> None:
 def _join(groups: tuple[str, ...]) -> None:
     """Enter the unit's control groups."""
     for path in groups:
-        fd = os.open(path, os.O_WRONLY)
-        os.write(fd, b"0")
-        os.close(fd)
+        linux.write(path, "0")
 
 
 def _limit(launch: Launch, number: int, limit: tuple[int, int]) -> None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import structlog
 
+from inaetics.supervisor import linux
+
 _log = structlog.get_logger()
 
 _WANTED = frozenset({"memory", "cpu", "pids"})
@@ -61,7 +63,7 @@ def way_home(path: str) -> str | None:
     for mount in mounted:
         with suppress(OSError):  # another mount of it may do
             if os.stat(mount.own).st_dev == os.stat(path).st_dev:
-                _write(f"{mount.own}/cgroup.procs", "0")
+                linux.write(f"{mount.own}/cgroup.procs", "0")
                 return f"{mount.own}/cgroup.procs"
     return None
 
@@ -129,7 +131,7 @@ def _hand_down(directory: str, controller: str) -> bool:
     if controller in _words(file):
         return True
     try:
-        _write(file, f"+{controller}")
+        linux.write(file, f"+{controller}")
     except OSError as error:
         if error.errno == errno.EBUSY:
             return _move_aside(directory) and _hand_down(directory, controller)
@@ -147,7 +149,7 @@ def _move_aside(directory: str) -> bool:
     try:
         with suppress(FileExistsError):
             os.mkdir(aside)
-        _write(f"{aside}/cgroup.procs", "0")
+        linux.write(f"{aside}/cgroup.procs", "0")
     except OSError as error:
         _log.debug("cannot leave a group", directory=directory, error=str(error))
         return False
@@ -160,11 +162,3 @@ def _words(path: str) -> frozenset[str]:
             return frozenset(file.read().split())
     except OSError:  # not there, or not ours to read: nothing is to be had there
         return frozenset()
-
-
-def _write(path: str, text: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, text.encode())
-    finally:
-        os.close(fd)

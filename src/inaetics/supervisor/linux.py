@@ -57,6 +57,15 @@ def punch_hole(fd: int, offset: int, length: int) -> None:
     _check(_libc.fallocate(fd, _FALLOC_FL_PUNCH_HOLE | _FALLOC_FL_KEEP_SIZE, offset, length))
 
 
+def write(path: str, text: str) -> None:
+    """Tell the kernel something by a file of its own, in one call, as it wants it. Raises `OSError`."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
+
+
 def inotify_open() -> int:
     """Return a new inotify file descriptor, non-blocking and not inherited."""
     return _check(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))

@@ -18,6 +18,7 @@ import resource
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+from inaetics.supervisor import linux
 from inaetics.supervisor.fork import fork
 from inaetics.supervisor.launch import Child, Launch
 
@@ -119,8 +120,4 @@ def _group(group: str, home: str) -> Iterator[None]:
 
 
 def _enter(group: str) -> None:
-    fd = os.open(group, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, b"0")
-    finally:
-        os.close(fd)
+    linux.write(group, "0")
