@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from inaetics.api.client import FleetClient
+from inaetics.api.scale_client import set_automatic
 from inaetics.api.wire import UnitEntry
 from inaetics.cli import scaling
 from inaetics.cli.bundle_work import push_demonstrator
@@ -73,11 +74,15 @@ def demo(paths: ClusterPaths, request: Request, progress: Progress) -> str:
             progress.note(mapping)
             with progress.step("agents running") as step:
                 _agents(client, traces, step)
-                declare_sets(client)
+                is_new = declare_sets(client)
             if older := older_images(client):
                 progress.note(older)
             with progress.step("samples on the page") as step:
-                return _page(client, step)
+                address = _page(client, step)
+            if is_new:  # and only now: what piles up while agents start is no load
+                set_automatic(client, True)
+                progress.note(f"processors come and go by the load (off: {command(paths.name, 'scale --auto off')})")
+            return address
 
 
 def hosts_on(paths: ClusterPaths) -> frozenset[str]:

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from inaetics.api.client import FleetClient
+from inaetics.api.scale_client import scaling, set_automatic
 from inaetics.cli.fleet_manager import fleet_manager
 from tests.component.api.live import LiveFleet
 
@@ -50,6 +51,13 @@ def test_up_down_and_stop(fleet: LiveFleet, client: FleetClient, folder: Path) -
     assert client.units().units == ()
     assert client.states().states == ()
     assert "nothing to stop" in manage(fleet, "--stop").stderr
+
+
+def test_who_names_numbers_ends_automatic_scaling(fleet: LiveFleet, client: FleetClient, folder: Path) -> None:
+    assert "automatic scaling" not in start(fleet, folder, "--celixAgents=1", "--felixAgents=1").stderr
+    set_automatic(client, True)
+    assert "automatic scaling is off now" in start(fleet, folder, "--celixAgents=2", "--felixAgents=1").stderr
+    assert not scaling(client).automatic
 
 
 def test_down_returns_once_no_machine_has_what_was_too_many(
