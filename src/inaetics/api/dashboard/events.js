@@ -14,12 +14,14 @@ function steps(timeline) {
 /** An event as the API tells it; `open` is called with the unit's name when it is chosen. */
 export function fleetEvent(event, open) {
   const subject = event.unit || event.machine || "";
-  const what = event.message || happened(subject, event.kind, event.unit && event.machine);
+  // "after 11.8 s", as the message of a machine that returned, does not say whose.
+  const told = event.message && (event.unit || event.message.includes(subject));
+  const what = told ? event.message : happened(subject, event.kind, event.unit && event.machine);
   const words = event.unit && !what.startsWith(event.unit) ? `${event.unit}: ${what}` : what;
   const link = () => element("a", { href: `#${encodeURIComponent(event.unit)}`, onclick: (click) => { click.preventDefault(); open(event.unit); } }, words);
   return eventItem({
     kind: event.kind, at_ms: event.time * 1000, what: event.unit && open ? link() : words,
-    why: event.reason === event.message ? "" : event.reason,
+    why: [told ? "" : event.message, event.reason === event.message ? "" : event.reason].filter(Boolean).join("; "),
     steps: event.timeline ? steps(event.timeline) : [],
   });
 }
