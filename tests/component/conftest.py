@@ -19,6 +19,7 @@ LONG = (
     "fleet/test_losing_touch_real.py",
     "provisioning/test_server.py",
     "api/test_dashboard.py",
+    "api/test_tunnel.py",
     "supervisor/test_deadline.py",
     "hosts/test_forming.py",
     "demonstrator/test_coordinator.py",

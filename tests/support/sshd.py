@@ -6,8 +6,8 @@ agent of its own.
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -23,6 +23,10 @@ PORT, NOISY_PORT, STRANGE_PORT = 40022, 40023, 40024
 
 PRIVILEGE_SEPARATION = Path("/run/sshd")
 """Where sshd locks its unprivileged half in, when root runs it. Debian's service makes it, and is not run here."""
+
+
+SEEN = ("INAETICS_TEST", "XDG_RUNTIME_DIR")
+"""What of our environment is in its sessions': whose they are, and what a login without PAM lacks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,14 +83,14 @@ def _config(directory: Path, address: str) -> str:
     return f"""\
 {listening}HostKey {directory}/host
 AuthorizedKeysFile {directory}/user.pub
-AllowUsers {getpass.getuser()}
+AllowUsers {pwd.getpwuid(os.getuid()).pw_name}
 PermitRootLogin prohibit-password
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 UsePAM no
 StrictModes no
 PidFile none
-SetEnv INAETICS_TEST={os.environ["INAETICS_TEST"]}
+SetEnv {" ".join(f"{name}={os.environ[name]}" for name in SEEN if name in os.environ)}
 Match LocalPort {NOISY_PORT}
   ForceCommand printf 'Welcome!\\nUnfinished'; exec sh -c "$SSH_ORIGINAL_COMMAND"
 Match LocalPort {STRANGE_PORT}

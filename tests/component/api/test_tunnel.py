@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -184,7 +184,7 @@ def ways() -> list[str]:
         ),
         pytest.param(
             lambda s: [*there(s), "--cluster=nothing"],
-            ["no fleet API of cluster 'nothing'", getpass.getuser(), "inaetics up --cluster nothing"],
+            ["no fleet API of cluster 'nothing'", pwd.getpwuid(os.getuid()).pw_name, "inaetics up --cluster nothing"],
             3,
             id="no-cluster",
         ),
