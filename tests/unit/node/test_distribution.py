@@ -178,6 +178,31 @@ def test_bundle_is_not_stopped_while_a_caller_waits_for_a_future_of_it(
     installer.stop_all()
 
 
+def test_services_of_a_bundle_wait_for_calls_together(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other they would wait longer than a bundle has to give its services up."""
+    monkeypatch.setattr(distribution, "DRAIN_S", 1.0)
+    waited: list[float] = []
+    endpoints = bench.distribution._exports.endpoints
+    withdraw = endpoints.withdraw
+
+    def withdrawn(name: str, within_s: float) -> bool:
+        waited.append(within_s)
+        return withdraw(name, within_s)
+
+    monkeypatch.setattr(endpoints, "withdraw", withdrawn)
+    first, proxy = bench.export(), bench.imported()
+    second = bench.context.register_service("other", bench.service, {api.EXPORTED_INTERFACES: "*"})
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(proxy.wait)
+        assert bench.service.entered.wait(10)
+        first.unregister()
+        second.unregister()
+        bench.service.leave.set()
+        assert under_way.result(10) == "left"
+    assert waited[0] > 0.5
+    assert waited[1] < 0.5
+
+
 def test_services_wait_together_when_the_framework_is_about_to_stop(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,8 +4,8 @@ A framework has one container that exports and one that imports. The exporter's 
 address at any free port; an endpoint says where, in its container id: ``inaetics://127.17.8.101:40123``.
 
 A service that is withdrawn takes no more calls, and its bundle goes on stopping when the calls under way have ended, or
-after `DRAIN_S`; who replaces bundles may wait longer (`inside`). Until importers know, calls for it go to its successor
-(`successors`), if there is one.
+after `DRAIN_S`, which all services of a bundle have together; who replaces bundles may wait longer (`inside`). Until
+importers know, calls for it go to its successor (`successors`), if there is one.
 
 The providers are plain services, not components: iPOPO keeps a parent's callbacks beside overriding ones of another
 name, and nothing here needs injection. Methods that Pelix calls override the parents' by exactly their names, most of
@@ -62,7 +62,9 @@ NAMESPACE = "inaetics.remote"
 CLIENT_CONFIG = f"{api.REMOTE_CONFIG}.client"
 DEFAULT_TIMEOUT_S = 10.0
 DRAIN_S = 1.0
-"""How long a service that is withdrawn waits for calls under way."""
+"""How long a bundle whose services are withdrawn waits for calls under way."""
+TOGETHER_S = 0.5
+"""Services of a bundle that are withdrawn within so much of each other are withdrawn together."""
 STOP_S = 0.3
 """How long the last answers have when the framework stops."""
 
@@ -181,6 +183,8 @@ class _Exports(_Standing, ExportContainer):
         super().__init__()
         self.endpoints = Endpoints(self._heir)
         self._end: float | None = None
+        self._waits: dict[str, tuple[float, float]] = {}
+        """Of a bundle whose services are withdrawn: until when they wait, and when the last one was."""
         self._agent = agent
         self._successors = Successors()
 
@@ -204,16 +208,23 @@ class _Exports(_Standing, ExportContainer):
         if leaving is not None:
             self._successors.leaves(ed.get_id(), leaving)
         exported = super()._unexport_service(ed)
-        if not self.endpoints.withdraw(ed.get_id(), self._drain_s()):
+        package = self.endpoints.package(ed.get_id())
+        until = self._wait_until(package)
+        if not self.endpoints.withdraw(ed.get_id(), max(until - time.monotonic(), 0.0)):
             log.warning("service goes with calls under way", interfaces=ed.get_interfaces(), endpoint=ed.get_id())
+        self._waits[package] = (until, time.monotonic())
         return exported
 
     def hurry(self, within_s: float) -> None:
         """From now on wait so long for calls under way, for all services together."""
         self._end = time.monotonic() + within_s
 
-    def _drain_s(self) -> float:
-        return DRAIN_S if self._end is None else min(DRAIN_S, max(self._end - time.monotonic(), 0.0))
+    def _wait_until(self, package: str) -> float:
+        """They are withdrawn one after the other: if each waited by itself, a bundle of many would seem to hang."""
+        now = time.monotonic()
+        self._waits = {name: wait for name, wait in self._waits.items() if now - wait[1] <= TOGETHER_S}
+        until, _ = self._waits.get(package, (now + DRAIN_S, now))
+        return until if self._end is None else min(until, self._end)
 
     def _heir(self, endpoint: str) -> str | None:
         """Who answers for an endpoint that was withdrawn."""

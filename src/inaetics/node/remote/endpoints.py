@@ -118,6 +118,11 @@ class Endpoints:
     def add(self, name: str, service: Any) -> None:
         self._endpoints[name] = Endpoint(service)
 
+    def package(self, name: str) -> str:
+        """Whose service it is, see `Endpoint`; empty for an unknown one."""
+        endpoint = self._endpoints.get(name)
+        return endpoint.package if endpoint is not None else ""
+
     def withdraw(self, name: str, within_s: float) -> bool:
         """As `Endpoint.withdraw`; for an unknown one there is nothing to wait for."""
         endpoint = self._endpoints.pop(name, None)
