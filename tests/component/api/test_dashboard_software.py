@@ -14,9 +14,9 @@ from playwright.sync_api import Browser, expect
 from inaetics.api import token_record
 from inaetics.api.client import FleetClient
 from inaetics.api.gateway import Gateway
-from inaetics.api.provisioning_client import change, targets, version
+from inaetics.api.provisioning_client import change, targets, version, versions
 from inaetics.api.provisioning_wire import VersionRequest
-from inaetics.bundles.records import LOG_ROOT, PREFIX, Artifact, artifact_key
+from inaetics.bundles.records import LOG_ROOT, PREFIX, TRIAL, Artifact, artifact_key
 from tests.component.api.live import LiveFleet
 from tests.support.browser import chromium, faultless
 from tests.support.eventually import eventually
@@ -58,7 +58,7 @@ def software(fleet: LiveFleet, client: FleetClient) -> Iterator[None]:
             settled = partial(_all_said, client, f"{number}-")
             eventually(settled, within_s=20, what="both said what came of it")
         yield
-    for prefix in (PREFIX, LOG_ROOT):
+    for prefix in (PREFIX, LOG_ROOT, TRIAL):
         fleet.call(lambda prefix=prefix: fleet.store.delete(prefix, prefix=True))  # type: ignore[misc]
 
 
@@ -90,6 +90,7 @@ def test_what_agents_run_is_shown_and_taken_back(fleet: LiveFleet, browser: Brow
         expect(page.locator("#software-problem")).not_to_be_visible()
         made = version(client)
         assert (made.version, made.by) == (3, "berta@here (dashboard)")
+        assert versions(client).trial is None
 
 
 @pytest.mark.usefixtures("software")
@@ -107,3 +108,6 @@ def test_who_has_no_token_is_asked_for_it(fleet: LiveFleet, browser: Browser, cl
         page.get_by_role("button", name="Put version 3 in force").click()
         expect(page.locator("#change [role=status]")).to_contain_text("Version 3 is in force")
         assert version(client).version == 3
+        trial = versions(client).trial
+        assert trial is not None, "the cluster goes back from what cannot be run"
+        assert (trial.version, trial.back_to) == (3, 2)
