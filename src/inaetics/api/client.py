@@ -291,7 +291,7 @@ class FleetClient:
         return Unavailable(f"no fleet API answers at {self._where()}: {_why(error)} ({help})")
 
     def _where(self) -> str:
-        where = ", ".join(self.endpoints) or "any endpoint"
+        where = ", ".join(dict.fromkeys(self.endpoints)) or "any endpoint"
         return where if self._tunnel is None else f"{where} through {self._tunnel.host.name}"
 
 

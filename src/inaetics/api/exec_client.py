@@ -71,7 +71,7 @@ def _opened(tunnel: Tunnel, endpoints: Sequence[str], timeout_s: float) -> Itera
         with closing(channel):
             yield endpoint, channel
         return
-    raise Unavailable(f"no fleet API answers through {tunnel.host.name}: {'; '.join(failures)}")
+    raise Unavailable(f"no fleet API answers through {tunnel.host.name}: {'; '.join(dict.fromkeys(failures))}")
 
 
 async def _run(

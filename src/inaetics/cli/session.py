@@ -102,7 +102,8 @@ class Session:
         if self.tunnel is not None:
             from inaetics.api.tunnel import CLUSTER
 
-            return (f"{CLUSTER}{cluster_paths(self.cluster).name}",)
+            # Twice: when the API that answers dies over a request, whichever answers then is asked again.
+            return (f"{CLUSTER}{cluster_paths(self.cluster).name}",) * 2
 
         sockets = fleet_sockets(self.cluster)
         if not sockets:

@@ -85,19 +85,33 @@ def test_a_login_that_talks_spoils_nothing(sshd: Sshd, fleet: LiveFleet) -> None
     assert done.stdout.split()[1:] == [b"worker-1", b"worker-2", b"worker-3"], done.stderr
 
 
-def test_the_clusters_own_socket_is_found_over_there(sshd: Sshd, fleet: LiveFleet) -> None:
+def test_the_clusters_own_sockets_are_found_over_there_and_another_one_when_an_api_dies(
+    sshd: Sshd, fleet: LiveFleet
+) -> None:
     cluster = f"tunnel-{os.getpid()}"
     directory = run_root() / cluster
     for host in ("worker-1", "worker-2"):
         (directory / host).mkdir(parents=True)
-    with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(str(directory / "worker-1" / "fleet.sock"))
+    dying = socket.socket(socket.AF_UNIX)
+    dying.bind(str(directory / "worker-1" / "fleet.sock"))
+    dying.listen()
     (directory / "worker-2" / "fleet.sock").symlink_to(fleet.socket)
+    dead = threading.Thread(target=die_over_a_request, args=(dying,))
+    dead.start()
     try:
         done = fleetctl(sshd, *there(sshd), "--cluster", cluster, "list-machines", "--no-legend")
     finally:
+        dead.join(60)
         shutil.rmtree(directory)
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 3), done.stderr
+
+
+def die_over_a_request(listening: socket.socket) -> None:
+    with listening:
+        listening.settimeout(50)
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(10)
 
 
 def test_an_https_endpoint_needs_no_shell_and_the_certificate_stays_here(sshd: Sshd, fleet: LiveFleet) -> None:
