@@ -31,6 +31,8 @@ from tests.support.eventually import eventually
 from tests.support.fake_provisioning import FakeProvisioning
 from tests.support.signing import Signing, signing
 
+pytestmark = pytest.mark.timeout(300)  # the first of a run compiles
+
 AGENT = "java@1"
 GOOD = "good-1.0.0"
 

@@ -13,6 +13,8 @@ from inaetics.node.remote.wire import PROTOCOL, Frames, Hello, Message, encode
 from tests.component.java.conftest import JAVA
 from tests.unit.node.test_remote_vectors import ADDRESS, VECTORS, load, matches
 
+pytestmark = pytest.mark.timeout(300)  # the first of a run compiles
+
 PROVISIONING = VECTORS.parent / "provisioning"
 IN_FORCE = PROVISIONING / "in-force.json"
 

@@ -9,6 +9,8 @@ import pytest
 from tests.component.java.conftest import JAVA
 from tests.support.etcd import Authority
 
+pytestmark = pytest.mark.timeout(300)  # the first of a run compiles
+
 ADDRESS = "127.0.0.1"
 CLASSES = ("--add-opens", "java.base/java.net=ALL-UNNAMED", "--add-opens", "java.base/sun.nio.ch=ALL-UNNAMED")
 
