@@ -14,8 +14,8 @@ from typing import TextIO
 
 import structlog
 from structlog.typing import Processor
-from typing_extensions import override
 
+from inaetics.override import override
 from inaetics.terminal import colours
 
 

@@ -1,6 +1,7 @@
 """`override` for Python 3.11, whose `typing` has none yet: the checker sees the real one, the program does nothing.
 
-For what must start quickly or be small: `typing_extensions`, which has it too, takes a hundredth of a second to load.
+Not from `typing_extensions`, which has it too but takes a hundredth of a second to load: programs that start with every
+container import this.
 """
 
 from __future__ import annotations

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from typing_extensions import override
-
 from inaetics.containers.distribution import MANIFESTS, host_and_port, missing, registry_context, unanswered, words_of
 from inaetics.errors import NotFound, Unavailable
+from inaetics.override import override
 
 _PAGE = 500
 

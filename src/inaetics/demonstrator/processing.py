@@ -14,7 +14,6 @@ from typing import Protocol
 import msgspec
 from pelix.framework import BundleContext
 from pelix.ipopo.decorators import Invalidate, Validate
-from typing_extensions import override
 
 from inaetics.demonstrator.api import (
     MODES,
@@ -33,6 +32,7 @@ from inaetics.demonstrator.calls import Worker
 from inaetics.demonstrator.given import Checks, given
 from inaetics.demonstrator.settings import one_of, within
 from inaetics.demonstrator.told import Told
+from inaetics.override import override
 
 MOST_A_BATCH = 1000
 

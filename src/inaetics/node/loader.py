@@ -31,11 +31,11 @@ from pelix.framework import Bundle, BundleContext
 from pelix.internals.events import BundleEvent, ServiceEvent
 from pelix.ipopo.constants import IPOPO_FACTORY_CONTEXT, use_ipopo
 from pelix.ipopo.instance import StoredInstance
-from typing_extensions import override
 
 from inaetics.bundles.archive import Archive
 from inaetics.bundles.manifest import Manifest
 from inaetics.errors import InvalidInput
+from inaetics.override import override
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,9 +20,9 @@ from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import structlog
-from typing_extensions import override
 
 from inaetics.errors import InaeticsError, InvalidInput, NotFound, Unavailable
+from inaetics.override import override
 from inaetics.provisioning.answers import MAX_REPORT, Answer, Answers, refusal
 from inaetics.strangers import GuardedServer
 from inaetics.tls import common_name, server_context

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from pelix.http.basic import _HttpServerFamily, _RequestHandler
-from typing_extensions import override
+
+from inaetics.override import override
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer

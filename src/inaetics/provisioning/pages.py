@@ -22,8 +22,8 @@ from pelix.http import HTTP_SERVLET_PATH, AbstractHTTPServletRequest, Servlet
 from pelix.http.basic import HttpServiceImpl
 from pelix.internals.registry import ServiceReference
 from pelix.ipopo.decorators import ComponentFactory, Validate
-from typing_extensions import override
 
+from inaetics.override import override
 from inaetics.provisioning.page_server import PageHandler, PageServer
 
 FACTORY = "inaetics-pages"

@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal
 
-from typing_extensions import override
-
+from inaetics.override import override
 from inaetics.supervisor import linux
 
 _LOOK_EVERY_S = 0.5

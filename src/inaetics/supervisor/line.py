@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from pathlib import Path
 
-from typing_extensions import override
+from inaetics.override import override
 
 
 class Line(asyncio.Protocol):

@@ -1,7 +1,7 @@
 """Giving a process what its unit asks for before it runs its program. Called in the forked child, so it is quick.
 
 Each failure has the exit status that systemd has for it. What only needs rights that we lack, and only makes the
-process come off worse than it wanted, is said and left: see `apply`.
+process come off worse than it wanted, is said and left: see `Step`.
 """
 
 from __future__ import annotations

@@ -32,12 +32,12 @@ from pelix.rsa.providers.discovery import (
     EndpointEvent,
     EndpointEventListener,
 )
-from typing_extensions import override
 
 from inaetics.node.remote.belief import Belief
 from inaetics.node.remote.directory import Directory, Standing
 from inaetics.node.remote.reachability import SERVICE_REACHABILITY, SERVICE_SUSPICIONS, Presence, Suspicions
 from inaetics.node.remote.workers import Workers
+from inaetics.override import override
 
 log = structlog.get_logger()
 

@@ -45,7 +45,6 @@ from pelix.rsa.providers.distribution import (
     ImportContainer,
     ImportDistributionProvider,
 )
-from typing_extensions import override
 
 from inaetics.node import api
 from inaetics.node.remote.client import Peer, Peers
@@ -55,6 +54,7 @@ from inaetics.node.remote.reachability import SERVICE_REACHABILITY, SERVICE_SUSP
 from inaetics.node.remote.server import Server
 from inaetics.node.remote.successors import Successors
 from inaetics.node.remote.tls import TlsContexts
+from inaetics.override import override
 
 log = structlog.get_logger()
 

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from typing_extensions import override
-
 from inaetics.node.remote.wire import Reply
+from inaetics.override import override
 
 
 class Broken(Exception):

@@ -16,9 +16,9 @@ from concurrent.futures import Future
 from typing import Any
 
 import structlog
-from typing_extensions import override
 
 from inaetics.node.remote.client import Peer
+from inaetics.override import override
 
 log = structlog.get_logger()
 

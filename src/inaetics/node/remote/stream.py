@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-from typing_extensions import override
+from inaetics.override import override
 
 SLICE_S = 1.0
 """How long a receiver with a time limit sleeps at most: meanwhile a sender may have left something unsent."""

@@ -21,7 +21,6 @@ from pelix.ipopo.decorators import (
     UnbindField,
     Validate,
 )
-from typing_extensions import override
 
 from inaetics.demonstrator.api import (
     DATA_STORE,
@@ -37,6 +36,7 @@ from inaetics.demonstrator.blocks import converted, ends, of_results, read_resul
 from inaetics.demonstrator.calls import CALL_FAILED, Worker
 from inaetics.demonstrator.given import Checks, given
 from inaetics.node import api
+from inaetics.override import override
 
 from .clocks import Clocks
 from .database import Database

@@ -22,7 +22,6 @@ from pelix.ipopo.decorators import (
     Requires,
     Validate,
 )
-from typing_extensions import override
 
 from inaetics.demonstrator.api import (
     BURST,
@@ -42,6 +41,7 @@ from inaetics.demonstrator.given import Checks, given
 from inaetics.demonstrator.settings import within
 from inaetics.demonstrator.told import Told
 from inaetics.node import api
+from inaetics.override import override
 
 from .lives import Lives
 from .pace import KNOWN, MAXIMUM, PREFIX, RATE, Pace, beginning

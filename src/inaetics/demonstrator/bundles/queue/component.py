@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pelix.constants import BundleActivator
 from pelix.framework import BundleContext
 from pelix.ipopo.decorators import ComponentFactory, Instantiate, Property, Provides, Validate
-from typing_extensions import override
 
 from inaetics.demonstrator.api import (
     SAMPLE_QUEUE,
@@ -26,6 +25,7 @@ from inaetics.demonstrator.api import (
 from inaetics.demonstrator.blocks import converted, of_samples, read_sample_block, samples_of
 from inaetics.demonstrator.given import Checks, given
 from inaetics.node import api
+from inaetics.override import override
 
 from .buffer import SampleBuffer
 
