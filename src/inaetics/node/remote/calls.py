@@ -64,7 +64,11 @@ class CurrentCall(msgspec.Struct, eq=False):  # a struct because one is made for
 
     def _tell(self) -> None:
         while self._listeners:
-            self._listeners.pop()()
+            try:
+                listener = self._listeners.pop()
+            except IndexError:
+                return  # another thread was quicker
+            listener()
 
 
 def current_call() -> CurrentCall | None:
