@@ -183,7 +183,6 @@ def ways() -> list[str]:
         pytest.param(
             lambda s: ["--tunnel", f"{s.address}:9"], ["Connection refused", "does sshd run there"], 3, id="port"
         ),
-        pytest.param(lambda s: ["--tunnel", "nobody.invalid"], ["Could not resolve", "~/.ssh/config"], 3, id="name"),
         pytest.param(
             lambda s: ["--tunnel", s.place(), "--known-hosts-file=/dev/null"],
             ["Host key verification failed", "accept it once with 'ssh "],

@@ -110,6 +110,13 @@ def test_a_machine_behind_is_reached_with_the_same_options() -> None:
         pytest.param(
             "ssh: connect to host x port 22: Connection refused", 255, Unavailable, "does sshd run", id="port"
         ),
+        pytest.param(
+            "ssh: Could not resolve hostname gat: Name or service not known",
+            255,
+            Unavailable,
+            "~/.ssh/config",
+            id="name",
+        ),
         pytest.param("bash: line 1: python3: command not found", 127, Unavailable, "no python3", id="python"),
         pytest.param(
             "x@y: Permission denied (publickey).\r\n", 255, Forbidden, "ssh-copy-id -p 2222 me@gate", id="key"

@@ -147,6 +147,7 @@ def test_what_the_original_had_and_makes_no_sense_here_is_refused_with_a_sentenc
     ("variable", "value", "words"),
     [
         pytest.param("FLEETCTL_ETCD_KEYFILE", "x", "FLEETCTL_ETCD_KEYFILE cannot be had", id="refused"),
+        pytest.param("FLEETCTL_TUNNEL", "-x", "tunnel '-x' names no host", id="a-tunnel"),
         pytest.param("FLEETCTL_DRIVER", "etcd", "FLEETCTL_DRIVER=etcd cannot be had", id="another-value"),
         pytest.param("FLEETCTL_DRIVER", "api", "no fleet API answers", id="what-is-done-anyway"),
         pytest.param("FLEETCTL_ETCD_KEYFILE", "", "no fleet API answers", id="empty"),
