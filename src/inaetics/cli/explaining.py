@@ -47,6 +47,18 @@ def explanation_lines(report: ExplainReport, *, indent: int = 0, columns: int | 
     yield from (f"would help: {remedy}" for remedy in report.remedies)
 
 
+def states_lines(report: ExplainReport) -> Iterator[str]:
+    """What machines report of the unit: a line each, or where they are many a line for those that say the same."""
+    if len(report.states) <= FEW:
+        yield from report.states
+        return
+    same: dict[str, list[str]] = {}
+    for state in report.states:
+        machine, _, words = state.partition(": ")
+        same.setdefault(words, []).append(machine)
+    yield from (f"{together(names)}: {words}" for words, names in same.items())
+
+
 def _rows(machines: Sequence[MachineVerdict], constraints: Sequence[str]) -> Iterator[_Row]:
     if len(machines) <= FEW:
         for machine in machines:

@@ -117,19 +117,34 @@ class Explainer:
             return f"its unit file is refused: {requirements.refused}"
         if self._scheduler.in_circle(unit.name, requirements):
             return f"MachineOf={' '.join(requirements.machine_of)} leads back to itself: no machine can be right"
-        if placements and (requirements.is_global or any(self._holds(each) for each in placements)):
+        if placements and requirements.is_global:
+            return self._everywhere(placements)
+        if any(self._holds(each) for each in placements):
             return "; ".join(self._place_line(each) for each in placements)
         before = "".join(f"{self._place_line(each)}; " for each in placements)
         return before + _nowhere(machines, bool(placements))
 
+    def _everywhere(self, placements: list[Placement]) -> str:
+        """Of a global unit: what is the same of several machines is said once."""
+        same: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        for placement in placements:
+            before, name, after = self._place(placement)
+            same[before, after].append(name)
+        return "; ".join(
+            f"{before}{_listed(sorted(names, key=natural))}{after}" for (before, after), names in same.items()
+        )
+
     def _place_line(self, placement: Placement) -> str:
+        return "".join(self._place(placement))
+
+    def _place(self, placement: Placement) -> tuple[str, str, str]:
+        """What is said of a placement: the machine's name, and what stands before and after it."""
         machine = self._snapshot.machines.get(placement.machine)
-        name = machine.name if machine else placement.machine_name or placement.machine
         if machine is None:
-            return f"its machine {name} does not answer"
+            return "its machine ", placement.machine_name or placement.machine, " does not answer"
         if placement.withdraw:
-            return f"{name} is giving it up: {placement.reason}"
-        return f"on {name}: {placement.reason}"
+            return "", machine.name, f" is giving it up: {placement.reason}"
+        return "on ", machine.name, f": {placement.reason}"
 
     # Machine by machine.
 
@@ -262,7 +277,8 @@ def _nowhere(machines: tuple[MachineVerdict, ...], has_place: bool) -> str:
         return f"{_listed(fits)} {'fits' if len(fits) == 1 else 'fit'}: the engine is about to decide"
     firsts = [(machine.name, next(each for each in machine.verdicts if not each.holds)) for machine in machines]
     parts = [*_conflicts_part(firsts, len(machines)), *_room_parts(firsts), *_other_parts(firsts)]
-    more = f"; {len(parts) - _SHOWN} more reasons (fleetctl explain)" if len(parts) > _SHOWN else ""
+    left = len(parts) - _SHOWN
+    more = f"; {left} more reason{'s' if left > 1 else ''} (fleetctl explain)" if left > 0 else ""
     return f"no {'other ' if has_place else ''}machine fits: {'; '.join(parts[:_SHOWN])}{more}"
 
 
@@ -311,14 +327,22 @@ def _remedies(machines: tuple[MachineVerdict, ...]) -> tuple[str, ...]:
     missing = [[verdict for verdict in machine.verdicts if not verdict.holds] for machine in machines]
     missing.sort(key=lambda verdicts: (len(verdicts), sum(verdict.lack for verdict in verdicts)))
     advice: dict[str, None] = {}
-    given: Counter[str] = Counter()
-    for verdict in (verdict for verdicts in missing for verdict in verdicts):
-        if verdict.remedy and verdict.remedy not in advice and given[verdict.constraint] < _SHOWN:
-            given[verdict.constraint] += 1
-            advice[verdict.remedy] = None
-    if any(all(verdict.constraint in _SCARCE and not verdict.too_big for verdict in each) for each in missing):
+    given: Counter[tuple[str, ...]] = Counter()
+    for verdicts in missing:
+        kind, remedy = tuple(verdict.constraint for verdict in verdicts), _remedy(verdicts)
+        if remedy and remedy not in advice and given[kind] < _SHOWN:
+            given[kind] += 1
+            advice[remedy] = None
+    if any(each and all(verdict.constraint in _SCARCE and not verdict.too_big for verdict in each) for each in missing):
         advice["one more machine"] = None
     return tuple(advice)
+
+
+def _remedy(missing: Sequence[Verdict]) -> str:
+    """What would make one machine fit: all of it together, and nothing where one thing cannot be helped there."""
+    if too_big := [verdict.remedy for verdict in missing if verdict.too_big]:
+        return too_big[0]
+    return " and ".join(verdict.remedy for verdict in missing) if all(verdict.remedy for verdict in missing) else ""
 
 
 _SCARCE = {"Conflicts", "Memory", "CPU", "cordoned"}

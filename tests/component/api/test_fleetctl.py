@@ -315,7 +315,10 @@ def test_status_of_a_global_unit(run: Run, fleet: LiveFleet, client: FleetClient
     assert run("status", "sick").code == 3
 
 
-def test_status_and_start_say_what_each_machine_has_against_a_unit(run: Run, folder: Path) -> None:
+def test_status_and_start_say_what_each_machine_has_against_a_unit(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "150")
     (folder / "picky.service").write_text(TEXT + "\n[X-Fleet]\nMachineMetadata=disk=ssd\n")
     for done in (run("start", "picky.service"), run("status", "picky")):
         assert done.code == 3

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from inaetics.api.wire import ConstraintVerdict, ExplainReport, MachineVerdict
-from inaetics.cli.explaining import explanation_lines, together
+from inaetics.cli.explaining import explanation_lines, states_lines, together
 
 FREE = ConstraintVerdict("cordoned", True, "takes new units")
 ALONE = ConstraintVerdict("Conflicts", True, "nothing there conflicts with it")
@@ -98,6 +99,16 @@ def test_two_hundred_machines_share_rows_and_say_what_differs() -> None:
 def test_what_all_machines_of_a_row_say_is_said_once() -> None:
     lines = list(explanation_lines(report(*[[FREE, ELSEWHERE]] * 40), columns=100))
     assert lines[1:] == ["worker-{1..40}  no    ok        fails            has zone=y, not x"]
+
+
+def test_what_many_machines_report_alike_is_said_once() -> None:
+    few = tuple(f"worker-{number}: active (running)" for number in range(1, 11))
+    assert list(states_lines(replace(FIVE, states=few))) == list(few)
+    more = (*few, "worker-11: failed (exit-code): its words: 3", "worker-12: active (running)")
+    assert list(states_lines(replace(FIVE, states=more))) == [
+        "worker-{1..10}, worker-12: active (running)",
+        "worker-11: failed (exit-code): its words: 3",
+    ]
 
 
 @pytest.mark.parametrize(

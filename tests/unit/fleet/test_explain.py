@@ -116,6 +116,33 @@ def test_a_cordoned_machine_says_so() -> None:
     assert explanation.remedies == ("fleetctl uncordon w1", "one more machine")
 
 
+def test_what_would_help_is_all_that_one_machine_lacks_and_nothing_where_something_cannot_be_helped() -> None:
+    world = World()
+    for number in (1, 2):
+        world.up(number, zone="x")
+    world.operate(1, cordoned=True)
+    world.submit("a.service", service("MachineMetadata=zone=y"))
+    assert explain(world.snapshot, "a.service").remedies == (
+        "fleetctl metadata w2 zone=y",
+        "fleetctl uncordon w1 and fleetctl metadata w1 zone=y",
+    )
+    world.submit("b.service", service("MachineMetadata=zone=y", f"MachineID={machine_id(7)}"))
+    assert explain(world.snapshot, "b.service").remedies == ()
+    world.submit("c.service", service("MachineOf=c.service"))
+    assert explain(world.snapshot, "c.service").remedies == (), "a circle is no better for being started"
+
+
+def test_a_global_unit_says_once_what_is_the_same_of_many_machines() -> None:
+    world = world_of(12, ("a.service", service("Global=true")))
+    same = "global unit: on every machine that fits"
+    assert explain(world.snapshot, "a.service").summary == f"on w1, w2, w3 and 9 more: {same}"
+    world.gone(5)
+    assert (
+        explain(world.snapshot, "a.service").summary
+        == f"on w1, w2, w3 and 8 more: {same}; its machine w5 does not answer"
+    )
+
+
 def rooms(*sizes: tuple[int, float], used: str = "Memory=1500M") -> World:
     """Machines w1 … of so many GiB and cores, a unit on each."""
     world = World()

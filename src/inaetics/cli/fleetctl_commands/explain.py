@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inaetics.cli.common import output_option, print_json
-from inaetics.cli.explaining import explanation_lines
+from inaetics.cli.explaining import explanation_lines, states_lines
 from inaetics.cli.fleetctl_commands.arguments import unit_argument
 from inaetics.cli.listings import record
 from inaetics.cli.session import Session, pass_session
@@ -38,8 +38,8 @@ def command(session: Session, unit: str, output: str) -> None:
 
 def _print(report: ExplainReport) -> None:
     click.echo(f"{report.unit}: {report.summary}")
-    for state in report.states:
-        click.echo(f"  {state}")
+    for line in states_lines(report):
+        click.echo(f"  {line}")
     if report.image:
         click.echo(f"  image: {report.image}")
     if lines := list(explanation_lines(report)):
