@@ -352,7 +352,6 @@ class Deployer:
     def _refuse(self, deployment: Deployment, error: InvalidInput, began: float) -> None:
         if self._stopping.is_set():
             return  # it was broken off
-        log.error("deployment refused", version=deployment.version, error=str(error))
         self._given, self._refusal = deployment, str(error)
         back = error.rolled_back if isinstance(error, NotInstalled) else ()
         self._reports.add(
@@ -365,6 +364,7 @@ class Deployer:
                 seconds=round(time.monotonic() - began, 3),
             )
         )
+        log.error("deployment refused", version=deployment.version, error=str(error))  # it counts already
         if not self._current.version:
             self._restore("running what ran last instead")
 

@@ -267,19 +267,19 @@ final class Deployer {
         refusal = "";
         installed++;
         archives.remember(deployment);
-        Log.info("deployed", "version", current.version(), "started", steps.started(), "stopped", steps.stopped(), "seconds", seconds);
         report(deployment.version(), "installed", "", steps.started(), steps.stopped(), seconds);
+        Log.info("deployed", "version", current.version(), "started", steps.started(), "stopped", steps.stopped(), "seconds", seconds);
     }
 
     private void refuse(Deployment deployment, String error, List<String> back, double seconds) throws InterruptedException {
         if (stopping) {
             throw new InterruptedException("it was broken off");
         }
-        Log.error("deployment refused", "version", deployment.version(), "error", error);
         seen = deployment;
         refusal = error;
         failed++;
         report(deployment.version(), back.isEmpty() ? "failed" : "rolled-back", error, back, back, seconds);
+        Log.error("deployment refused", "version", deployment.version(), "error", error); // it counts already
         if (current == Deployment.NONE) {
             restore("running what ran last instead");
         }
