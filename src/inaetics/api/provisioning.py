@@ -242,7 +242,8 @@ class Provisioning:
         made = msgspec.structs.replace(base, version=known.number + 1, by=asked.by[:200], at=self._clock())
         if asked.text is not None:
             _only(asked, "text")
-            return resolve(msgspec.structs.replace(made, text=asked.text, lock={}, note="applied"), known.repository)
+            made = msgspec.structs.replace(made, text=asked.text, lock={}, note="applied")
+            return resolve(made, known.repository, source="the mapping")  # its number says nothing to who wrote it
         if known.version is None:
             raise NotFound(NOTHING)
         if asked.replaced:

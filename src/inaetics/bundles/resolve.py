@@ -24,13 +24,15 @@ def resolved(version: Version, repository: Repository) -> Version:
     return version if version.rules is not None else resolve(version, repository)
 
 
-def resolve(version: Version, repository: Repository, *, pins: Map[str, str] | None = None) -> Version:
+def resolve(
+    version: Version, repository: Repository, *, pins: Map[str, str] | None = None, source: str = ""
+) -> Version:
     """`version` with rules and archives as its text and `lock` say: the archives of `pins`, of the rest the newest.
 
-    What is held stays as it is. Raises `InvalidInput` for what cannot be followed, beginning with the version, and
-    `NotFound` for a pin whose archive is not kept.
+    What is held stays as it is. Raises `InvalidInput` for what cannot be followed, beginning with `source` (the
+    version, unless said), and `NotFound` for a pin whose archive is not kept.
     """
-    source, pins = f"version {version.version}", pins or {}
+    source, pins = source or f"version {version.version}", pins or {}
     mapping = parse_mapping(version.text, repository.manifests(pins), source=source, lock=version.lock)
     needed = {bundle.name_and_version: bundle for rule in mapping.rules for bundle in rule.bundles}
     archives = {

@@ -146,8 +146,8 @@ def test_one_target_goes_back_and_stays_there_until_it_is_released() -> None:
 @pytest.mark.parametrize(
     ("asked", "kind", "words"),
     [
-        pytest.param({"text": rule("x", "b")}, InvalidInput, "version 2: rule 'x': no bundle", id="unknown bundle"),
-        pytest.param({"text": "= 1"}, InvalidInput, "version 2: ", id="no TOML"),
+        pytest.param({"text": rule("x", "b")}, InvalidInput, "the mapping: rule 'x': no bundle", id="unknown bundle"),
+        pytest.param({"text": "= 1"}, InvalidInput, "the mapping: ", id="no TOML"),
         pytest.param({"text": "rules = []", "back_to": 1}, InvalidInput, "one thing", id="two wishes"),
         pytest.param({"target": "x"}, InvalidInput, "what about target", id="half a wish"),
         pytest.param({"back_to": 0, "target": "../x"}, InvalidInput, "is no target", id="a target that is a path"),
