@@ -164,7 +164,7 @@ class Tunnel:
         where, cluster = _place(endpoint)
         channel, said = self._asked(f"through({where!r}, {cluster!r})", timeout_s)
         try:
-            self._check(said, endpoint, cluster)
+            self._check(said, cluster)
         except BaseException:
             channel.close()
             raise
@@ -175,7 +175,7 @@ class Tunnel:
         where, cluster = _place(endpoint)
         channel, said = self._asked(f"program({where!r}, {cluster!r})", timeout_s)
         channel.close()
-        self._check(said, endpoint, cluster)
+        self._check(said, cluster)
         python, *places = map(str, said[1:])
         return python, places
 
@@ -193,7 +193,7 @@ class Tunnel:
             channel.close()
             raise
 
-    def _check(self, said: list[str | int | None], endpoint: str, cluster: str) -> None:
+    def _check(self, said: list[str | int | None], cluster: str) -> None:
         """Raise what the far end could not do."""
         what, *words = said
         if what == "none":
