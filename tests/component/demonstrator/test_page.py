@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from inaetics.demonstrator.bundles.viewer import controls
-from tests.support.browser import chromium, faultless
+from tests.support.browser import chromium, faultless, lent
 from tests.support.eventually import eventually
 from tests.support.made_up import TOKEN, World
 from tests.support.readable import faint_texts, unmarked_stops
@@ -50,7 +50,7 @@ def stage() -> Iterator[Stage]:
 
 @contextmanager
 def opened(browser: Browser, stage: Stage, **more: Any) -> Iterator[Page]:
-    with faultless(browser, **more) as page:
+    with lent(browser, **more) as page:
         page.goto(stage.url)
         expect(page.locator("#live")).to_have_attribute("data-state", "live")
         yield page
