@@ -18,6 +18,7 @@ from inaetics.bundles.outcome import failures
 from inaetics.bundles.records import STANDINGS, TRIAL, Artifact, Entry, Standing, Version, standing_key
 from inaetics.errors import Conflict, InvalidInput
 from inaetics.store.fake import FakeStore
+from inaetics.store.protocol import WatchEvent
 from tests.support.eventually import aeventually
 
 NOW = 1000.0
@@ -35,10 +36,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.store = FakeStore()
-        self.desk = self.another()
-
-    def another(self) -> Provisioning:
-        return Provisioning(self.store.client(), clock=lambda: NOW)
+        self.desk = Provisioning(self.store.client(), clock=lambda: NOW)
 
     async def begin(self) -> None:
         for digit, name in enumerate("abc", 1):
@@ -75,14 +73,13 @@ class Scene:
 
 
 @asynccontextmanager
-async def watched(scene: Scene, *, by: int = 1, clock: float = NOW) -> AsyncIterator[None]:
-    """`by` APIs are there for the block."""
+async def watched(scene: Scene, *, by: int = 1, clock: float = NOW) -> AsyncIterator[tuple[FakeStore, Trials]]:
+    """`by` APIs are there for the block, which is given the first one's store and watch."""
+    stores = [scene.store.client() for _ in range(by)]
     async with asyncio.TaskGroup() as group:
-        tasks = [
-            group.create_task(Trials(scene.store.client(), scene.another(), clock=lambda: clock).run())
-            for _ in range(by)
-        ]
-        yield
+        made = [Trials(store, Provisioning(store, clock=lambda: NOW), clock=lambda: clock) for store in stores]
+        tasks = [group.create_task(each.run()) for each in made]
+        yield stores[0], made[0]
         for task in tasks:
             task.cancel()
 
@@ -127,14 +124,30 @@ def test_it_is_taken_back_too_when_the_failure_came_before_anybody_watched() -> 
     scene(check)
 
 
-def test_it_is_taken_back_after_an_outage_of_the_store() -> None:
+def test_it_is_taken_back_after_an_outage_of_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when its time has passed meanwhile: a watch that comes back needs longer than what is left then."""
+    watch = FakeStore.watch
+
+    async def slowly(self: FakeStore, prefix: str, *, after: int = 0) -> AsyncIterator[WatchEvent]:
+        await asyncio.sleep(0.01)
+        async for event in watch(self, prefix, after=after):
+            yield event
+
+    monkeypatch.setattr(FakeStore, "watch", slowly)
+
     async def check(scene: Scene) -> None:
-        async with watched(scene):
-            await scene.apply(rule("*", "b"), LONG_S)
-            with scene.store.outage():
-                await asyncio.sleep(MOMENT_S)
-            await scene.says("x", "rolled-back")
-            assert (await scene.is_in_force(3)).undid is not None
+        async with watched(scene) as (store, trials):
+            await scene.apply(rule("*", "b"), 0.5)
+
+            async def is_known() -> bool:
+                return trials._now is not None
+
+            await aeventually(is_known, within_s=10, what="the trial is watched over")
+            with store.outage():
+                await scene.says("x", "rolled-back")
+                await asyncio.sleep(0.5 + MOMENT_S)
+                assert (await scene.in_force()).version == 2
+            await scene.is_in_force(3)
 
     scene(check)
 
