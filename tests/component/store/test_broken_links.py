@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -11,12 +11,16 @@ import pytest
 from structlog.testing import capture_logs
 
 from inaetics.errors import Conflict, LeaseLost, Unavailable
+from inaetics.store.background import beside
 from inaetics.store.etcd import connect
 from inaetics.store.protocol import Delete, ModIs, Put, Store
 from tests.component.store.link import Link, linked
 from tests.component.store.record import judge, recording
 from tests.support.etcd import EtcdCluster
 from tests.support.eventually import aeventually
+
+PAUSE_S = 0.2
+"""A loop that stood still for so long has told instants too late to compare them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,35 @@ async def _far(etcd: EtcdCluster, *, silence_s: float = 10.0) -> AsyncIterator[F
         connect([link.endpoint], timeout_s=8.0, silence_s=silence_s) as store,
     ):
         yield Far(store=store, direct=direct, link=link)
+
+
+def _timed(scenario: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Run what compares instants of one loop; again where that loop itself stood still, and the instants tell nothing.
+
+    That happens on a machine that has no processor to spare.
+    """
+    for _ in range(5):
+        longest = [0.0]
+        try:
+            asyncio.run(_watched(scenario, longest))
+        except (AssertionError, ExceptionGroup):
+            if longest[0] < PAUSE_S:
+                raise
+        else:
+            return
+    pytest.fail("the loop stood still, again and again: this tells nothing")
+
+
+async def _watched(scenario: Callable[[], Coroutine[None, None, None]], longest: list[float]) -> None:
+    async def watch() -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            before = loop.time()
+            await asyncio.sleep(0.01)
+            longest[0] = max(longest[0], loop.time() - before)
+
+    async with beside(watch(), name="watch the loop"):
+        await scenario()
 
 
 def test_a_watch_resumes_where_it_was_cut_and_misses_nothing(etcd: EtcdCluster) -> None:
@@ -268,7 +301,7 @@ def test_a_lease_cut_off_is_given_up_when_the_store_may_end_it(etcd: EtcdCluster
             # etcd ends it up to half a second after the deadline; a busy machine may tell us late.
             assert lost_at <= await ending + 0.3
 
-    asyncio.run(main())
+    _timed(main)
 
 
 def test_a_leader_cut_off_stops_before_its_successor_begins(etcd: EtcdCluster) -> None:
@@ -301,7 +334,7 @@ def test_a_leader_cut_off_stops_before_its_successor_begins(etcd: EtcdCluster) -
                 assert stopped_at
                 assert stopped_at[0] < leadership.since
 
-    asyncio.run(main())
+    _timed(main)
 
 
 def test_a_connection_that_hangs_is_left_though_nobody_asks_anything(etcd: EtcdCluster) -> None:
