@@ -84,15 +84,16 @@ def matches(patterns: Iterable[str], name: str) -> bool:
 
 def named(patterns: Iterable[str]) -> list[str]:
     """The units that `patterns` name one by one, not by a glob."""
-    return [unit_name(pattern) for pattern in expand(patterns) if not _is_glob(pattern)]
+    return [unit_name(pattern) for pattern in expand(patterns) if not is_glob(pattern)]
 
 
-def _is_glob(pattern: str) -> bool:
+def is_glob(pattern: str) -> bool:
+    """Whether `pattern` stands for whatever it matches, and not for one unit."""
     return bool(set(pattern) & set("*?["))
 
 
 def _matching(pattern: str, known: Sequence[str]) -> list[str]:
-    if not _is_glob(pattern):
+    if not is_glob(pattern):
         name = unit_name(pattern)
         if name not in known:
             raise NotFound(f"unit {name!r} does not exist{_near(name, known)} (all units: fleetctl list-unit-files)")

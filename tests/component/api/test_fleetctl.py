@@ -209,6 +209,12 @@ def test_globs_reach_what_is_submitted(run: Run, client: FleetClient) -> None:
     run("start", "alone@{1..3}")
     assert run("stop", "alone@*").code == 0
     assert {unit.desired for unit in client.units().units if unit.name != "alone@.service"} == {"loaded"}
+    assert run("unload", "alone@{1,2}").code == 0
+    assert run("load", "alone@*").out.count(" loaded on ") == 3, "its template is none of them"
+    assert run("start", "alone@[12]*").out.count(" launched on ") == 2
+    assert run("start", "alone@*").out.count(" launched on ") == 3
+    nobody = run("start", "alone@*", "nobody@*")
+    assert (nobody.code, "no unit matches 'nobody@*'" in nobody.err) == (4, True)
     assert run("destroy", "alone@*").code == 0
     assert client.units().units == ()
 

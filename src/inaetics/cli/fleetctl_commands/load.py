@@ -6,11 +6,11 @@ import click
 
 from inaetics.cli.common import say
 from inaetics.cli.fleetctl_commands.arguments import blocking_options, files_argument
-from inaetics.cli.fleetctl_commands.submission import bring, known_units, stored_units
+from inaetics.cli.fleetctl_commands.submission import bring, known_units, spelled_out, stored_units
 from inaetics.cli.obsolete import sign_option
 from inaetics.cli.session import Session, pass_session
 from inaetics.cli.triggering import tell_triggered
-from inaetics.cli.unit_arguments import expand, unit_name
+from inaetics.cli.unit_arguments import unit_name
 from inaetics.cli.verdicts import judge_load
 from inaetics.cli.waiting import wait_for
 
@@ -31,10 +31,11 @@ def command(session: Session, units: tuple[str, ...], no_block: bool, block_atte
       fleetctl load 'felix@{1..4}' --no-block
     """
     with session.client() as client:
-        stored = stored_units(client, expand(units))
+        asked = spelled_out(client, units)
+        stored = stored_units(client, asked)
         running = {name for name, unit in stored.items() if unit.desired == "launched"}
-        wanted = [argument for argument in expand(units) if unit_name(argument) not in running]
-        for argument in expand(units):
+        wanted = [argument for argument in asked if unit_name(argument) not in running]
+        for argument in asked:
             if argument not in wanted:
                 say(f"unit {unit_name(argument)} is launched: it is loaded already (stop it: fleetctl stop {argument})")
         names = bring(client, wanted, desired="loaded", replace=replace)

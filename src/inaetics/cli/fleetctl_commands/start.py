@@ -31,6 +31,7 @@ def command(session: Session, units: tuple[str, ...], no_block: bool, block_atte
       fleetctl start units/*.service --no-block
       fleetctl start 'felix@{1..4}'       from felix@.service or felix@.container, here or submitted
       fleetctl start celix@5 --block-attempts=20
+      fleetctl start 'celix@*'            those that are submitted
     """
     with session.client() as client:
         names = bring(client, units, desired="launched", replace=replace)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inaetics.cli.common import say
-from inaetics.cli.unit_arguments import Known, New, expand, local_file, resolve, unit_name
+from inaetics.cli.unit_arguments import Known, New, expand, is_glob, local_file, resolve, select, unit_name
 from inaetics.errors import Conflict, NotFound
 from inaetics.units.names import parse_name
 
@@ -29,7 +29,7 @@ def bring(client: FleetClient, arguments: Iterable[str], *, desired: str | None,
 
     Everything is looked up before anything is changed, so that a name that means nothing changes nothing.
     """
-    wanted = expand(arguments)
+    wanted = spelled_out(client, arguments)
     stored = stored_units(client, wanted)
     hashes = {name: unit.hash for name, unit in stored.items()}
     texts = cache(lambda name: client.unit(name).text)  # of a template once for all its instances
@@ -37,6 +37,18 @@ def bring(client: FleetClient, arguments: Iterable[str], *, desired: str | None,
     asked = [entry for unit in found if (entry := _entry(unit, stored.get(unit.name), desired, replace)) is not None]
     submit_all(client, asked)
     return [unit.name for unit in found]
+
+
+def spelled_out(client: FleetClient, arguments: Iterable[str]) -> list[str]:
+    """Expand `arguments`, each once: ranges, and globs to the submitted units they match, but no template: none runs.
+
+    Raises `NotFound` for a glob that matches none.
+    """
+    wanted = expand(arguments)
+    if not any(map(is_glob, wanted)):
+        return wanted
+    known = [unit.name for unit in client.units().units if not parse_name(unit.name).is_template]
+    return list(dict.fromkeys(one for each in wanted for one in (select([each], known) if is_glob(each) else [each])))
 
 
 def stored_units(client: FleetClient, arguments: Sequence[str]) -> dict[str, UnitEntry]:
