@@ -28,8 +28,8 @@ from bench.machine import table
 from inaetics.demonstrator.api import AGENT_STATISTICS, AccountingReport, AgentReport
 from inaetics.demonstrator.native import LIBRARY
 
-FAST = 2_000_000
-"""Samples a second the producer may make: more than can be."""
+FAST = 1_000_000
+"""Samples a second the producer may make, as many as it can be told: more than can be."""
 SLOW = 1_000
 PATIENCE_S = 120
 TARGET = 300_000

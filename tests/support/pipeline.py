@@ -130,7 +130,12 @@ class Pipeline:
             service.set_utilisation(percent)
 
     def report(self, *, after_ms: float = 0) -> AccountingReport:
-        """The last accounting. Raises AssertionError while there is none, or none younger than `after_ms`."""
+        """The last accounting. Raises AssertionError while there is none, or none younger than `after_ms`; RuntimeError
+        when a stage has ended."""
+        for name, process in self.processes.items():
+            if process.poll() is not None:
+                said = (self.directory / f"{name}.log").read_text(errors="replace")
+                raise RuntimeError(f"{name} has ended with status {process.returncode}: {said[-500:]}")
         latest = [service.latest() for service in self.services(ACCOUNTING).values()]
         assert latest, "there is no accounting"
         assert latest[0] is not None, "the accounting has not begun"
