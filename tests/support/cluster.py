@@ -8,7 +8,7 @@ import subprocess
 import sys
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ class Cluster:
     subnet: str
     demo: str = ""
     """What `inaetics demo` printed."""
+    scaling: dict[str, Any] = field(default_factory=dict)
+    """What `inaetics scale` told after it."""
 
     @property
     def environment(self) -> dict[str, str]:

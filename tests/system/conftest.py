@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     cluster = Cluster(name=f"system-{os.getpid()}", home=home, subnet=f"127.{30 + os.getpid() % 200}.9")
     try:
         cluster.demo = cluster.run("inaetics", "demo", "--subnet", cluster.subnet, timeout_s=600)
+        cluster.scaling = json.loads(cluster.run("inaetics", "scale", "--output", "json"))
+        cluster.run("inaetics", "scale", "--auto", "off")  # tests name numbers, however busy this machine is
         yield cluster
     finally:
         cluster.run("inaetics", "destroy", timeout_s=120)

@@ -61,6 +61,7 @@ def test_demo_ends_with_machines_units_and_the_page(cluster: Cluster) -> None:
     assert status["web"] in cluster.demo
     for name in ("worker-5", "felix@1.service"):
         assert name in cluster.demo
+    assert cluster.scaling["automatic"], "it scales itself until somebody names a number"
     _flows(cluster)
 
 
