@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from inaetics.errors import InvalidInput, NotFound
+from inaetics.units.grammar import MAX_TEXT_BYTES
 from inaetics.units.names import CONTAINER_SUFFIX, SUFFIXES, complete_name, expand_ranges, parse_name
 
 FILE_SUFFIXES = (*SUFFIXES, CONTAINER_SUFFIX)
@@ -184,7 +185,12 @@ def _candidates(argument: str) -> list[Path]:
 def read_text(path: Path) -> str:
     """The text of a unit file; raises `InvalidInput` that says why it cannot be read."""
     try:
-        return path.read_bytes().decode()
+        content = path.read_bytes()
+        if len(content) > MAX_TEXT_BYTES:
+            raise InvalidInput(
+                f"{path} is no unit file: it has {len(content)} bytes, at most {MAX_TEXT_BYTES} are taken"
+            )
+        return content.decode()
     except OSError as error:
         raise InvalidInput(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -32,7 +32,7 @@ def verify(unit: UnitFile, name: Name) -> None:
     of their instances.
     """
     if name.suffix != ".service":
-        raise unit.error(f"{name}: {_INSTEAD[name.suffix]} (the fleet runs .service and .container units)", None)
+        raise unit.error(f"{_INSTEAD[name.suffix]} (the fleet runs .service and .container units)", None)
     concrete = name.with_instance(_ANY_INSTANCE) if name.is_template else name
     _refuse_contradictions(unit, concrete, fleet_section(unit, concrete))
     service = to_service(unit, concrete, _ANY_ENGINE) if is_container(unit) else unit

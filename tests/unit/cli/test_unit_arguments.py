@@ -172,6 +172,12 @@ def test_a_file_of_a_type_that_the_fleet_does_not_run_is_read_so_that_it_can_be_
         unit_name("a.mount")
 
 
+def test_a_file_that_is_too_large_is_named_before_it_is_sent(folder: Path) -> None:
+    (folder / "big.service").write_text("#" * 1_100_000)
+    with pytest.raises(InvalidInput, match=r"big\.service is no unit file: it has 1100000 bytes, at most \d+ are"):
+        local_file("big.service")
+
+
 def test_a_file_that_is_no_text_is_refused(folder: Path) -> None:
     (folder / "hello.service").write_bytes(b"[Service]\n\xff")
     with pytest.raises(InvalidInput, match=r"byte 10 is not UTF-8"):
