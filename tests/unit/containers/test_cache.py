@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
-from inaetics.containers.cache import alone
+import pytest
+
+from inaetics.containers.cache import alone, scratch, used, youngest_first
+from inaetics.containers.replicate_files import RegistryFiles
+from inaetics.errors import CommandFailed
 
 
 def test_several_that_lack_the_same_make_it_once(tmp_path: Path) -> None:
@@ -30,3 +35,39 @@ def test_several_that_lack_the_same_make_it_once(tmp_path: Path) -> None:
     for each in (first, second):
         each.join(20)
     assert made == ["first"]
+
+
+def gone_meanwhile(path: Path) -> None:
+    """What is in a listing and cannot be looked at any more: another process has just removed it."""
+    path.symlink_to(path.with_name("nowhere"))
+
+
+def test_what_another_build_removes_while_this_one_looks_is_passed_over(tmp_path: Path) -> None:
+    for number, name in enumerate(("old", "young")):
+        (tmp_path / f"base-{name}.tar").touch()
+        os.utime(tmp_path / f"base-{name}.tar", (number + 1, number + 1))
+    gone_meanwhile(tmp_path / "base-gone.tar")
+    gone_meanwhile(tmp_path / ".build-gone")
+    names = [path.name for path in youngest_first(tmp_path, "base-*.tar")]
+    assert names == ["base-young.tar", "base-old.tar", "base-gone.tar"]
+    assert used(tmp_path / "base-old.tar", "base-*.tar") == tmp_path / "base-old.tar"
+    with scratch(tmp_path, "build") as workplace:
+        assert workplace.is_dir()
+
+
+def test_an_archive_that_another_build_let_go_of_does_not_come_back_empty(tmp_path: Path) -> None:
+    with pytest.raises(CommandFailed, match="try again"):
+        used(tmp_path / "base-a.tar", "base-*.tar")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_blob_that_goes_while_sizes_are_summed_counts_nothing(tmp_path: Path) -> None:
+    blobs = tmp_path / "docker/registry/v2/blobs/sha256"
+    for name, content in (("aa", b"12345"), ("bb", None)):
+        place = blobs / name / name
+        place.mkdir(parents=True)
+        if content is None:
+            gone_meanwhile(place / "data")
+        else:
+            (place / "data").write_bytes(content)
+    assert RegistryFiles(tmp_path).size() == 5
