@@ -14,7 +14,6 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from inaetics.errors import InvalidInput, NotFound
-from inaetics.units.grammar import MAX_TEXT_BYTES
 from inaetics.units.names import CONTAINER_SUFFIX, SUFFIXES, complete_name, expand_ranges, parse_name
 
 FILE_SUFFIXES = (*SUFFIXES, CONTAINER_SUFFIX)
@@ -186,15 +185,22 @@ def read_text(path: Path) -> str:
     """The text of a unit file; raises `InvalidInput` that says why it cannot be read."""
     try:
         content = path.read_bytes()
-        if len(content) > MAX_TEXT_BYTES:
-            raise InvalidInput(
-                f"{path} is no unit file: it has {len(content)} bytes, at most {MAX_TEXT_BYTES} are taken"
-            )
+        _refuse_large(path, len(content))
         return content.decode()
     except OSError as error:
         raise InvalidInput(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{path} is no unit file: byte {error.start} is not UTF-8 text") from error
+
+
+def _refuse_large(path: Path, size: int) -> None:
+    """Raise `InvalidInput` for what the API would refuse by its request's size, without its name."""
+    if size < 64 * 1024:
+        return  # no command that has a usual file need load the grammar
+    from inaetics.units.grammar import MAX_TEXT_BYTES
+
+    if size > MAX_TEXT_BYTES:
+        raise InvalidInput(f"{path} is no unit file: it has {size} bytes, at most {MAX_TEXT_BYTES} are taken")
 
 
 def content_hash(text: str) -> str:
