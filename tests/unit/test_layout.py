@@ -21,6 +21,9 @@ SAYS_PURE = re.compile(r"(?:^|[.;,]\s+)[Pp]ure(?:[.:]|$| and )", re.MULTILINE)
 IMPORTED = re.compile(r"^\s*(?:from|import) (\w+)(?:\.[\w.]+)?(?: import .*| as \w+)?$", re.MULTILINE)
 """Wherever in a module it stands; one a line, as the formatter writes them."""
 
+ROOMS_WITH_A_MAP = ("api", "cli", "containers", "fleet", "hosts", "provisioning", "store", "supervisor")
+NAMED = re.compile(r"`(\w+)`")
+
 NOT_INSTALLED = {"inaetics", "_typeshed"}
 """Ours, and what only the type checker knows."""
 
@@ -66,6 +69,18 @@ def test_a_module_that_calls_itself_pure_is_held_to_it() -> None:
     claims = [name for name, text in _modules().items() if SAYS_PURE.search(_docstring(text))]
     assert [name for name in claims if not _is_one_of(name, listed)] == []
     assert len(claims) > 40
+
+
+def test_what_a_room_says_of_its_parts_is_there() -> None:
+    """The map in a room's docstring names modules, and beginnings and ends of their names."""
+    missing = []
+    for room in ROOMS_WITH_A_MAP:
+        parts = {path.stem for path in (PACKAGE / room).iterdir()}
+        for name in NAMED.findall(_docstring((PACKAGE / room / "__init__.py").read_text())):
+            fits = str.startswith if name.endswith("_") else str.endswith
+            if not (any(fits(part, name) for part in parts) if "_" in (name[0], name[-1]) else name in parts):
+                missing.append(f"{room}: {name}")
+    assert missing == []
 
 
 def test_every_package_that_is_imported_is_declared() -> None:

@@ -1,4 +1,4 @@
-"""The few Linux calls that Python 3.11 does not offer, through ctypes. Each raises OSError as `os` would."""
+"""The few Linux calls that Python 3.11 does not offer, through ctypes or files. Each raises OSError as `os` would."""
 
 from __future__ import annotations
 
