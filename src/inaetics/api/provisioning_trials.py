@@ -21,7 +21,7 @@ from inaetics.api.provisioning_wire import VersionRequest
 from inaetics.bundles.given import read_version
 from inaetics.bundles.outcome import failures
 from inaetics.bundles.records import CURRENT, STANDINGS, TRIAL, Standing, Trial, Undone, Version
-from inaetics.errors import Conflict, InvalidInput, NotFound, Unavailable
+from inaetics.errors import Conflict, InaeticsError, InvalidInput, NotFound, Unavailable
 from inaetics.store.background import beside
 from inaetics.store.protocol import Changed, Delete, KeyValue, ModIs, Relisted, Store, Synced
 
@@ -29,6 +29,8 @@ log = structlog.get_logger()
 
 BY = "the cluster"
 AGAIN_S = 0.5
+MOST_AGAIN_S = 8.0
+"""Between tries to go back while that is not possible, as when no registry answers."""
 MOST_NAMED = 10
 LONGEST_REASON = 400
 
@@ -96,13 +98,18 @@ class Trials:
         return _OnTrial(trial=trial, revision=item.mod_revision, until=until)
 
     async def _watch_over(self, now: _OnTrial) -> None:
-        """Until the trial is over, in one way or another; through outages."""
+        """Until the trial is over, in one way or another; through outages of the store, and of registries.
+
+        Nothing that goes wrong ends more than a try: this runs in the API's process, beside all else.
+        """
+        pause_s = AGAIN_S
         while True:
             try:
                 await self._see_through(now)
-            except (Unavailable, Conflict) as error:  # a `Conflict` ends with the trial's key, which is about to go
-                log.info("trial looked at again", version=now.trial.version, reason=str(error))
-                await asyncio.sleep(AGAIN_S)
+            except (InaeticsError, OSError) as error:  # a `Conflict` ends with the trial's key, which is about to go
+                log.warning("trial looked at again", version=now.trial.version, reason=str(error), in_s=pause_s)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, MOST_AGAIN_S)
             else:
                 return
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Literal
 
@@ -16,7 +16,8 @@ from inaetics.api.provisioning_wire import VersionRequest
 from inaetics.bundles.deployment import name_of
 from inaetics.bundles.outcome import failures
 from inaetics.bundles.records import STANDINGS, TRIAL, Artifact, Entry, Standing, Version, standing_key
-from inaetics.errors import Conflict, InvalidInput
+from inaetics.errors import Conflict, InvalidInput, Unavailable
+from inaetics.store.background import beside
 from inaetics.store.fake import FakeStore
 from inaetics.store.protocol import WatchEvent
 from tests.support.eventually import aeventually
@@ -148,6 +149,29 @@ def test_it_is_taken_back_after_an_outage_of_the_store(monkeypatch: pytest.Monke
                 await asyncio.sleep(0.5 + MOMENT_S)
                 assert (await scene.in_force()).version == 2
             await scene.is_in_force(3)
+
+    scene(check)
+
+
+def test_it_is_taken_back_as_soon_as_a_registry_answers_again() -> None:
+    """What is to come back must be there for agents to fetch."""
+
+    class Away:
+        tries = 0
+
+        async def check(self, artifacts: Iterable[Artifact]) -> None:
+            self.tries += 1
+            if self.tries < 3:
+                raise (Unavailable if self.tries == 1 else OSError)("no registry, or no certificate for it")
+
+    async def check(scene: Scene) -> None:
+        archives = Away()
+        desk = Provisioning(scene.store.client(), archives=archives, clock=lambda: NOW)
+        await scene.apply(rule("*", "b"), SOON_S)
+        await scene.says("x", "rolled-back")
+        async with beside(Trials(scene.store.client(), desk, clock=lambda: NOW).run(), name="trials"):
+            await scene.is_in_force(3)
+        assert archives.tries == 3
 
     scene(check)
 
