@@ -52,7 +52,7 @@ class Status:
         yield from (f"{key:>9}: {value}" for key, value in facts.items() if value)
         if unit.is_global and (rows := [*map(_row, self.states), *((name, "no report yet") for name in self.missing)]):
             yield from (f"{_INDENT}{line}" for line in table_lines((), rows))
-        elif self.report and unit.waits:
+        elif self.report and (unit.waits or (unit.is_global and unit.desired != "inactive")):
             yield from (f"{_INDENT}{line}" for line in explanation_lines(self.report, indent=len(_INDENT)))
 
     def _of_one(self) -> dict[str, str | None]:

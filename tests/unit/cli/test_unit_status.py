@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from inaetics.api.wire import ConstraintVerdict, ExplainReport, MachineRef, MachineVerdict, StateEntry, UnitEntry
@@ -45,6 +46,20 @@ def test_a_global_unit_runs_when_it_does_everywhere(
     states: list[StateEntry], fitting: tuple[int, ...], runs: bool
 ) -> None:
     assert Status(unit=EVERYWHERE, states=states, report=report(*fitting)).runs is runs
+
+
+def test_a_global_unit_that_fits_nowhere_says_what_each_machine_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    lines = list(Status(unit=EVERYWHERE, states=[], report=report(of=2)).lines())
+    assert lines[3:] == [
+        "   Wanted: launched, on every machine that fits",
+        "    Waits: no machine fits",
+        "           MACHINE   FITS  MachineMetadata  BECAUSE",
+        "           worker-1  no    fails            has no disk",
+        "           worker-2  no    fails            has no disk",
+    ]
+    stopped = msgspec.structs.replace(EVERYWHERE, desired="inactive")
+    assert len(list(Status(unit=stopped, states=[], report=report(of=2)).lines())) == 4
 
 
 def test_a_global_unit_is_shown_machine_by_machine() -> None:
