@@ -18,7 +18,8 @@ def test_tutorial_is_right_up_to_the_cluster(tmp_path: Path) -> None:
     todo = steps(TUTORIAL.read_text(), until=ON_THE_CLUSTER)
     assert len(todo) == 9, "every block was understood"
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    follow(todo, tmp_path, {"PATH": path}, within_s=1)
+    without = "-p no:schemathesis"  # a tool of our own tests that takes a second to load
+    follow(todo, tmp_path, {"PATH": path, "PYTEST_ADDOPTS": without}, within_s=1)
     assert (tmp_path / "hello" / "caller" / "component.py").exists()
 
 
