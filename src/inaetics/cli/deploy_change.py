@@ -7,6 +7,7 @@ only watches. When all is well it says that the version stays; interrupted, it l
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -16,7 +17,7 @@ import click
 
 from inaetics.cli.common import print_json, say
 from inaetics.cli.deploy_display import print_change, tell_trial
-from inaetics.cli.deploy_follow import WITHIN_S, Followed, concerned, follow, tell
+from inaetics.cli.deploy_follow import WITHIN_S, Followed, answered, concerned, follow, tell
 from inaetics.cli.progress import TerminalStep
 from inaetics.errors import Conflict
 from inaetics.terminal import writes_over
@@ -117,7 +118,7 @@ def _stays(client: FleetClient, reply: VersionReply) -> bool:
     from inaetics.api.provisioning_client import keep
 
     try:
-        keep(client, reply.version)
+        answered(lambda: keep(client, reply.version), until=time.monotonic() + TRIAL_MORE_S)
     except Conflict:
         return False
     return True

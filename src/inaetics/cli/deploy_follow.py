@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from inaetics.bundles.outcome import words_of
 from inaetics.cli.common import say
@@ -31,6 +31,8 @@ TAKEN_BACK_S = 15.0
 """So long the cluster may take to go back from a version that failed its trial: longer when no registry answers."""
 AGAIN_S = 0.2
 MOST_NAMED = 10
+
+Answer = TypeVar("Answer")
 
 _THERE = frozenset({"active", "activating", "reloading"})
 
@@ -90,9 +92,9 @@ def follow(
 
     began, asked, failed_at = time.monotonic(), set(names), 0.0
     while True:
-        listed = _listed(lambda: targets(client), until=began + within_s)
+        listed = answered(lambda: targets(client), until=began + within_s)
         if listed.version != version:
-            return _taken_back(client, version)
+            return answered(lambda: _taken_back(client, version), until=time.monotonic() + TAKEN_BACK_S)
         now = time.monotonic()
         found = _look(listed, asked, waited_s=now - began, others=others)
         step.update(f"{len(found.current)} of {found.count} targets run it")
@@ -107,8 +109,8 @@ def follow(
             time.sleep(min(AGAIN_S, max(began + within_s - now, 0.01)))
 
 
-def _listed(ask: Callable[[], TargetList], *, until: float) -> TargetList:
-    """The answer, also when an API dies or the store is silent in between."""
+def answered(ask: Callable[[], Answer], *, until: float) -> Answer:
+    """The answer, also when an API dies or the store is silent in between; raises `Unavailable` after `until`."""
     while True:
         try:
             return ask()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from inaetics.api.provisioning_wire import TargetEntry, TargetList
 from inaetics.bundles.outcome import Outcome
-from inaetics.cli.deploy_follow import AWAY_S, GIVEN_S, _look
+from inaetics.cli import deploy_follow
+from inaetics.cli.deploy_follow import AWAY_S, GIVEN_S, _look, answered
+from inaetics.errors import Unavailable
 
 
 @pytest.mark.parametrize(
@@ -28,3 +32,25 @@ def test_who_is_waited_for(outcome: Outcome, unit: str, waited_s: float, where: 
     found = _look(listed, {"a"}, waited_s=waited_s, others=False)
     places = {"current": found.current, "failed": found.failed, "late": found.late, "away": found.away}
     assert [name for name, there in places.items() if "a" in there] == [where]
+
+
+@pytest.mark.parametrize("patience_s", [20.0, 0.0])
+def test_an_api_that_dies_in_between_is_asked_again_for_a_while(
+    patience_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deploy_follow, "AGAIN_S", 0.01)
+    asked: list[str] = []
+
+    def ask() -> str:
+        asked.append("once more")
+        if len(asked) < 3:
+            raise Unavailable("its host was killed")
+        return "answered"
+
+    until = time.monotonic() + patience_s
+    if patience_s:
+        assert answered(ask, until=until) == "answered"
+    else:
+        with pytest.raises(Unavailable):
+            answered(ask, until=until)
+        assert len(asked) == 1
