@@ -90,7 +90,7 @@ def test_restart_of_a_global_unit_reaches_every_machine(fleet: LiveFleet, client
     eventually(lambda: len(client.states().states) == 3, within_s=20, what="it runs everywhere")
     fleet.script.restarts.clear()
     done = fleetctl(fleet, "restart", "all")
-    assert (done.returncode, done.stderr.count(b"Triggered global unit all.service restart on worker-")) == (0, 3)
+    assert (done.returncode, done.stdout.count(b"Triggered global unit all.service restart on worker-")) == (0, 3)
     assert fleet.script.restarts == ["all.service"] * 3
     with pytest.raises(Conflict, match="on several machines"):
         client.restart("all.service")

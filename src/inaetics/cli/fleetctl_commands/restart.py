@@ -10,6 +10,7 @@ import click
 from inaetics.cli.common import say
 from inaetics.cli.fleetctl_commands.arguments import blocking_options, units_argument
 from inaetics.cli.session import Session, pass_session
+from inaetics.cli.triggering import triggered
 from inaetics.cli.unit_arguments import select
 from inaetics.cli.verdicts import judge_restart, judge_start
 from inaetics.cli.waiting import FAILED, WAITING, wait_for
@@ -64,7 +65,7 @@ def _restart(client: FleetClient, unit: UnitEntry, *, wait: bool, attempts: int)
         say(f"Unit {unit.name} waits: {unit.reason}")
         return WAITING
     if not wait:
-        say(f"Triggered unit {unit.name} restart")
+        click.echo(triggered(unit.name, "restart", is_global=False))
         return 0
     return wait_for(client, [unit.name], judge, attempts=attempts, wanted="restarted").exit_code
 
@@ -86,7 +87,7 @@ def _restart_everywhere(client: FleetClient, name: str) -> int:
         if state.name == name:
             try:
                 client.restart(name, machine=state.machine.id)
-                say(f"Triggered global unit {name} restart on {state.machine.name}")
+                click.echo(f"{triggered(name, 'restart', is_global=True)} on {state.machine.name}")
             except InaeticsError as error:
                 say(f"Unit {name} on {state.machine.name}: {error}")
                 code = FAILED
