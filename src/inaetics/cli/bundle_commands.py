@@ -11,6 +11,7 @@ from inaetics.cli.bundle_init import init
 from inaetics.cli.bundle_prune import prune
 from inaetics.cli.common import cluster_option, output_option, print_json, print_table, say
 from inaetics.cli.deploy_change import Waiting, follow_change, waiting_options
+from inaetics.cli.deploy_display import tell_trial
 from inaetics.cli.progress import TerminalProgress
 from inaetics.cli.rollout_display import when, who
 from inaetics.cli.session import Session
@@ -134,7 +135,10 @@ def push(
         else:
             with archives(sources) as found:
                 made = _push(client, cluster, found, waiting, replace=replace, reason=reason, output=output)
-        if made is None or no_block:
+        if made is None:
+            return 0
+        if no_block:
+            tell_trial(made)
             return 0
         return follow_change(client, made, waiting).exit_code
 
