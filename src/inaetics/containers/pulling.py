@@ -44,6 +44,9 @@ PATIENCE_S = 60.0
 SILENT_S = 60.0
 """For so long a registry that did not answer in time is asked after all others."""
 
+HEARD_S = 0.1
+"""For the supervisor to hear why before it sees that we ended: then it need not ask who spoke."""
+
 LOOK_S = 0.1
 TELL_S = 0.5
 EXTEND_US = 120_000_000
@@ -301,9 +304,10 @@ def main() -> int:
         get(settings, parse(sys.argv[2]))
     except InaeticsError as error:
         _say(str(error))
+        notify(f"STATUS={' '.join(str(error).split())}")  # so that whoever starts the unit reads it, not the journal
+        time.sleep(HEARD_S)
         return 1
-    finally:
-        notify("STATUS=")
+    notify("STATUS=")
     return 0
 
 

@@ -171,7 +171,8 @@ def load(paths: ClusterPaths) -> Cluster:
         ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise Conflict(
-            f"cannot read {paths.file}: {error!r}; remove the cluster with {command(paths.name, 'destroy')}"
+            f"cannot read {paths.file}: it is no record of a cluster ({error}); put it back from a copy, or remove the"
+            f" cluster: {command(paths.name, 'destroy')}"
         ) from error
 
 

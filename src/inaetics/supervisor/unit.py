@@ -149,13 +149,20 @@ class Unit:
             since=self._since,
             main_pid=self._processes.main.pid if self._processes.main is not None else None,
             exit_status=_status_of(state.main_exit),
-            message=state.message or self._processes.status_text or self._not_kept() or None,
+            message=self._message(),
             system=self.system,
             stop_when_lost=self.stop_when_lost,
             pulled_at=self._pulled_at,
             started_at=self._started_at,
             run_hash=self._texts.run_hash,
         )
+
+    def _message(self) -> str | None:
+        """Why it does not run, with what it said of itself last, which often is the reason; else what it says."""
+        state, said = self.state, self._processes.status_text
+        if state.message and said and state.sub in (Sub.FAILED, Sub.AUTO_RESTART):
+            return f"{state.message}; it said last: {said}"
+        return state.message or said or self._not_kept() or None
 
     def _not_kept(self) -> str:
         """What of its limits is not kept; of a system unit, which nobody here wrote, its journal alone says so."""

@@ -126,6 +126,7 @@ def test_pulls_pass_over_registries_that_are_dead_empty_hung_or_lie(
     refused = pull(alone, image, tmp_path)
     assert refused.status == 1
     assert f"from {first.address}" in refused.said
+    assert refused.told[-1] == f"STATUS={' '.join(refused.said.split())}", "the unit says why"
     third.start()
     assert pull(host_of(hosts, findings, registries), named, tmp_path).status == 0
 

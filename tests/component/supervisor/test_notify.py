@@ -32,6 +32,24 @@ def test_notify_waits_for_ready_and_shows_the_status(host: Daemon) -> None:
     asyncio.run(main())
 
 
+def test_what_a_command_said_last_is_told_with_its_failure(host: Daemon) -> None:
+    async def main() -> None:
+        async with borrowed(host) as it:
+            script = it.home / "n.py"
+            script.write_text(READY + "say('STATUS=the image is nowhere')\ntime.sleep(0.5)\nsys.exit(1)\n")
+            run = f"/usr/bin/env python3 -S -E {script}"
+            text = service(f"NotifyAccess=all\nExecStartPre={run}\nExecStart=/bin/true")
+            await it.start("a.service", text)
+            failed = await it.becomes("a.service", lambda s: s.sub == "failed")
+            assert failed.message is not None
+            assert failed.message.endswith("exited with status 1; it said last: the image is nowhere")
+            await it.start("a.service", service("ExecStart=/bin/false"))
+            words = "the main process exited with status 1"  # another start, other words
+            await it.becomes("a.service", lambda s: (s.sub, s.message) == ("failed", words))
+
+    asyncio.run(main())
+
+
 def test_notify_extends_its_time(host: Daemon) -> None:
     async def main() -> None:
         async with borrowed(host) as it:
