@@ -23,6 +23,9 @@ SETTINGS = AgentSettings()
 SOON_S = 2.5
 """Whoever is back so soon finds units with OnLost=stop and TimeoutStopSec=1 running: 5 - 0.9 - 1 s, less a renewal."""
 
+LATEST_S = 3.5
+"""A supervisor that is back so soon finds the deadline ahead of it: 5 - 0.9 s after a renewal that was sent before."""
+
 
 async def pids(host: Host) -> dict[str, int]:
     states = await host.supervisor.client.states()
@@ -73,7 +76,7 @@ async def until_quick_enough(host: Host) -> AsyncIterator[None]:
 
     That happens on a machine without a processor to spare, and then units are stopped as they should be.
     """
-    for _ in range(6):
+    for _ in range(9):
         for name in ("stops", "stubborn", "keeps"):
             await host.supervisor.is_active(f"{name}.service")
             await host.is_active(f"{name}.service")
@@ -125,6 +128,7 @@ def test_a_store_that_is_silent_for_a_moment_stops_nothing(tmp_path: Path) -> No
     asyncio.run(main())
 
 
+@pytest.mark.timeout(240)
 def test_the_deadline_holds_when_the_agent_hangs_and_the_supervisor_is_killed(tmp_path: Path) -> None:
     async def main() -> None:
         async with running_host(tmp_path) as host:
@@ -134,12 +138,11 @@ def test_the_deadline_holds_when_the_agent_hangs_and_the_supervisor_is_killed(tm
                 assert host.agent is not None
                 host.agent.send_signal(signal.SIGSTOP)
                 hangs_at = asyncio.get_running_loop().time()
-                await asyncio.sleep(0.5)
                 await host.supervisor.again()
                 back_at = asyncio.get_running_loop().time()
                 async with asyncio.timeout(30):
                     ends = [await dead_since(before[f"{name}.service"]) for name in ("stops", "stubborn")]
-                if back_at < hangs_at + SOON_S:
+                if back_at < hangs_at + LATEST_S:
                     assert max(ends) < hangs_at + SETTINGS.lease_ttl_s
                     break
                 host.agent.send_signal(signal.SIGCONT)
@@ -154,6 +157,7 @@ def test_the_deadline_holds_when_the_agent_hangs_and_the_supervisor_is_killed(tm
     asyncio.run(main())
 
 
+@pytest.mark.timeout(240)
 def test_an_agent_killed_and_restarted_changes_no_process(tmp_path: Path) -> None:
     async def main() -> None:
         async with running_host(tmp_path) as host:
