@@ -55,11 +55,14 @@ def _uses(cluster: str) -> Sequence[Use] | None:
 
 
 def _units(image: RemoteImage, used: Sequence[Use] | None) -> dict[str, object]:
+    """How many units follow the tag; templates are none, as they never run."""
     from inaetics.cli.image_inspect import is_of
+    from inaetics.units.names import parse_name
 
     if used is None:
         return {"units": None, "older": None}
-    users = [use for use in used if is_of(use.image, f"{image.repository}:{image.tag}")]
+    of_it = [use for use in used if is_of(use.image, f"{image.repository}:{image.tag}")]
+    users = [use for use in of_it if not parse_name(use.unit).is_template]
     older = [use for use in users if use.keeps and use.keeps != image.digest]
     return {"units": len(users), "older": len(older)}
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from inaetics.cli.image_inspect import is_of, layer_steps, repository_and_tag
+from inaetics.cli.image_list import _units
+from inaetics.cli.image_use import Use
+from inaetics.containers.registry import RemoteImage
 
 DIGEST = f"sha256:{'1' * 64}"
 
@@ -47,3 +50,16 @@ def test_a_layers_step_is_told_without_the_engines_own_words() -> None:
     ]
     assert layer_steps({"history": history}) == ["Debian packages", "COPY file:00 in /x"]
     assert layer_steps({}) == []
+
+
+def test_templates_are_not_counted_among_the_units_of_an_image() -> None:
+    name = "${INAETICS_REGISTRY}/inaetics/felix-agent:latest"
+    newest, before = f"sha256:{'2' * 64}", DIGEST
+    image = RemoteImage(repository="inaetics/felix-agent", tag="latest", digest=newest, identity="", size=1)
+    used = [
+        Use(unit="felix@.service", image=name),
+        Use(unit="felix@1.service", image=name, keeps=newest),
+        Use(unit="felix@2.service", image=name, keeps=before),
+    ]
+    assert _units(image, used) == {"units": 2, "older": 1}
+    assert _units(image, None) == {"units": None, "older": None}
