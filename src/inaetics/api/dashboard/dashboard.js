@@ -118,7 +118,10 @@ function showUnits() {
 
 // ---- what keeps it alive
 
+let rests = false; // an answer that was under way is drawn, and says nothing of how we are
+
 function showState() {
+  if (rests) return;
   if (stale) return showLive("lost", `out of date: ${stale}`);
   const parts = [lost.length ? `${machines.length} of ${machines.length + lost.length} machines` : `${machines.length} machines`, `${units.size} units`];
   if (health?.leader) parts.push(`leader ${health.leader}`);
@@ -204,10 +207,11 @@ async function watchHealth(signal) {
 byId("filter").addEventListener("input", showUnits);
 const events = new Events(byId("events"), byId("all-events"), openDetails, readMachines);
 whileSeen(() => {
+  rests = false;
   const resting = new AbortController();
   void follow("/changes", takeChanges, resting.signal);
   void watchHealth(resting.signal);
   events.follow(resting.signal);
-  return () => { resting.abort(); showLive("waiting", "rests: nobody looks"); };
+  return () => { rests = true; resting.abort(); showLive("waiting", "rests: nobody looks"); };
 });
 void watchSoftware();
