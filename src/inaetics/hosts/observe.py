@@ -57,7 +57,8 @@ class Observation:
     def trouble(self) -> str | None:
         """What keeps the host from running, for people; None for a running or halted one."""
         if self.units is None:
-            return f"its supervisor does not answer: {self.silence}" if self.processes else None
+            help = f"start it again: inaetics up {self.host.name}"
+            return f"its supervisor does not answer: {self.silence} ({help})" if self.processes else None
         return "; ".join(_trouble(name, self.units.get(name)) for name in self.wanted if self._ails(name)) or None
 
     def _ails(self, name: str) -> bool:

@@ -104,6 +104,7 @@ def test_states_of_a_host() -> None:
 def test_trouble_is_told_in_words() -> None:
     fine = dict.fromkeys(system_units(CLUSTER.host("worker-1")), Active.ACTIVE)
     assert seen("worker-1", fine | {"etcd.service": Active.FAILED}).trouble == "etcd.service is failed (x): exit code 1"
-    assert seen("worker-1", None).trouble == "its supervisor does not answer: refused"
+    words = "its supervisor does not answer: refused (start it again: inaetics up worker-1)"
+    assert seen("worker-1", None).trouble == words
     assert seen("worker-1", fine).trouble is None
     assert seen("worker-1", None, processes=False).trouble is None
