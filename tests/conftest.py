@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from inaetics.supervisor import procfs
@@ -43,6 +44,13 @@ def _left_behind() -> list[str]:
         if command and ours:
             found.append(f"{entry.name} {command[:200]}")
     return sorted(found)
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """Whatever a test has set about logs ends with it: else it would decide what the next one's logger leaves out."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="module", autouse=True)
