@@ -102,7 +102,7 @@ def test_the_datastores_plain_services(framework: BundleFramework) -> None:
 
 
 def test_latency_across_hosts_whose_clocks_are_minutes_apart(framework: BundleFramework) -> None:
-    """The producer's host is five minutes behind; what it took a second ago took a second."""
+    """The producer's host is five minutes behind; what it took twenty seconds ago took about so long."""
     behind_ms = 5 * 60_000
     framework.provide(PRODUCER, _Clock(behind_ms), **{"inaetics.agent": "far@1"})
     install(framework, "datastore", "statistics")
@@ -112,10 +112,10 @@ def test_latency_across_hosts_whose_clocks_are_minutes_apart(framework: BundleFr
         return {stat.name: stat.value for stat in msgspec.convert(statistics.report(), AgentReport).stats}
 
     framework.wait(lambda: figures()["clocks apart"] > 0, what="the clock was asked for")
-    taken_ms = round(time.time() * 1000) - behind_ms - 1000
+    taken_ms = round(time.time() * 1000) - behind_ms - 20_000
     store.store(Result(taken_ms, 0.0, Sample(taken_ms, 0.0, 0.0, "far@1/life", 0)))
     store.store(Result(taken_ms, 0.0, Sample(taken_ms, 0.0, 0.0, "unknown@1/life", 0)))
-    assert 1000 <= figures()["latency p50"] <= figures()["latency p99"] < 60_000
+    assert 10_000 <= figures()["latency p50"] <= figures()["latency p99"] < 60_000
     assert abs(figures()["clocks apart"] - behind_ms) < 10_000
 
 
