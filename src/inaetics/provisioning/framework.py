@@ -34,6 +34,9 @@ log = structlog.get_logger()
 STOP_WITHIN_S = 4.5
 """A container's stop command allows more; the promise to users is five seconds."""
 
+LOOK_S = 1.0
+"""How late a signal may be noticed at the latest."""
+
 BUNDLES = (
     "pelix.ipopo.core",
     "pelix.services.configadmin",
@@ -158,7 +161,9 @@ class StopRequest:
             signal.signal(number, handle)
 
     def wait(self) -> None:
-        self._asked.wait()
+        """Until somebody asks. A signal that comes just before the main thread sleeps does not wake it: it looks up."""
+        while not self._asked.wait(LOOK_S):
+            pass
 
 
 class Service(Protocol):
