@@ -100,6 +100,10 @@ def test_every_package_that_is_imported_is_declared() -> None:
     assert found == set()
 
 
+def test_task_groups_are_those_that_take_back_their_cancellation() -> None:
+    assert [name for name, text in _modules().items() if "asyncio.TaskGroup" in text and name != "inaetics.tasks"] == []
+
+
 def test_names_that_bundles_share_with_the_agent_are_written_once() -> None:
     names = {value for name, value in vars(api).items() if name.isupper()}
     written = re.compile(rf"""(["'])(?:{"|".join(map(re.escape, sorted(names)))})\1""")

@@ -26,6 +26,7 @@ from inaetics.fleet.events import Clock, Event, Kind, Position, Timeline, read_p
 from inaetics.fleet.events_chronicle import Chronicle
 from inaetics.fleet.events_ring import Wanted
 from inaetics.override import override
+from inaetics.tasks import TaskGroup
 
 PATH = "/inaetics/v1/events"
 MAX_EVENTS = 10_000
@@ -89,7 +90,7 @@ async def _stream(
 
 async def _next(chronicle: Chronicle, after: Position, stopping: asyncio.Event) -> None:
     """Wait for an event behind `after`, for the time of a heartbeat, or for the end of this process."""
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         waits = [
             group.create_task(chronicle.moved(after), name="events: next"),
             group.create_task(stopping.wait(), name="events: end"),

@@ -30,6 +30,7 @@ from inaetics.fleet.mirror import Mirror
 from inaetics.fleet.registry import Registry
 from inaetics.store.etcd import Tls, connect
 from inaetics.store.protocol import Store
+from inaetics.tasks import TaskGroup
 from inaetics.tls import client_context
 
 _log = structlog.get_logger()
@@ -92,7 +93,7 @@ async def serve_over(
                 read_authorities(own=settings.tls.ca, nodes=settings.nodes_ca, clients=settings.clients_ca),
             ),
         )
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             background = [
                 group.create_task(mirror.run(), name="mirror"),
                 group.create_task(services.pulse.run(), name="pulse"),

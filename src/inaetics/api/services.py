@@ -28,6 +28,7 @@ from inaetics.fleet.model import Snapshot, UnitName
 from inaetics.fleet.registry import Registry
 from inaetics.fleet.requirements import RequirementsCache
 from inaetics.store.protocol import Store
+from inaetics.tasks import TaskGroup
 
 FIRST_READING_S = 5.0
 """How long a request made right after the start waits for the store to be read."""
@@ -127,7 +128,7 @@ async def _first_of(within_s: float, *waits: Awaitable[object]) -> None:
         raise _Done
 
     try:
-        async with asyncio.timeout(within_s), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(within_s), TaskGroup() as group:
             for one in waits:
                 group.create_task(wait(one), name="held request")
     except* (_Done, TimeoutError):  # how the block was to end

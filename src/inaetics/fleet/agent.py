@@ -29,6 +29,7 @@ from inaetics.fleet.model import Machine, Placement, UnitName
 from inaetics.fleet.settings import AgentSettings
 from inaetics.store.protocol import Changed, KeyValue, Lease, Listing, Relisted, Store, Synced
 from inaetics.supervisor.protocol import Active, Supervisor
+from inaetics.tasks import TaskGroup
 
 _log = structlog.get_logger()
 
@@ -87,7 +88,7 @@ class Agent:
         """Serve until cancelled. Silence of the store or the supervisor is waited out."""
         check_times(self._settings.touch)
         self._desired.read()
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             group.create_task(self._host.follow(), name="agent: supervisor")
             group.create_task(self._desired.run(), name="agent: disk")
             group.create_task(self._start_from_disk(), name="agent: without the store")
@@ -234,7 +235,7 @@ class Agent:
         self._dirty[unit] = None
         self._marked.set()
 
-    async def _work(self, group: asyncio.TaskGroup) -> None:
+    async def _work(self, group: TaskGroup) -> None:
         while True:
             await self._marked.wait()
             self._marked.clear()

@@ -15,6 +15,7 @@ from inaetics.fleet.child import Child, running
 from inaetics.fleet.frames import CHUNK_BYTES, Command, Exited, Failed, Frame, Frames, Kind, encode, read_command
 from inaetics.fleet.unit_commands import Launch, UnitCommands
 from inaetics.store.background import beside
+from inaetics.tasks import TaskGroup
 
 COMMAND_WITHIN_S = 10.0
 LEFTOVERS_S = 0.5
@@ -71,7 +72,7 @@ class Conversation:
 
     async def _until_ended(self, child: Child) -> int:
         streams = ((Kind.STDOUT, child.stdout), (Kind.STDERR, child.stderr))
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             pumps = [group.create_task(self._pump(kind, pipe), name=f"exec: {kind.name}") for kind, pipe in streams]
             status = await child.ended()
             await asyncio.wait(pumps, timeout=LEFTOVERS_S)

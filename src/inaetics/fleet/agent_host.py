@@ -17,6 +17,7 @@ from inaetics.fleet.agent_plan import NOTHING, Seen
 from inaetics.fleet.model import UnitName
 from inaetics.fleet.settings import AgentSettings
 from inaetics.supervisor.protocol import Supervisor, UnitGone, UnitStatus
+from inaetics.tasks import TaskGroup
 
 _log = structlog.get_logger()
 
@@ -50,7 +51,7 @@ class Host:
 
     async def follow(self) -> None:
         """Follow the supervisor, for ever; its absence is waited out."""
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             group.create_task(self._watch(), name="supervisor: watch")
             group.create_task(self._check(), name="supervisor: check")
 

@@ -36,6 +36,7 @@ from inaetics.logs import configure_logs
 from inaetics.notify import notify
 from inaetics.store.etcd import Tls, connect
 from inaetics.supervisor.client import EmbeddedSupervisor
+from inaetics.tasks import TaskGroup
 
 _log = structlog.get_logger()
 
@@ -121,7 +122,7 @@ async def serve(told: AgentEnvironment, *, stopping: asyncio.Event) -> None:
         commands = UnitCommands(
             store, supervisor, told.machine.id, engine_file=told.engine_file, environment=os.environ
         )
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             background = [
                 group.create_task(agent.run(), name="agent"),
                 group.create_task(

@@ -24,6 +24,7 @@ from inaetics.fleet.events_ring import Ring, Wanted
 from inaetics.fleet.fold import Fold
 from inaetics.fleet.mirror import Mirror, Told
 from inaetics.store.protocol import Changed, Listing, Relisted, Store, Synced
+from inaetics.tasks import TaskGroup
 
 _log = structlog.get_logger()
 
@@ -87,7 +88,7 @@ class Chronicle:
         self._told_until = self._mirror.snapshot.revision
         with self._mirror.tapped(self._hear):
             try:
-                async with asyncio.TaskGroup() as group:
+                async with TaskGroup() as group:
                     group.create_task(self._keep_reached(), name="events: how far")
                     while True:
                         await self._reading.wait()

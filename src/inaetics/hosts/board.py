@@ -14,6 +14,7 @@ from inaetics.hosts.system_units import system_units
 from inaetics.store.background import beside
 from inaetics.supervisor.client import EmbeddedSupervisor
 from inaetics.supervisor.protocol import Active, UnitGone, UnitStatus
+from inaetics.tasks import TaskGroup
 
 RETRY_S = 0.03
 TAIL_LINES = 8
@@ -61,7 +62,7 @@ class Board:
         return all(self.active(host.name, unit) for host in self.hosts for unit in system_units(host))
 
     async def _follow_all(self) -> None:
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             for host in self.hosts:
                 group.create_task(self._follow(self.paths.host(host.name)), name=f"follow {host.name}")
 

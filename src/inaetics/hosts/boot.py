@@ -13,6 +13,7 @@ from inaetics.hosts.observe import Observation
 from inaetics.hosts.paths import HostPaths
 from inaetics.hosts.ports import holder, in_use
 from inaetics.hosts.processes import processes, supervisors
+from inaetics.tasks import TaskGroup
 
 
 def boot(paths: HostPaths, seen: Observation) -> None:
@@ -34,7 +35,7 @@ def boot(paths: HostPaths, seen: Observation) -> None:
 
 async def boot_all(hosts: Iterable[tuple[HostPaths, Observation]]) -> None:
     """Boot several hosts at once."""
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         for paths, seen in hosts:
             group.create_task(asyncio.to_thread(boot, paths, seen), name=f"boot {paths.name}")
 

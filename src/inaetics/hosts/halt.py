@@ -20,6 +20,7 @@ from inaetics.hosts.progress import Progress, Step
 from inaetics.hosts.system_units import API
 from inaetics.supervisor.client import EmbeddedSupervisor
 from inaetics.supervisor.protocol import Active, UnitGone
+from inaetics.tasks import TaskGroup
 
 ENGINE_S = 15.0
 """For an engine to lay down its office and its API to end; after that it is halted with its host."""
@@ -63,7 +64,7 @@ async def halt_hosts(cluster: Cluster, hosts: Iterable[Host], paths: ClusterPath
 
 async def _quiet(seen: Iterable[Observation], paths: ClusterPaths) -> None:
     """Stop every API (and with it the engine): from here on nobody decides anything."""
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         for each in seen:
             if each.units is not None and API in each.units:
                 socket = paths.host(each.host.name).supervisor_socket
@@ -91,7 +92,7 @@ async def _shut_down(seen: Sequence[Observation], paths: ClusterPaths, step: Ste
         done += 1
         step.update(f"{done} of {len(seen)}")
 
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         for each in seen:
             group.create_task(one(each), name=f"shut down {each.host.name}")
 

@@ -14,6 +14,7 @@ from inaetics.hosts.processes import alive, processes
 from inaetics.hosts.system_units import system_units
 from inaetics.supervisor.client import EmbeddedSupervisor
 from inaetics.supervisor.protocol import Active, UnitStatus
+from inaetics.tasks import TaskGroup
 
 ANSWER_S = 2.0
 """A supervisor that has not answered by then counts as silent."""
@@ -74,7 +75,7 @@ def _trouble(name: str, status: UnitStatus | None) -> str:
 async def observe(paths: ClusterPaths, hosts: Iterable[Host]) -> dict[str, Observation]:
     """Look at every host at once; never raises for one that is down."""
     running = processes()
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         tasks = {
             host.name: group.create_task(
                 _observe(host, paths.host(host.name), alive(paths.host(host.name), running)),

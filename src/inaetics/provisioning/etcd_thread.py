@@ -16,6 +16,7 @@ import structlog
 
 from inaetics.errors import LeaseLost, Unavailable
 from inaetics.store.protocol import Store
+from inaetics.tasks import TaskGroup
 
 log = structlog.get_logger()
 
@@ -52,7 +53,7 @@ class Wake:
 
 
 class EtcdThread:
-    """Runs jobs against the store until it is stopped. A job that raises ends all of them and reports to `failed`."""
+    """Runs jobs against the store until it is stopped. A job that ends, ends all of them and reports to `failed`."""
 
     def __init__(self, open_store: OpenStore, *, failed: Callable[[str], None]) -> None:
         self._open_store = open_store
@@ -89,8 +90,8 @@ class EtcdThread:
 
     async def _main(self) -> None:
         self.loop = asyncio.get_running_loop()
-        async with self._open_store() as store, asyncio.TaskGroup() as group:
-            tasks = [group.create_task(job(store), name=name) for name, job in self._jobs]
+        async with self._open_store() as store, TaskGroup() as group:
+            tasks = [group.create_task(_going_on(job(store), name), name=name) for name, job in self._jobs]
             await self._stop.wait()
             for task in tasks:
                 task.cancel()
@@ -114,8 +115,8 @@ async def hold_lease(store: Store, ttl_s: float, prefix: str, body: Body) -> Non
 
 async def _under_one_lease(store: Store, ttl_s: float, body: Body) -> None:
     try:
-        async with store.lease(ttl_s, revoke=False) as lease, asyncio.TaskGroup() as group:
-            task = group.create_task(_going_on(body(lease.id)), name="under lease")
+        async with store.lease(ttl_s, revoke=False) as lease, TaskGroup() as group:
+            task = group.create_task(_going_on(body(lease.id), "writing under a lease"), name="under lease")
             await lease.wait_lost()
             log.warning("lease lost, registering again", ttl_s=ttl_s)
             task.cancel()
@@ -127,8 +128,8 @@ async def _under_one_lease(store: Store, ttl_s: float, body: Body) -> None:
         await asyncio.sleep(RETRY_S)
 
 
-async def _going_on(work: Coroutine[None, None, None]) -> None:
-    """Do `work`, which goes on for ever. Should it end all the same, that is told: a lease without its keys is no use.
+async def _going_on(work: Coroutine[None, None, None], what: str) -> None:
+    """Do `work`, which goes on for ever. Should it end all the same, that is told: what relies on it is no use then.
 
     A task group takes a task that ended by a cancellation nobody asked for as one that ended well.
     """
@@ -138,4 +139,4 @@ async def _going_on(work: Coroutine[None, None, None]) -> None:
     except asyncio.CancelledError:
         if task is None or task.cancelling():
             raise
-    raise Unavailable("cannot go on writing under a lease: the work on it ended by itself")
+    raise Unavailable(f"{what} ended by itself, though it goes on for as long as this process")

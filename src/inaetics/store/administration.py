@@ -18,6 +18,7 @@ from inaetics.errors import InaeticsError, NotFound, Unavailable
 from inaetics.files import replacing
 from inaetics.store.endpoints import Tls
 from inaetics.store.etcd import open_to
+from inaetics.tasks import TaskGroup
 
 if TYPE_CHECKING:
     from inaetics.store.wire import Wire
@@ -82,7 +83,7 @@ class Listed:
 
 async def status(endpoints: Mapping[str, str], tls: Tls | None) -> StoreStatus:
     """Ask every member (name → endpoint) for itself."""
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         tasks = [group.create_task(_status(name, url, tls), name=name) for name, url in endpoints.items()]
     members = tuple(task.result() for task in tasks)
     names = {member.id: member.name for member in members if not member.error}

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 
+from inaetics.tasks import TaskGroup
+
 
 @asynccontextmanager
 async def beside(work: Coroutine[None, None, None], *, name: str) -> AsyncIterator[None]:
@@ -19,7 +21,7 @@ async def beside(work: Coroutine[None, None, None], *, name: str) -> AsyncIterat
     cancels_before = block.cancelling()
     error: BaseException | None = None
     try:
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             task = group.create_task(work, name=name)
             yield
             task.cancel()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from inaetics.errors import InaeticsError
 from inaetics.store.endpoints import Tls
 from inaetics.store.keys import encode, prefix_range
+from inaetics.tasks import TaskGroup
 
 if TYPE_CHECKING:
     from inaetics.store.wire import Wire
@@ -135,7 +136,7 @@ class _Clerk:
 
     async def _all(self, tasks: Iterable[Any]) -> None:
         try:
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 for each in tasks:
                     group.create_task(each, name="rights")
         except* InaeticsError as errors:

@@ -30,6 +30,7 @@ from inaetics.supervisor.processes import Tools
 from inaetics.supervisor.reaper import Reaper
 from inaetics.supervisor.records import Records
 from inaetics.supervisor.server import Server
+from inaetics.tasks import TaskGroup
 
 _log = structlog.get_logger()
 
@@ -94,7 +95,7 @@ async def supervise(settings: Settings) -> None:
     try:
         _begin(settings, manager, records, run, previous)
         journals.prune(manager.units)
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             server = Server(manager, journals, feed, stop.set)
             serving = group.create_task(server.serve(settings.socket), name="control socket")
             notify("READY=1")

@@ -16,6 +16,7 @@ from inaetics.supervisor.journal import Journals
 from inaetics.supervisor.manager import Manager
 from inaetics.supervisor.specs import checked_name
 from inaetics.supervisor.wire import MAX_REQUEST_BYTES, Reply, Request, decode_request, encode, reply_of
+from inaetics.tasks import TaskGroup
 
 _log = structlog.get_logger()
 
@@ -32,7 +33,7 @@ class Server:
 
     async def serve(self, path: Path) -> None:
         """Listen at `path` until cancelled; the socket is its owner's only."""
-        async with asyncio.TaskGroup() as connections:
+        async with TaskGroup() as connections:
 
             def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
                 connections.create_task(self._converse(reader, writer), name="control connection")
@@ -160,7 +161,7 @@ async def _hang_up(reader: asyncio.StreamReader) -> None:
 async def _until_hang_up(reader: asyncio.StreamReader, stream: Coroutine[None, None, None]) -> None:
     """Send a stream that never ends by itself until the client is gone."""
     try:
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             task = group.create_task(stream, name="control stream")
             await _hang_up(reader)
             task.cancel()

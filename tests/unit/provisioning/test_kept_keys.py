@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from inaetics.errors import Unavailable
 from inaetics.override import override
 from inaetics.provisioning.etcd_thread import EtcdThread
 from inaetics.provisioning.kept_keys import KeptKeys
@@ -23,19 +24,25 @@ class BadMoment(FakeStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.happens: Callable[[], None] | None = None
+        self.happens: Callable[[], Awaitable[None] | None] | None = None
 
     @override
     async def commit(self, ops: Sequence[Op], *, guards: Sequence[Guard] = ()) -> int:
         happens, self.happens = self.happens, None
-        if happens is not None:
-            happens()
+        if happens is not None and (went_on := happens()) is not None:
+            await went_on
         return await super().commit(ops, guards=guards)
 
 
 def run(story: Callable[[BadMoment, KeptKeys], Awaitable[None]], *, happens: str = "", check_s: float = 30.0) -> None:
     store = BadMoment()
-    store.happens = {"": None, "cancelled": _cancelled, "lease": lambda: _expire_all(store)}[happens]
+    moments: dict[str, Callable[[], Awaitable[None] | None] | None] = {
+        "": None,
+        "cancelled": _cancelled,
+        "lease": lambda: _expire_all(store),
+        "late": lambda: _expire_and_fail_late(store),
+    }
+    store.happens = moments[happens]
 
     @asynccontextmanager
     async def unused():  # type: ignore[no-untyped-def]  # the job runs here, not on a thread of its own
@@ -65,6 +72,15 @@ def _cancelled() -> None:
 def _expire_all(store: BadMoment) -> None:
     for lease in list(store._data.leases):
         store.expire(lease)
+
+
+async def _expire_and_fail_late(store: BadMoment) -> None:
+    """The lease goes while a write is under way, which is given up for that and fails on its way out."""
+    _expire_all(store)
+    try:
+        await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        raise Unavailable("cannot write: the store does not answer") from None
 
 
 async def becomes(store: BadMoment, wanted: dict[str, bytes], *, not_under: int = 0) -> int:
@@ -127,7 +143,7 @@ def test_what_a_late_write_left_is_put_right(harm: Callable[[FakeStore], Awaitab
     run(story)
 
 
-@pytest.mark.parametrize("happens", ["lease", "cancelled"])
+@pytest.mark.parametrize("happens", ["lease", "cancelled", "late"])
 def test_what_ends_the_first_write_does_not_end_the_registration(happens: str) -> None:
     async def story(store: BadMoment, keys: KeptKeys) -> None:
         await becomes(store, WANTED)

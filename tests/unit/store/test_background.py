@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from inaetics.store.background import beside
+from inaetics.tasks import TaskGroup
 
 
 async def _for_ever(ended: list[str]) -> None:
@@ -102,5 +103,45 @@ def test_a_cancellation_from_outside_is_never_lost(fails: bool) -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+    asyncio.run(main())
+
+
+async def _fail_when_cancelled() -> None:
+    try:
+        await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        raise LookupError("on its way out") from None
+
+
+async def _group_fails_as_it_ends() -> None:
+    async with beside(_for_ever([]), name="work"), TaskGroup() as group:
+        task = group.create_task(_fail_when_cancelled())
+        await asyncio.sleep(0)
+        task.cancel()
+
+
+def test_a_group_in_the_block_that_fails_while_it_ends_is_no_cancellation() -> None:
+    """Python before 3.13 leaves it in the task's count, where it looks as if somebody wanted the task to end."""
+
+    async def main() -> None:
+        with pytest.raises(BaseExceptionGroup) as raised:
+            await _group_fails_as_it_ends()
+        assert raised.group_contains(LookupError)
+        mine = asyncio.current_task()
+        assert mine is not None
+        assert not mine.cancelling()
+
+    asyncio.run(main())
+
+
+def test_a_cancellation_from_outside_comes_before_what_fails_meanwhile() -> None:
+    async def main() -> None:
+        task = asyncio.create_task(_group_fails_as_it_ends())  # noqa: TID251 - cancelled and awaited here
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
 
     asyncio.run(main())
