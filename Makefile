@@ -20,15 +20,16 @@ demo: packages $(VENV)/.runtime
 check: $(VENV)/.dev
 	$(CHECK)
 
-# On two cores: unit tests compute. Component tests, and the one system test that is no soak, wait about as long as they
-# compute: twice as many as there are cores. The checks take what is left over beside both. The fault tests mostly wait:
-# three clusters at a time, and nothing that computes beside them, because they judge what happened by the clock.
+# On two cores: unit tests compute. Component tests wait about as long as they compute: twice as many as there are cores.
+# The checks take what is left over beside both. The fault tests mostly wait: three clusters at a time, and nothing that
+# computes beside them, because they judge what happened by the clock. The system tests load the machine as far as it goes.
 test:
 	@$(MAKE) --jobs=2 packages-test $(VENV)/.dev # Debian's packages arrive while pip installs the Python ones
 	@nice -n 19 sh -c '$(CHECK)' > $(VENV)/check.log 2>&1 & checks=$$!; trap 'kill $$checks' INT TERM; \
-	$(PYTEST) -n 2 $(BY_FILE) tests/unit && $(PYTEST) -n 4 $(BY_FILE) tests/component tests/system; tests=$$?; \
+	$(PYTEST) -n 2 $(BY_FILE) tests/unit && $(PYTEST) -n 4 $(BY_FILE) tests/component; tests=$$?; \
 	wait $$checks; checks=$$?; cat $(VENV)/check.log; test "$$tests-$$checks" = 0-0
 	$(PYTEST) -n 3 $(BY_FILE) tests/fault
+	$(PYTEST) tests/system
 
 # make tools  what tests of your own bundles need, into .venv
 tools: $(VENV)/.dev

@@ -1,11 +1,10 @@
-"""In which order the component tests run, and what runs beside them."""
+"""In which order the component tests run."""
 
 from __future__ import annotations
 
 import pytest
 
 LONG = (
-    "system/test_demonstrator.py",
     "hosts/test_security.py",
     "containers/test_images.py",
     "hosts/test_three.py",

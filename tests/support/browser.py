@@ -61,6 +61,11 @@ def lent(browser: Browser, *, expected: tuple[str, ...] = ()) -> Iterator[Page]:
     _kept[browser] = page
 
 
+def within(page: Page, width: int) -> None:
+    """Wait until the page is laid out, graphs and all, and nothing in it is wider than `width` pixels."""
+    page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width, timeout=20_000)
+
+
 def _new_page(browser: Browser, **context: Any) -> Page:
     page = browser.new_context(**{"viewport": SIZE, **context}).new_page()
     page.set_default_timeout(WITHIN_MS)

@@ -19,7 +19,7 @@ from tests.support.eventually import eventually
 from tests.support.judged_run import Run, faults, judged, load, note_death, run_dry, steady, watching
 from tests.support.tutorial import follow, steps
 
-pytestmark = pytest.mark.timeout(600)  # component tests run beside them
+pytestmark = pytest.mark.timeout(300)
 
 TWO_AND_TWO = {"celix@1.service", "celix@2.service", "felix@1.service", "felix@2.service", "provisioning.service"}
 FOUR_AND_FOUR = TWO_AND_TWO | {f"{kind}@{n}.service" for kind in ("celix", "felix") for n in (3, 4)}

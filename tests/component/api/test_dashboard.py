@@ -26,7 +26,7 @@ from inaetics.api.machines_wire import MachineChange
 from inaetics.cli.fleetctl_commands.machine_arguments import change, forget
 from tests.component.api.live import LiveFleet
 from tests.component.api.test_fleet_v1 import ask
-from tests.support.browser import chromium, faultless, lent
+from tests.support.browser import chromium, faultless, lent, within
 from tests.support.eventually import eventually
 from tests.support.made_up import TOKEN, World
 from tests.support.readable import faint_texts
@@ -263,7 +263,7 @@ def test_pictures(page: Page, fleet: LiveFleet, client: FleetClient) -> None:
         for name, (width, height, scheme) in SCREENS.items():
             page.emulate_media(color_scheme=scheme)
             page.set_viewport_size({"width": width, "height": height})
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+            within(page, width)
             assert faint_texts(page) == [], name
             page.screenshot(path=SCREENSHOTS / f"cluster-{name}.png", full_page=True)
     page.locator("#units [data-unit='far.service']").click()

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from inaetics.demonstrator.bundles.viewer import controls
-from tests.support.browser import chromium, faultless, lent
+from tests.support.browser import chromium, faultless, lent, within
 from tests.support.eventually import eventually
 from tests.support.made_up import TOKEN, World
 from tests.support.readable import faint_texts, unmarked_stops
@@ -447,6 +447,6 @@ def test_pictures(browser: Browser) -> None:
             page.emulate_media(color_scheme=scheme)
             page.set_viewport_size({"width": width, "height": height})
             page.wait_for_timeout(1200)  # two readings: everything is drawn anew
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+            within(page, width)
             assert faint_texts(page) == [], name
             page.screenshot(path=SCREENSHOTS / f"demonstrator-{name}.png", full_page=True)
