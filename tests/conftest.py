@@ -48,9 +48,13 @@ def _left_behind() -> list[str]:
 
 @pytest.fixture(autouse=True)
 def logs_as_they_were() -> Iterator[None]:
-    """Whatever a test has set about logs ends with it: else it would decide what the next one's logger leaves out."""
+    """Whatever a test has set about logs ends with it: else it would decide what the next one's logger leaves out.
+
+    What holds for the whole module stays.
+    """
+    before = structlog.get_config()
     yield
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="module", autouse=True)
