@@ -82,7 +82,8 @@ def host_list(
 def _entry(
     host: Machine | InventoryHost, control: set[str], leader: str, snapshot: Snapshot, loss: Loss | None
 ) -> HostEntry:
-    offices = ((CONTROL, host.name in control), (LEADER, host.name == leader))
+    leads = host.name == leader and isinstance(host, Machine)  # who leads is asked now and then, and may be gone since
+    offices = ((CONTROL, host.name in control), (LEADER, leads))
     held = tuple(office for office, holds in offices if holds)
     if isinstance(host, Machine):
         state = "cordoned" if host.cordoned else "up"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from inaetics.api.hosts_wire import WentUnit
+from inaetics.api.hosts_v1 import CONTROL, host_list
+from inaetics.api.hosts_wire import Inventory, InventoryHost, WentUnit
 from inaetics.api.lost_hosts import Loss, losses, went
 from inaetics.fleet.events import Clock, Event, Kind
 from inaetics.fleet.model import Desired, Machine, MachineId, Placement, Snapshot, Unit, UnitName, UnitState
@@ -95,3 +96,12 @@ def test_where_everything_is_now() -> None:
 def test_of_a_loss_that_is_not_in_the_history_only_what_is_still_there_is_known() -> None:
     seen = snapshot(moved=HERE, stuck=GONE)
     assert went("worker-2", None, seen, lambda name: False) == (WentUnit(name="stuck.service"),)
+
+
+def test_who_is_lost_leads_no_more_whatever_was_last_heard() -> None:
+    known = Inventory(hosts=tuple(InventoryHost(name=f"worker-{n}", address="", control=True) for n in (1, 2)))
+    listed = host_list(snapshot(), known, {}, leader="worker-2")
+    assert [(each.name, each.state, each.offices) for each in listed.hosts] == [
+        ("worker-1", "up", (CONTROL,)),
+        ("worker-2", "lost", (CONTROL,)),
+    ]
